@@ -1,0 +1,49 @@
+# Two commands make everything: `make book` and `make test`. Both build the environment first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PROFILE ?= quick
+BOOKFLAGS ?=
+PYTESTFLAGS ?=
+
+.PHONY: help env book test pages lint format lock bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+env: $(STAMP)  ## build the environment in .venv
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+book: env  ## run every chapter (PROFILE=quick) and build the book
+	$(BIN)/reidlab run --profile $(PROFILE)
+	$(BIN)/reidlab book --profile $(PROFILE) $(BOOKFLAGS)
+
+test: env  ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTESTFLAGS)
+
+pages: env  ## open the built book in a headless browser and check every page
+	$(BIN)/python -m pytest tests/book/test_pages.py $(PYTESTFLAGS)
+
+lint: env  ## check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: env  ## mend style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: env  ## write requirements.lock and environment.yml anew from pyproject.toml
+	$(BIN)/python -m reidlab.lab.environment --lock
+
+bench: env  ## run the benchmarks and print their ratios
+	@for f in tests/benchmarks/bench_*.py; do echo "== $$f"; $(BIN)/python $$f; done
+
+clean:  ## remove what the targets made, but not the run store
+	rm -rf $(VENV) book/_build

@@ -1,0 +1,25 @@
+"""Errors a user can act on: every message names what was found, what was expected and what to do."""
+
+
+class ReidlabError(Exception):
+    """Base of all errors that are the user's to mend; the command line prints them without a traceback."""
+
+
+class ConfigError(ReidlabError, ValueError):
+    """A parameter, profile or argument has a name or value that is not allowed."""
+
+
+class DataError(ReidlabError, ValueError):
+    """A data set does not look as its layout or manifest says."""
+
+
+class MissingDataError(DataError, FileNotFoundError):
+    """A data set, folder or file that is needed is not there."""
+
+
+class RunError(ReidlabError, RuntimeError):
+    """A run could not be started, finished or read back."""
+
+
+class ClaimError(ReidlabError, ValueError):
+    """A claim of the ledger is malformed or asks for records that cannot exist."""
