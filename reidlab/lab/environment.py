@@ -77,9 +77,7 @@ def environment_yml(pyproject: Path, lock: Path) -> str:
     names = sorted({requirement_name(r) for r in requirements})
     missing = [name for name in names if name not in pins]
     if missing:
-        raise ConfigError(
-            f"{lock.name}: no pin for {', '.join(missing)}; run `make lock` to resolve a new lock"
-        )
+        raise ConfigError(f"{lock.name}: no pin for {', '.join(missing)}; run `make lock` to resolve a new lock")
     python = project["requires-python"].removeprefix(">=")
     lines = [
         _HEADER + f"name: {project['name']}\n",
@@ -107,9 +105,7 @@ def resolve_lock(root: Path) -> str:
         pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", *settings["first"]], check=True)
         subprocess.run([*pip, "install", f"{root}[{','.join(_EXTRAS)}]"], check=True)
-        freeze = subprocess.run(
-            [*pip, "freeze", "--exclude", "reidlab"], check=True, capture_output=True, text=True
-        )
+        freeze = subprocess.run([*pip, "freeze", "--exclude", "reidlab"], check=True, capture_output=True, text=True)
     return clean_freeze(freeze.stdout)
 
 
