@@ -40,7 +40,7 @@ format: env  ## mend style
 	$(BIN)/ruff format .
 
 lock: env  ## write requirements.lock and environment.yml anew from pyproject.toml
-	$(BIN)/python -m reidlab.lab.environment --lock
+	$(BIN)/python -m reidlab.lab.dependencies --lock
 
 bench: env  ## run the benchmarks and print their ratios
 	@for f in tests/benchmarks/bench_*.py; do echo "== $$f"; $(BIN)/python $$f; done

@@ -1,126 +1,78 @@
-"""One source of truth for the environment: ``pyproject.toml`` says what is needed, two files follow from it.
-
-``requirements.lock`` pins every package of a fresh install; ``environment.yml`` gives conda users the direct
-dependencies at the locked versions. ``python -m reidlab.lab.environment`` writes ``environment.yml``; with
-``--lock`` it resolves a new lock first. A test fails when the written file no longer follows from its sources.
-
-Accelerator packages (``nvidia-*``, ``triton``) and local version suffixes (``+cpu``) are left out of the lock,
-so that pip may choose the build that fits the machine.
-"""
+"""What a run ran on: package versions, machine, device, threads. Never a host name or a path."""
 
 from __future__ import annotations
 
-import argparse
-import re
-import subprocess
+import os
+import platform
 import sys
-import tempfile
-import tomllib
-import venv
-from pathlib import Path
+from importlib import metadata
 
-from reidlab.errors import ConfigError
-
-_HEADER = "# Written by `make lock` from pyproject.toml; do not edit by hand.\n"
-_ACCELERATOR = re.compile(r"^(nvidia-|triton\b|cuda-)", re.IGNORECASE)
-_EXTRAS = ("book", "test", "dev")
-
-
-def normalise(name: str) -> str:
-    """Return a distribution's name in the normal form of PEP 503 (``Lightning_Fabric`` -> ``lightning-fabric``)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def requirement_name(requirement: str) -> str:
-    """Return the normalised distribution name of a requirement such as ``torch>=2.8; python_version<'4'``."""
-    match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
-    if match is None:
-        raise ConfigError(f"pyproject.toml: {requirement!r} is not a requirement; expected 'name>=version'")
-    return normalise(match.group(1))
+# The packages whose version can change a number or a picture.
+PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "pandas",
+    "scikit-learn",
+    "umap-learn",
+    "opencv-python-headless",
+    "pillow",
+    "lightning-fabric",
+    "pytorch-metric-learning",
+    "faiss-cpu",
+    "matplotlib",
+    "seaborn",
+)
 
 
-def clean_freeze(text: str) -> str:
-    """Return the output of ``pip freeze`` as a lock: no local suffixes, no accelerators, no editable installs.
-
-    Args:
-        text: lines such as ``torch==2.13.0+cpu``.
-
-    Returns:
-        The header and sorted ``name==version`` lines.
-    """
-    pins: dict[str, str] = {}
-    for line in text.splitlines():
-        name, separator, version = line.strip().partition("==")
-        if separator and not _ACCELERATOR.match(name):
-            pins[normalise(name)] = version.split("+")[0]
-    return _HEADER + "".join(f"{name}=={pins[name]}\n" for name in sorted(pins))
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the installed packages that can change a result."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
-def read_lock(path: Path) -> dict[str, str]:
-    """Return the pins of a lock file as ``{normalised name: version}``."""
-    lines = (line.strip() for line in path.read_text().splitlines())
-    pairs = (line.split("==", 1) for line in lines if line and not line.startswith("#"))
-    return {normalise(name): version for name, version in pairs}
+def machine() -> str:
+    """Return the processor's name, the number of cores this process may use, and the memory."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parts = [_processor(), f"{cores} core{'s' if cores != 1 else ''}"]
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        parts.append(f"{memory:.0f} GiB")
+    except (AttributeError, ValueError, OSError):
+        pass
+    return ", ".join([*parts, platform.system()])
 
 
-def environment_yml(pyproject: Path, lock: Path) -> str:
-    """Return the text of ``environment.yml`` that follows from ``pyproject.toml`` and the lock.
-
-    Raises:
-        ConfigError: a direct dependency has no pin in the lock.
-    """
-    project = tomllib.loads(pyproject.read_text())["project"]
-    pins = read_lock(lock)
-    requirements = [*project["dependencies"]]
-    for extra in _EXTRAS:
-        requirements += project["optional-dependencies"][extra]
-    names = sorted({requirement_name(r) for r in requirements})
-    missing = [name for name in names if name not in pins]
-    if missing:
-        raise ConfigError(f"{lock.name}: no pin for {', '.join(missing)}; run `make lock` to resolve a new lock")
-    python = project["requires-python"].removeprefix(">=")
-    lines = [
-        _HEADER + f"name: {project['name']}\n",
-        "channels:\n  - conda-forge\n",
-        f"dependencies:\n  - python>={python}\n  - pip\n  - pip:\n",
-        *(f"      - {name}=={pins[name]}\n" for name in names),
-    ]
-    return "".join(lines)
+def device() -> str:
+    """Return the accelerator torch would use, else ``cpu``; torch is not imported for it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return f"cuda ({torch.cuda.get_device_name(0)})"
+    if torch is not None and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
 
 
-def pip_list(environment: Path) -> list[str]:
-    """Return the pip requirements an ``environment.yml`` names."""
-    import yaml
-
-    entries = yaml.safe_load(environment.read_text())["dependencies"]
-    return next(entry["pip"] for entry in entries if isinstance(entry, dict))
-
-
-def resolve_lock(root: Path) -> str:
-    """Install the project with all extras into a fresh environment and return the lock that describes it."""
-    settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["reidlab"]["lock"]
-    with tempfile.TemporaryDirectory() as folder:
-        venv.create(folder, with_pip=True)
-        python = Path(folder) / "bin" / "python"
-        pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", *settings["first"]], check=True)
-        subprocess.run([*pip, "install", f"{root}[{','.join(_EXTRAS)}]"], check=True)
-        freeze = subprocess.run([*pip, "freeze", "--exclude", "reidlab"], check=True, capture_output=True, text=True)
-    return clean_freeze(freeze.stdout)
+def threads() -> int:
+    """Return the number of threads torch computes with, or would as far as the environment says."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return int(torch.get_num_threads())
+    value = os.environ.get("OMP_NUM_THREADS", "")
+    return int(value) if value.isdigit() else os.cpu_count() or 1
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write ``environment.yml`` (and, with ``--lock``, ``requirements.lock`` before it)."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--lock", action="store_true", help="resolve requirements.lock anew (minutes)")
-    options = parser.parse_args(arguments)
-    root = Path(__file__).resolve().parents[2]
-    lock = root / "requirements.lock"
-    if options.lock:
-        lock.write_text(resolve_lock(root))
-    (root / "environment.yml").write_text(environment_yml(root / "pyproject.toml", lock))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            for line in stream:
+                if line.startswith("model name"):
+                    return " ".join(line.partition(":")[2].split())
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,10 @@
+"""Runs, profiles, the ledger of claims, and the book: the room that remembers and judges.
+
+It knows no method. A notebook needs two names of it, :func:`start` and :func:`parameters`; the rest serves
+the command line: :mod:`~reidlab.lab.runner`, :mod:`~reidlab.lab.store`, :mod:`~reidlab.lab.ledger`,
+:mod:`~reidlab.lab.book`.
+"""
+
+from reidlab.lab.run import Run, parameters, start
+
+__all__ = ["Run", "parameters", "start"]

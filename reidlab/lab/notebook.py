@@ -1,0 +1,109 @@
+"""Reading a chapter's source: its code, its parameters, its text."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reidlab.errors import ConfigError, MissingDataError
+
+_MAGIC = re.compile(r"^\s*([%!?]|.*\?$)")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: ``number`` counts from 1 over all cells, ``kind`` is "code", "markdown" or "raw"."""
+
+    number: int
+    kind: str
+    source: str
+    tags: tuple[str, ...] = ()
+    stripped: bool = True
+
+
+def read_cells(path: Path) -> list[Cell]:
+    """Read the cells of a notebook (format 4), without importing the notebook libraries.
+
+    Raises:
+        MissingDataError: there is no such file.
+        ConfigError: the file is not a notebook.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return [
+            Cell(
+                number=number,
+                kind=cell["cell_type"],
+                source=source if isinstance(source := cell["source"], str) else "".join(source),
+                tags=tuple(cell.get("metadata", {}).get("tags", ())),
+                stripped=not cell.get("outputs") and cell.get("execution_count") is None,
+            )
+            for number, cell in enumerate(content["cells"], start=1)
+        ]
+    except FileNotFoundError as error:
+        raise MissingDataError(f"{path}: no such notebook") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: not a notebook of format 4 ({error!r})") from error
+
+
+def code_of(cells: list[Cell]) -> list[str]:
+    """Return the code cells' sources, with magics and shell lines blanked so that they parse as Python."""
+    return [
+        "\n".join("" if _MAGIC.match(line) else line for line in cell.source.split("\n"))
+        for cell in cells
+        if cell.kind == "code"
+    ]
+
+
+def parse(source: str, name: str) -> ast.Module:
+    """Parse Python source.
+
+    Raises:
+        ConfigError: it is not Python; the message names the place.
+    """
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        raise ConfigError(f"{name}, line {error.lineno}: not valid Python ({error.msg})") from error
+
+
+def parameters_of(path: Path) -> dict[str, Any]:
+    """Return the parameters of a notebook with their default values, in the order of its parameters cell.
+
+    The cell tagged ``parameters`` (papermill's convention) holds plain assignments of literals. A
+    notebook without one has no parameters.
+
+    Raises:
+        ConfigError: there are two such cells, or one holds something else than literals.
+    """
+    cells = [cell for cell in read_cells(path) if "parameters" in cell.tags and cell.kind == "code"]
+    if len(cells) > 1:
+        numbers = ", ".join(str(cell.number) for cell in cells)
+        raise ConfigError(f"{path}: cells {numbers} are all tagged 'parameters'; expected one")
+    parameters: dict[str, Any] = {}
+    for cell in cells:
+        for node in parse(cell.source, f"{path}, cell {cell.number}").body:
+            match node:
+                case ast.Expr(value=ast.Constant(value=str())):
+                    continue
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    pass
+                case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                    pass
+                case _:
+                    raise ConfigError(
+                        f"{path}, cell {cell.number}, line {node.lineno}: the parameters cell may only "
+                        f"assign literals to names, found `{ast.unparse(node)[:60]}`"
+                    )
+            try:
+                parameters[name] = ast.literal_eval(value)
+            except ValueError as error:
+                raise ConfigError(
+                    f"{path}, cell {cell.number}: the default of parameter {name!r} must be a literal, "
+                    f"found `{ast.unparse(value)[:60]}`"
+                ) from error
+    return parameters

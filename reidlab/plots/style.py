@@ -1,0 +1,145 @@
+"""The look of every figure: sizes, type, colours, marks, and the figure class the plots return.
+
+Figures are drawn 6.4 inches wide at 150 dots per inch: 960 pixels, which fill the book's column on a wide screen and
+stay readable when a phone shrinks them to 350. The ground is plain white; in dark mode the book's style sheet frames
+it as a light card, because inverted pictures of people would be wrong. Colours are Okabe and Ito's palette for
+colour-blind readers, without the yellow that is too faint on white.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from matplotlib import colors as mcolors
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+WIDTH = 6.4
+"""Width of a full-column figure in inches."""
+DPI = 150
+"""Dots per inch of the pictures in the book."""
+
+INK = "#20262c"
+QUIET = "#66707a"
+RULE = "#d5dae0"
+BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE = "#0072b2", "#d55e00", "#009e73", "#b1588c", "#56b4e9", "#c98600"
+PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+LINES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1)), (0, (8, 2)))
+
+MATCH, OTHER, JUNK = "#00804f", "#c8401a", "#8a939c"
+"""Frame colours of a right match, a wrong one, and a junk picture the protocol leaves out."""
+
+FIXED = {"network": BLUE, "histogram": ORANGE, "untrained": QUIET, "chance": JUNK}
+"""Names that keep their colour in every figure, whatever else is drawn beside them."""
+
+RC: dict[str, Any] = {
+    "figure.figsize": (WIDTH, 3.8),
+    "figure.dpi": DPI,
+    "figure.facecolor": "white",
+    "savefig.dpi": DPI,
+    "savefig.facecolor": "white",
+    "savefig.bbox": "tight",
+    "savefig.pad_inches": 0.06,
+    "font.family": "DejaVu Sans",
+    "font.size": 10.5,
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelsize": 10.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": QUIET,
+    "axes.linewidth": 0.9,
+    "axes.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": f"cycler('color', {list(PALETTE)!r})",
+    "grid.color": RULE,
+    "grid.linewidth": 0.7,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "lines.linewidth": 2.0,
+    "lines.markersize": 6,
+    "lines.solid_capstyle": "round",
+    "image.interpolation": "antialiased",
+    "image.cmap": "cividis",
+}
+
+
+class BookFigure(Figure):
+    """A figure that a notebook shows by itself, once, without ``pyplot`` and whatever backend is set."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        with context():
+            self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+@contextmanager
+def context() -> Iterator[None]:
+    """Draw in the book's look inside a ``with`` block and leave matplotlib's settings as they were."""
+    import matplotlib
+
+    with matplotlib.rc_context(RC):
+        yield
+
+
+def use() -> None:
+    """Make the book's look the default of this process, for figures drawn by hand in a notebook."""
+    import matplotlib
+
+    matplotlib.rcParams.update(RC)
+
+
+def new_figure(height: float, width: float = WIDTH, layout: str | None = "constrained") -> BookFigure:
+    """Return an empty figure with its own canvas.
+
+    Args:
+        height: inches.
+        width: inches; the full column by default.
+        layout: matplotlib's layout engine; None where axes are placed by hand.
+    """
+    figure = BookFigure(figsize=(width, height), dpi=DPI, layout=layout, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def colours(names: Sequence[Any]) -> dict[Any, str]:
+    """Give each name a colour: its fixed one if it has one, else the next of the palette, else an even hue wheel.
+
+    Args:
+        names: what is drawn, in order; repeated names count once.
+
+    Returns:
+        ``{name: "#rrggbb"}``. The same names in the same order always get the same colours.
+
+    Example:
+        >>> colours(["network", "a"])
+        {'network': '#0072b2', 'a': '#d55e00'}
+    """
+    unique = list(dict.fromkeys(names))
+    fixed = {name: FIXED[name] for name in unique if name in FIXED}
+    rest = [name for name in unique if name not in fixed]
+    free = [colour for colour in PALETTE if colour not in fixed.values()]
+    if len(rest) > len(free):
+        # The golden angle keeps neighbours in the order far apart; lightness alternates as a second cue.
+        free = [
+            mcolors.to_hex(mcolors.hsv_to_rgb(((0.58 + i * 0.381966) % 1.0, 0.85, (0.78, 0.55)[i % 2])))
+            for i in range(len(rest))
+        ]
+    drawn = fixed | dict(zip(rest, free))
+    return {name: drawn[name] for name in unique}

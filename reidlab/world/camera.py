@@ -1,0 +1,304 @@
+"""Where the eyes are and how they see: geometry, look and the objects that stand before each camera.
+
+Ground frame of a camera: ``x`` to the right, ``z`` away from it, ``y`` up, in metres; the camera stands at
+``(0, height_m, 0)``. Pixels are those of its full frame, origin at the top left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reidlab.errors import ConfigError
+from reidlab.seeding import derive, rng
+
+SCENES = ("street", "corridor", "plaza", "hall", "carpark", "park")
+OCCLUDERS = ("car", "bench", "pole", "bollard", "bin", "planter", "wall", "pillar")
+
+Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+_IDENTITY: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a camera turns light into numbers.
+
+    Attributes:
+        light_azimuth: direction the light comes from, radians in the ground frame (0 = from behind the camera,
+            pi/2 = from the right).
+        light_elevation: height of the light over the horizon, radians.
+        sun: share (0..1) of direct light; the rest is diffuse and casts no shadow.
+        matrix: 3 x 3 colour matrix on RGB, white balance included.
+        gamma: exponent on the 0..1 signal; below 1 lifts the shadows.
+        saturation: 1 = as it is, 0 = grey.
+        exposure: factor on the light.
+        blur_px: sigma of the lens blur in frame pixels.
+        noise: sigma of the sensor noise in grey levels (0..255).
+        jpeg_quality: 1..100.
+        vignette: loss of light in the corners, as a share.
+    """
+
+    light_azimuth: float = 0.6
+    light_elevation: float = 0.9
+    sun: float = 0.4
+    matrix: Matrix = _IDENTITY
+    gamma: float = 1.0
+    saturation: float = 1.0
+    exposure: float = 1.0
+    blur_px: float = 0.5
+    noise: float = 3.0
+    jpeg_quality: int = 80
+    vignette: float = 0.15
+
+
+@dataclass(frozen=True)
+class Occluder:
+    """A thing that stands on the ground and hides who is behind it.
+
+    Attributes:
+        kind: one of :data:`OCCLUDERS`.
+        x_m, z_m: middle of its footprint in the camera's ground frame.
+        width_m, depth_m, height_m: size before turning.
+        turn_rad: rotation about the vertical.
+        colour: RGB of its main surface.
+    """
+
+    kind: str
+    x_m: float
+    z_m: float
+    width_m: float
+    depth_m: float
+    height_m: float
+    turn_rad: float = 0.0
+    colour: tuple[int, int, int] = (110, 112, 114)
+
+    def __post_init__(self) -> None:
+        """Check the kind.
+
+        Raises:
+            ConfigError: if the kind is unknown or a size is not positive.
+        """
+        if self.kind not in OCCLUDERS:
+            raise ConfigError(f"Occluder.kind = {self.kind!r} is unknown; choose from {', '.join(OCCLUDERS)}")
+        if min(self.width_m, self.depth_m, self.height_m) <= 0:
+            raise ConfigError(f"Occluder {self.kind}: width_m, depth_m and height_m must be positive metres")
+
+    @property
+    def radius_m(self) -> float:
+        """Return the radius of the circle around the footprint, in metres: people keep out of it."""
+        return 0.5 * float(np.hypot(self.width_m, self.depth_m))
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A fixed camera: pinhole geometry, look, and the scene before it.
+
+    Attributes:
+        camid: camera number, from 1.
+        width, height: frame size in pixels.
+        height_m: height over the ground in metres.
+        pitch_rad: downward tilt; ``roll_rad``: turn about the viewing axis.
+        focal_px: focal length in pixels.
+        near_m, far_m: nearest and farthest ``z`` at which people walk.
+        scene: one of :data:`SCENES`.
+        look: how it sees.
+        occluders: static things before it.
+        seed: what the background is drawn from.
+    """
+
+    camid: int
+    width: int = 640
+    height: int = 360
+    height_m: float = 3.5
+    pitch_rad: float = 0.25
+    roll_rad: float = 0.0
+    focal_px: float = 520.0
+    near_m: float = 6.0
+    far_m: float = 18.0
+    scene: str = "street"
+    look: Look = field(default_factory=Look)
+    occluders: tuple[Occluder, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the geometry.
+
+        Raises:
+            ConfigError: if a size, distance or scene is not allowed.
+        """
+        if self.width < 32 or self.height < 32:
+            raise ConfigError(f"Camera.width x height = {self.width} x {self.height} must be at least 32 x 32 px")
+        if self.scene not in SCENES:
+            raise ConfigError(f"Camera.scene = {self.scene!r} is unknown; choose from {', '.join(SCENES)}")
+        if not 0 < self.near_m < self.far_m:
+            raise ConfigError(f"Camera.near_m = {self.near_m} must be positive and below far_m = {self.far_m}")
+        if self.focal_px <= 0 or self.height_m <= 0:
+            raise ConfigError(f"Camera.focal_px = {self.focal_px} and height_m = {self.height_m} must be positive")
+
+    def axes(self) -> np.ndarray:
+        """Return the camera's right, down and forward unit vectors in the ground frame, rows of (3, 3)."""
+        sp, cp, sr, cr = np.sin(self.pitch_rad), np.cos(self.pitch_rad), np.sin(self.roll_rad), np.cos(self.roll_rad)
+        right, down = np.array([1.0, 0.0, 0.0]), np.array([0.0, -cp, -sp])
+        return np.stack([cr * right + sr * down, cr * down - sr * right, np.array([0.0, -sp, cp])])
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Project points of the ground frame.
+
+        Args:
+            points: (..., 3) x, y, z in metres.
+
+        Returns:
+            Pixels (..., 2) and depths (...,) along the viewing axis in metres (negative: behind the camera).
+        """
+        seen = (np.asarray(points, dtype=float) - (0.0, self.height_m, 0.0)) @ self.axes().T
+        depth = seen[..., 2]
+        pixels = self.focal_px * seen[..., :2] / depth[..., None] + (0.5 * self.width, 0.5 * self.height)
+        return pixels, depth
+
+    def ground(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the (..., 2) ground points (x, z) in metres seen at ``pixels`` (..., 2); inf above the horizon."""
+        uv = (np.asarray(pixels, dtype=float) - (0.5 * self.width, 0.5 * self.height)) / self.focal_px
+        rays = uv @ self.axes()[:2] + self.axes()[2]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scale = np.where(rays[..., 1] < -1e-9, -self.height_m / rays[..., 1], np.inf)
+            return rays[..., [0, 2]] * scale[..., None]
+
+
+def make_cameras(
+    n: int,
+    seed: int,
+    *,
+    width: int = 640,
+    height: int = 360,
+    look_strength: float = 1.0,
+    occluders: int = 3,
+    scenes: tuple[str, ...] = SCENES,
+    first_camid: int = 1,
+) -> list[Camera]:
+    """Draw ``n`` cameras that differ in place, view and look.
+
+    Args:
+        n: number of cameras, at least 0.
+        seed: seed of the network of cameras.
+        width, height: frame size in pixels.
+        look_strength: 0 gives every camera the same neutral look, 1 looks as different as in real networks;
+            up to 2.
+        occluders: static things before each camera.
+        scenes: kinds of scene, dealt in a random order.
+        first_camid: number of the first camera.
+
+    Raises:
+        ConfigError: if an argument is out of range.
+    """
+    if n < 0:
+        raise ConfigError(f"make_cameras(n={n}): the number of cameras must be at least 0")
+    if not 0.0 <= look_strength <= 2.0:
+        raise ConfigError(f"make_cameras(look_strength={look_strength}) must lie in 0..2")
+    if occluders < 0:
+        raise ConfigError(f"make_cameras(occluders={occluders}) must be at least 0")
+    if not scenes:
+        raise ConfigError(f"make_cameras(scenes=()) needs at least one of {', '.join(SCENES)}")
+    order = rng(seed, "scenes").permutation(len(scenes))
+    return [
+        _draw_camera(first_camid + i, scenes[order[i % len(scenes)]], seed, (width, height), look_strength, occluders)
+        for i in range(n)
+    ]
+
+
+def _draw_camera(
+    camid: int, scene: str, seed: int, size: tuple[int, int], look_strength: float, occluders: int
+) -> Camera:
+    random = rng(seed, "camera", camid)
+    indoor = scene in ("corridor", "hall")
+    width, height = size
+    height_m = float(random.uniform(2.6, 3.6) if indoor else random.uniform(3.2, 5.8))
+    focal = float(random.uniform(0.95, 1.25) * width)
+    # People 9 to 12 m away stand in the middle of the picture.
+    middle = random.uniform(9.5, 12.0)
+    pitch = float(np.arctan2(height_m - 0.9, middle))
+    bare = Camera(
+        camid=camid, width=width, height=height, height_m=height_m, pitch_rad=pitch,
+        roll_rad=float(random.normal(0.0, 0.012)), focal_px=focal, scene=scene, seed=derive(seed, "scene", camid),
+        look=_draw_look(random, indoor, look_strength),
+    )  # fmt: skip
+    # Walkable from where a whole person fits into the frame to where one is still about 50 px tall.
+    near = float(bare.ground(np.array([0.5 * width, 0.97 * height]))[1])
+    far = float(np.clip(focal * 1.72 / 52.0 * (height / 360.0) ** -1, near + 5.0, near + 16.0))
+    values = {name: getattr(bare, name) for name in bare.__dataclass_fields__}
+    values.update(near_m=near, far_m=far)
+    camera = Camera(**values)
+    values["occluders"] = tuple(_draw_occluder(random, camera, i) for i in range(occluders))
+    return Camera(**values)
+
+
+def _draw_look(random: np.random.Generator, indoor: bool, strength: float) -> Look:
+    temperature = random.normal(0.0, 0.10) * strength  # blue to yellow
+    tint = random.normal(0.0, 0.035) * strength  # green to magenta
+    gains = np.exp([temperature + tint, -tint, -temperature + tint])
+    crosstalk = random.normal(0.0, 0.045, (3, 3)) * strength
+    np.fill_diagonal(crosstalk, 0.0)
+    mix = np.eye(3) + crosstalk - np.diag(crosstalk.sum(axis=1))
+    matrix = tuple(tuple(float(v) for v in row) for row in np.diag(gains) @ mix)
+    return Look(
+        light_azimuth=float(random.uniform(-np.pi, np.pi)),
+        light_elevation=float(random.uniform(0.55, 1.2)),
+        sun=float(random.uniform(0.05, 0.2) if indoor else random.choice((random.uniform(0.05, 0.25), 0.6))),
+        matrix=matrix,
+        gamma=float(np.exp(random.normal(0.0, 0.14) * strength)),
+        saturation=float(np.clip(1.0 + random.normal(-0.1, 0.2) * strength, 0.35, 1.5)),
+        exposure=float(np.exp(random.normal(0.0, 0.14) * strength)),
+        blur_px=float(random.uniform(0.35, 0.95)),
+        noise=float(random.uniform(2.0, 6.0)),
+        jpeg_quality=int(random.integers(45, 86)),
+        vignette=float(random.uniform(0.05, 0.25)),
+    )
+
+
+_SIZES = {
+    "car": (4.2, 1.75, 1.45),
+    "bench": (1.6, 0.5, 0.8),
+    "pole": (0.16, 0.16, 4.2),
+    "bollard": (0.22, 0.22, 0.95),
+    "bin": (0.55, 0.5, 1.05),
+    "planter": (1.3, 0.6, 0.95),
+    "wall": (2.4, 0.3, 0.8),
+    "pillar": (0.55, 0.55, 3.2),
+}
+_PLACED = {
+    "street": ("car", "pole", "bollard", "bin", "planter"),
+    "corridor": ("bin", "pillar", "bench", "planter"),
+    "plaza": ("bench", "planter", "pole", "wall", "bin"),
+    "hall": ("pillar", "bench", "planter", "bin"),
+    "carpark": ("car", "bollard", "pole", "car", "wall"),
+    "park": ("bench", "bin", "pole", "wall", "planter"),
+}
+_COLOURS = {
+    "car": ((150, 152, 156), (44, 46, 52), (196, 196, 194), (110, 40, 42), (52, 66, 96)),
+    "bench": ((104, 80, 58),),
+    "pole": ((92, 94, 96), (64, 70, 68)),
+    "bollard": ((84, 84, 86), (168, 148, 64)),
+    "bin": ((58, 70, 62), (78, 80, 84), (60, 66, 86)),
+    "planter": ((136, 126, 114), (116, 112, 108)),
+    "wall": ((152, 142, 128), (130, 98, 84)),
+    "pillar": ((172, 168, 160), (140, 140, 142)),
+}
+
+
+def _draw_occluder(random: np.random.Generator, camera: Camera, number: int) -> Occluder:
+    kinds = _PLACED[camera.scene]
+    kind = kinds[(number + int(random.integers(len(kinds)))) % len(kinds)]
+    sizes = np.array(_SIZES[kind]) * random.uniform(0.92, 1.1)
+    # Spread over the near half of the walkable ground, where things hide the people behind them.
+    z = camera.near_m + (camera.far_m - camera.near_m) * random.uniform(0.08, 0.6)
+    half = 0.5 * camera.width / camera.focal_px * z
+    lane = random.uniform(0.25, 0.95) * (1 if (number + int(random.integers(2))) % 2 else -1)
+    x = lane * half
+    if kind == "car":
+        x = (1 if x > 0 else -1) * max(abs(x), 0.6 * half)
+    colours = _COLOURS[kind]
+    return Occluder(
+        kind=kind, x_m=float(x), z_m=float(z), width_m=float(sizes[0]), depth_m=float(sizes[1]),
+        height_m=float(sizes[2]), turn_rad=float(random.normal(0.0, 0.15)),
+        colour=colours[int(random.integers(len(colours)))],
+    )  # fmt: skip
