@@ -13,6 +13,7 @@ FLOORS = [
     {"losses", "evaluation", "world"},
     {"data", "models"},
     {"training"},
+    {"baseline"},
     {"lab", "plots"},
     {"cli", "__main__"},
 ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ _SOURCE = Path(__file__).resolve().parent.parent
 _UNCOUNTED = ("reidlab.lab", "reidlab.cli", "reidlab.__main__")
 _COUNTED_ANYWAY = "reidlab.lab.records"
 _PICTURES = "reidlab.plots"
+_MODULE_NAME = re.compile(rf"{PACKAGE}(\.\w+)+")
 
 
 @dataclass(frozen=True)
@@ -173,10 +175,9 @@ def _imports(tree: ast.Module, module: str, is_package: bool, source: Path) -> s
             found.add(base)
             # `from package import name`: a module if there is one of that name, else something inside.
             found.update(f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        elif isinstance(node, ast.Constant) and _MODULE_NAME.fullmatch(str(node.value)):
             # importlib.import_module("reidlab.x") and tables of lazily imported names.
-            if node.value.startswith(f"{PACKAGE}.") and node.value.replace(".", "").isidentifier():
-                found.add(node.value)
+            found.add(str(node.value))
     ours = {name for name in found if _within(name, PACKAGE)}
     parents = {name.rsplit(".", depth)[0] for name in ours for depth in range(1, name.count(".") + 1)}
     return {name for name in ours | parents if _file_of(name, source)}

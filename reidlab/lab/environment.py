@@ -7,6 +7,8 @@ import platform
 import sys
 from importlib import metadata
 
+from reidlab.lab.project import plural
+
 # The packages whose version can change a number or a picture.
 PACKAGES = (
     "torch",
@@ -39,7 +41,7 @@ def versions() -> dict[str, str]:
 def machine() -> str:
     """Return the processor's name, the number of cores this process may use, and the memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parts = [_processor(), f"{cores} core{'s' if cores != 1 else ''}"]
+    parts = [_processor(), plural(cores, "core")]
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         parts.append(f"{memory:.0f} GiB")

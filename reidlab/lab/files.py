@@ -95,3 +95,13 @@ def listing_hash(root: Path) -> str:
             path = Path(folder) / name
             summary.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\n".encode())
     return summary.hexdigest()
+
+
+def size_of(root: Path) -> int:
+    """Return the bytes of all files under ``root``; a file that vanishes meanwhile counts nothing."""
+    total = 0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with suppress(OSError):
+                total += (Path(folder) / name).lstat().st_size
+    return total

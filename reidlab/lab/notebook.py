@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import json
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reidlab.errors import ConfigError, MissingDataError
 
+# Before Python 3.13, two threads that parse at the same time may break each other's count of the depth (SystemError).
+_PARSER = threading.Lock()
 _MAGIC = re.compile(r"^\s*([%!?]|.*\?$)")
 
 
@@ -50,6 +53,17 @@ def read_cells(path: Path) -> list[Cell]:
         raise ConfigError(f"{path}: not a notebook of format 4 ({error!r})") from error
 
 
+def kernel_of(path: Path) -> str | None:
+    """Return the name of the kernel a notebook asks for; plain papermill and Jupyter need one.
+
+    Raises:
+        ConfigError: the file is not a notebook.
+    """
+    read_cells(path)
+    metadata = json.loads(path.read_text(encoding="utf-8")).get("metadata", {})
+    return metadata.get("kernelspec", {}).get("name")
+
+
 def code_of(cells: list[Cell]) -> list[str]:
     """Return the code cells' sources, with magics and shell lines blanked so that they parse as Python."""
     return [
@@ -66,7 +80,8 @@ def parse(source: str, name: str) -> ast.Module:
         ConfigError: it is not Python; the message names the place.
     """
     try:
-        return ast.parse(source)
+        with _PARSER:
+            return ast.parse(source)
     except SyntaxError as error:
         raise ConfigError(f"{name}, line {error.lineno}: not valid Python ({error.msg})") from error
 

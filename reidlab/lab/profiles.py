@@ -74,8 +74,7 @@ def load(project: Project, name: str) -> Profile:
     for key in defaults:
         if key not in everywhere:
             raise ConfigError(
-                f"{path}: {DEFAULTS}: no chapter of this profile has a parameter {key!r}"
-                f"{suggest(key, everywhere)}"
+                f"{path}: {DEFAULTS}: no chapter of this profile has a parameter {key!r}{suggest(key, everywhere)}"
             )
     chapters = {}
     for chapter, own in parameters.items():

@@ -109,3 +109,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if not known:
         return "; there is none"
     return f"; there is: {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun: ``1 claim``, ``2 claims``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

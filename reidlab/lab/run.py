@@ -283,6 +283,8 @@ class Run:
             if name in self._glued and self._glued[name] != plain:
                 raise RunError(f"{self.chapter}: glue {name!r} is {self._glued[name]} and then {plain}")
             self._glued[name] = plain
+        if _shell() is None:
+            return
         try:
             from myst_nb import glue
         except ImportError:
@@ -416,12 +418,13 @@ def _same_parameters(chapter: str, given: Mapping[str, Any], resolved: Mapping[s
 
 
 def _shell() -> Any:
-    """Return the running IPython shell, if this is one."""
+    """Return the shell of the notebook this runs in, or None in a script or a plain console."""
     try:
         from IPython import get_ipython
     except ImportError:
         return None
-    return get_ipython()
+    shell = get_ipython()
+    return shell if getattr(shell, "kernel", None) is not None else None
 
 
 def _is_plain(value: Any) -> bool:

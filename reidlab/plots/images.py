@@ -129,7 +129,7 @@ def ranked_lists(
     gap, aside, top = 0.09, 0.22, 0.32
     width = min(0.72, (style.WIDTH - left - aside - 0.12 - depth * gap) / (depth + 1))
     height = width * queries[0].shape[0] / queries[0].shape[1]
-    step = height + (0.3 if captions else 0.14)
+    step = height + (0.32 if captions else 0.14)
     total = left + 0.12 + aside + width * (depth + 1) + gap * depth
     start = [left + 0.06, *(left + 0.06 + width + aside + i * (width + gap) for i in range(depth))]
     with style.context():
@@ -151,7 +151,7 @@ def ranked_lists(
                 _mark(axes, kind, x + width - 0.02, y + height - 0.03, min(0.095, width * 0.2))
                 if captions:
                     axes.text(
-                        x + width / 2, y + height + 0.05, captions[row][rank], ha="center", va="top", fontsize=7.5
+                        x + width / 2, y + height + 0.065, captions[row][rank], ha="center", va="top", fontsize=7.5
                     )
     return figure
 

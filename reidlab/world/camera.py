@@ -6,7 +6,7 @@ Ground frame of a camera: ``x`` to the right, ``z`` away from it, ``y`` up, in m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -89,6 +89,14 @@ class Occluder:
         """Return the radius of the circle around the footprint, in metres: people keep out of it."""
         return 0.5 * float(np.hypot(self.width_m, self.depth_m))
 
+    def hides(self, x_m: float, z_m: float) -> bool:
+        """Return whether it stands before, rather than behind, somebody at (x, z): by its nearest point to them."""
+        s, c = np.sin(self.turn_rad), np.cos(self.turn_rad)
+        dx, dz = x_m - self.x_m, z_m - self.z_m
+        a = min(max(c * dx - s * dz, -0.5 * self.width_m), 0.5 * self.width_m)
+        b = min(max(s * dx + c * dz, -0.5 * self.depth_m), 0.5 * self.depth_m)
+        return bool(self.z_m - s * a + c * b < z_m)
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -101,6 +109,7 @@ class Camera:
         pitch_rad: downward tilt; ``roll_rad``: turn about the viewing axis.
         focal_px: focal length in pixels.
         near_m, far_m: nearest and farthest ``z`` at which people walk.
+        left_m, right_m: ``x`` between which people walk; walls stand a little farther out.
         scene: one of :data:`SCENES`.
         look: how it sees.
         occluders: static things before it.
@@ -116,6 +125,8 @@ class Camera:
     focal_px: float = 520.0
     near_m: float = 6.0
     far_m: float = 18.0
+    left_m: float = -20.0
+    right_m: float = 20.0
     scene: str = "street"
     look: Look = field(default_factory=Look)
     occluders: tuple[Occluder, ...] = ()
@@ -133,8 +144,20 @@ class Camera:
             raise ConfigError(f"Camera.scene = {self.scene!r} is unknown; choose from {', '.join(SCENES)}")
         if not 0 < self.near_m < self.far_m:
             raise ConfigError(f"Camera.near_m = {self.near_m} must be positive and below far_m = {self.far_m}")
+        if not self.left_m < self.right_m:
+            raise ConfigError(f"Camera.left_m = {self.left_m} must be below right_m = {self.right_m}")
         if self.focal_px <= 0 or self.height_m <= 0:
             raise ConfigError(f"Camera.focal_px = {self.focal_px} and height_m = {self.height_m} must be positive")
+
+    @property
+    def road(self) -> float:
+        """Return on which side a street's road runs: +1 right, -1 left."""
+        return 1.0 if self.right_m > -self.left_m else -1.0
+
+    @property
+    def kerb_m(self) -> float:
+        """Return the ``x`` of a street's kerb."""
+        return self.road * 0.36 * max(self.right_m, -self.left_m)
 
     def axes(self) -> np.ndarray:
         """Return the camera's right, down and forward unit vectors in the ground frame, rows of (3, 3)."""
@@ -181,7 +204,8 @@ def make_cameras(
     Args:
         n: number of cameras, at least 0.
         seed: seed of the network of cameras.
-        width, height: frame size in pixels.
+        width: frame width in pixels.
+        height: frame height in pixels.
         look_strength: 0 gives every camera the same neutral look, 1 looks as different as in real networks;
             up to 2.
         occluders: static things before each camera.
@@ -225,11 +249,28 @@ def _draw_camera(
     # Walkable from where a whole person fits into the frame to where one is still about 50 px tall.
     near = float(bare.ground(np.array([0.5 * width, 0.97 * height]))[1])
     far = float(np.clip(focal * 1.72 / 52.0 * (height / 360.0) ** -1, near + 5.0, near + 16.0))
-    values = {name: getattr(bare, name) for name in bare.__dataclass_fields__}
-    values.update(near_m=near, far_m=far)
-    camera = Camera(**values)
-    values["occluders"] = tuple(_draw_occluder(random, camera, i) for i in range(occluders))
-    return Camera(**values)
+    camera = replace(bare, near_m=near, far_m=far, **_limits(random, scene))
+    things: list[Occluder] = []
+    for _ in range(40 * occluders):
+        if len(things) == occluders:
+            break
+        thing = _draw_occluder(random, camera)
+        room = [np.hypot(thing.x_m - o.x_m, thing.z_m - o.z_m) - thing.radius_m - o.radius_m for o in things]
+        if camera.left_m <= thing.x_m <= camera.right_m and min(room, default=9.0) > 0.8:
+            things.append(thing)
+    return replace(camera, occluders=tuple(things))
+
+
+def _limits(random: np.random.Generator, scene: str) -> dict[str, float]:
+    """Return between which ``x`` people can walk: a street has houses on one side and a road on the other."""
+    side = -1.0 if random.random() < 0.5 else 1.0
+    near, far = {
+        "street": (random.uniform(2.8, 4.2), random.uniform(6.5, 9.0)),
+        "corridor": (random.uniform(2.2, 3.2), random.uniform(2.2, 3.2)),
+        "hall": (random.uniform(4.5, 6.5), 20.0),
+    }.get(scene, (20.0, 20.0))
+    left, right = (near, far) if side < 0 else (far, near)
+    return {"left_m": float(-left), "right_m": float(right)}
 
 
 def _draw_look(random: np.random.Generator, indoor: bool, strength: float) -> Look:
@@ -245,9 +286,9 @@ def _draw_look(random: np.random.Generator, indoor: bool, strength: float) -> Lo
         light_elevation=float(random.uniform(0.55, 1.2)),
         sun=float(random.uniform(0.05, 0.2) if indoor else random.choice((random.uniform(0.05, 0.25), 0.6))),
         matrix=matrix,
-        gamma=float(np.exp(random.normal(0.0, 0.14) * strength)),
+        gamma=float(np.exp(random.normal(-0.04, 0.13) * strength)),
         saturation=float(np.clip(1.0 + random.normal(-0.1, 0.2) * strength, 0.35, 1.5)),
-        exposure=float(np.exp(random.normal(0.0, 0.14) * strength)),
+        exposure=float(np.exp(0.1 + random.normal(0.0, 0.12) * strength)),
         blur_px=float(random.uniform(0.35, 0.95)),
         noise=float(random.uniform(2.0, 6.0)),
         jpeg_quality=int(random.integers(45, 86)),
@@ -285,20 +326,24 @@ _COLOURS = {
 }
 
 
-def _draw_occluder(random: np.random.Generator, camera: Camera, number: int) -> Occluder:
+def _draw_occluder(random: np.random.Generator, camera: Camera) -> Occluder:
     kinds = _PLACED[camera.scene]
-    kind = kinds[(number + int(random.integers(len(kinds)))) % len(kinds)]
+    kind = kinds[int(random.integers(len(kinds)))]
     sizes = np.array(_SIZES[kind]) * random.uniform(0.92, 1.1)
+    turn = random.normal(0.0, 0.12)
     # Spread over the near half of the walkable ground, where things hide the people behind them.
     z = camera.near_m + (camera.far_m - camera.near_m) * random.uniform(0.08, 0.6)
     half = 0.5 * camera.width / camera.focal_px * z
-    lane = random.uniform(0.25, 0.95) * (1 if (number + int(random.integers(2))) % 2 else -1)
-    x = lane * half
-    if kind == "car":
-        x = (1 if x > 0 else -1) * max(abs(x), 0.6 * half)
+    x = random.uniform(-0.9, 0.9) * half
+    if kind == "car" and camera.scene == "street":
+        # Parked along the road, on the side away from the houses.
+        turn += 0.5 * np.pi
+        x = camera.road * random.uniform(1.0, 2.0) + camera.kerb_m
+    elif kind == "car":
+        turn += 0.5 * np.pi * int(random.integers(2))
+        x = np.copysign(max(abs(x), 0.5 * half), x)
     colours = _COLOURS[kind]
     return Occluder(
         kind=kind, x_m=float(x), z_m=float(z), width_m=float(sizes[0]), depth_m=float(sizes[1]),
-        height_m=float(sizes[2]), turn_rad=float(random.normal(0.0, 0.15)),
-        colour=colours[int(random.integers(len(colours)))],
+        height_m=float(sizes[2]), turn_rad=float(turn), colour=colours[int(random.integers(len(colours)))],
     )  # fmt: skip

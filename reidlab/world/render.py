@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
+import cv2
 import numpy as np
 
 from reidlab.errors import ConfigError
-from reidlab.world.camera import Camera
+from reidlab.seeding import rng as seeded
+from reidlab.world.background import Layer, background_of
+from reidlab.world.camera import Camera, Look
 from reidlab.world.nuisances import Nuisances
 from reidlab.world.people import Person
+from reidlab.world.raster import Posed, place, splat, workspace
+
+# Bodies are drawn at twice the picture's size and averaged down.
+SUPERSAMPLING = 2
+# Height in pixels at which silhouettes are counted for visibility.
+_COUNT_HEIGHT = 56.0
+Window = tuple[float, float, float, float]
+Response = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -20,7 +33,7 @@ class Actor:
         person: who.
         x_m, z_m: where, in the camera's ground frame.
         heading_rad: where they walk: 0 = towards the camera, pi/2 = to the right of the picture.
-        phase_rad: phase of the double step.
+        phase_rad: phase of the double step, 2 pi a stride.
         stride: share of the person's own stride; 0 = stands still.
     """
 
@@ -33,62 +46,412 @@ class Actor:
 
 
 class Renderer:
-    """Draws what one camera sees."""
+    """Draws what one camera sees.
+
+    The picture is formed as in a camera: the scene is drawn on the sensor's own pixels (a distant person has few),
+    then come colour, lens blur, sensor noise and compression, and only then is a crop brought to its size.
+
+    Args:
+        camera: where and how.
+        nuisances: strength of what makes pictures differ; None switches all of it off.
+
+    Example:
+        >>> from reidlab.world import Actor, Dress, make_cameras, make_people
+        >>> renderer = Renderer(make_cameras(1, seed=0)[0])
+        >>> actors = [Actor(make_people(1, Dress.summer(), seed=0)[0], x_m=0.0, z_m=10.0)]
+        >>> renderer.crop(actors, renderer.boxes(actors)[0]).shape
+        (128, 64, 3)
+    """
 
     def __init__(self, camera: Camera, nuisances: Nuisances | None = None) -> None:
         self.camera = camera
-        self.nuisances = nuisances or Nuisances()
+        self.nuisances = nuisances if nuisances is not None else Nuisances()
+        n = self.nuisances
+        self.background = background_of(
+            replace(camera, camid=0, look=replace(Look(), light_azimuth=camera.look.light_azimuth,
+                    light_elevation=camera.look.light_elevation, sun=camera.look.sun)),
+            round(n.occlusion * len(camera.occluders)), 1.0 - n.background,
+        )  # fmt: skip
+        self._axes = camera.axes()
+        look = camera.look
+        ce, se = np.cos(look.light_elevation), np.sin(look.light_elevation)
+        light = np.array([ce * np.sin(look.light_azimuth), se, -ce * np.cos(look.light_azimuth)])
+        self._shadow_step = -light[[0, 2]] / max(se, 0.3)
+        self._lights = np.stack([self._axes @ light, self._axes[:, 1]])
+        cast = self._shadow_step * 1.55
+        side = np.array([-cast[1], cast[0]]) / (np.hypot(*cast) + 1e-6) * 0.2
+        ring = np.concatenate([_DISC * (0.36, 0.24), side * _OVAL[:, :1] + cast * _OVAL[:, 1:]])
+        self._shadow_ring = ring @ self._axes[:, [0, 2]].T + self._axes @ (0.0, -camera.height_m, 0.0)
+        self._vignette = n.colour_shift * look.vignette
+        self._plate = cv2.cvtColor(self._darken_corners(self.background.rgb), cv2.COLOR_RGB2RGBA)
+        self._matrix, self._gamma = _response(look, n.colour_shift)
+        sigma = n.noise * look.noise
+        self._noise = _noise_bank(round(sigma, 3), max(camera.height, 128), max(camera.width, 128)) if sigma else None
+        self._quality = round(100 - n.jpeg * (100 - look.jpeg_quality)) if n.jpeg else None
+        self._shots: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._exposed: tuple[int, np.ndarray, tuple[Layer, ...]] | None = None
+        self._buffers = (
+            np.empty((camera.height, camera.width, 4), np.uint8),
+            np.empty(self.background.rgb.shape, np.uint8),
+        )
 
     def ground_area(self) -> np.ndarray:
-        """Return the polygon (k, 2) of walkable ground that is seen, (x, z) in metres."""
+        """Return the polygon (k, 2) of walkable ground on which a whole person is in the picture: (x, z) in metres."""
         c = self.camera
-        near, far = c.near_m, c.far_m
-        slope = 0.5 * c.width / c.focal_px
-        return np.array([[-slope * near, near], [slope * near, near], [slope * far, far], [-slope * far, far]])
+        depths = np.linspace(c.near_m, c.far_m, 6)
+        left = np.array([self._reach(z, -1) for z in depths])
+        right = np.array([self._reach(z, 1) for z in depths])
+        return np.concatenate([np.stack([right, depths], 1), np.stack([left, depths], 1)[::-1]])
 
-    def boxes(self, actors: list[Actor]) -> np.ndarray:
-        """Return tight boxes (n, 4) x, y, w, h in frame pixels, not clipped to the frame."""
+    def _reach(self, z: float, side: int) -> float:
+        """Return the x at which a person at depth ``z`` begins to leave the frame on one side."""
+        c = self.camera
+        edge = 0.0 if side < 0 else float(c.width)
+        _, depth = c.project(np.array([0.0, 0.9, z]))
+        (at, _), _ = c.project(np.array([0.0, 0.9, z]))
+        x = float((edge - at) * depth / c.focal_px - side * 0.4)
+        return min(max(x, c.left_m), c.right_m)
+
+    def boxes(self, actors: Sequence[Actor]) -> np.ndarray:
+        """Return tight boxes (n, 4) x, y, w, h in frame pixels around the bodies, not clipped to the frame."""
         out = np.zeros((len(actors), 4))
-        for i, a in enumerate(actors):
-            (foot, head), _ = self.camera.project(
-                np.array([[a.x_m, 0.0, a.z_m], [a.x_m, a.person.height_m, a.z_m]])
-            )
-            h = foot[1] - head[1]
-            out[i] = (foot[0] - 0.2 * h, head[1], 0.4 * h, h)
+        for row, posed in zip(out, (self._pose(a) for a in actors)):
+            x0, y0, x1, y1 = posed.box
+            row[:] = x0, y0, x1 - x0, y1 - y0
         return out
 
-    def visibility(self, actors: list[Actor]) -> np.ndarray:
-        """Return the share (n,) of each person that is not hidden."""
-        return np.ones(len(actors))
+    def visibility(self, actors: Sequence[Actor]) -> np.ndarray:
+        """Return the share (n,), 0..1, of each body's silhouette inside the frame and not hidden by nearer things."""
+        posed = [self._pose(a) for a in actors]
+        out = np.zeros(len(actors))
+        for i, (actor, body) in enumerate(zip(actors, posed)):
+            x0, y0, x1, y1 = body.box
+            scale = _COUNT_HEIGHT / max(y1 - y0, 1e-3)
+            window = x0 - 2 / scale, y0 - 2 / scale
+            shape = int((y1 - y0) * scale) + 5, int((x1 - x0) * scale) + 5
+            canvas = np.zeros(shape, np.uint32)
+            splat(canvas, body, window, (scale, scale), None, 1)
+            whole = int((canvas == 1).sum())
+            for j, (other, nearer) in enumerate(zip(actors, posed)):
+                if (other.z_m, -j) < (actor.z_m, -i) and _overlap(body.box, nearer.box):
+                    splat(canvas, nearer, window, (scale, scale), None, 2)
+            for layer in self.background.layers:
+                if layer.occluder.hides(actor.x_m, actor.z_m) and _overlap(body.box, _layer_box(layer)):
+                    view = (*window, shape[1] / scale, shape[0] / scale)
+                    canvas[_sample(layer.rgba[..., 3], view, shape, layer.x, layer.y) > 127] = 2
+            # Pixels outside the frame.
+            xs = window[0] + (np.arange(shape[1]) + 0.5) / scale
+            ys = window[1] + (np.arange(shape[0]) + 0.5) / scale
+            canvas[:, (xs < 0) | (xs > self.camera.width)] = 2
+            canvas[(ys < 0) | (ys > self.camera.height)] = 2
+            out[i] = (canvas == 1).sum() / max(whole, 1)
+        return out
 
-    def frame(self, actors: list[Actor], rng: np.random.Generator | None = None, shot: int = 0) -> np.ndarray:
-        """Return the frame (H, W, 3) uint8 RGB."""
-        c = self.camera
-        return self._draw(actors, (0.0, 0.0, float(c.width), float(c.height)), (c.height, c.width))
+    def frame(self, actors: Sequence[Actor], rng: np.random.Generator | None = None, shot: int = 0) -> np.ndarray:
+        """Return the frame (H, W, 3), uint8 RGB.
+
+        Args:
+            actors: who is there, in any order.
+            rng: draws the sensor noise; None uses a generator seeded from the camera and the shot.
+            shot: number of the moment; the light changes from shot to shot.
+        """
+        response = self._response_of(shot)
+        # The background of a shot goes through the camera's colours once; what is drawn on it, point by point.
+        if self._exposed is None or self._exposed[0] != shot:
+            layers = tuple(replace(layer, rgba=_expose(layer.rgba, response)) for layer in self.background.layers)
+            self._exposed = shot, _expose(self._plate, response), layers
+        canvas, image = self._buffers
+        np.copyto(canvas, self._exposed[1])
+        self._draw(canvas, actors, (0.0, 0.0), (1.0, 1.0), self._exposed[2], response)
+        cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB, dst=image)
+        return self._record(image, rng, shot, 1.0)
 
     def crop(
         self,
-        actors: list[Actor],
-        box: np.ndarray,
+        actors: Sequence[Actor],
+        box: Sequence[float] | np.ndarray,
         size: tuple[int, int] = (128, 64),
         rng: np.random.Generator | None = None,
         shot: int = 0,
     ) -> np.ndarray:
-        """Return the window ``box`` of the same scene, drawn at ``size`` (height, width), uint8 RGB."""
-        if not (np.isfinite(box).all() and box[2] > 0 and box[3] > 0):
-            raise ConfigError(f"Renderer.crop(box={list(box)}) needs finite x, y and positive width, height in px")
-        return self._draw(actors, tuple(float(v) for v in box), size)
+        """Return the same scene seen through a window, drawn at its own size, uint8 RGB (height, width, 3).
+
+        Args:
+            actors: who is there, in any order.
+            box: x, y, w, h of the window in frame pixels; may reach over the frame's edge.
+            size: height and width of the crop in pixels.
+            rng: draws the sensor noise; None uses a generator seeded from the camera and the shot.
+            shot: number of the moment; the light changes from shot to shot.
+
+        Raises:
+            ConfigError: if the window or the size is not a positive area.
+        """
+        x, y, w, h = (float(v) for v in box)
+        if not (np.isfinite((x, y, w, h)).all() and w > 0 and h > 0):
+            raise ConfigError(f"Renderer.crop(box={[x, y, w, h]}) needs finite x, y and positive width, height in px")
+        if min(size) < 8:
+            raise ConfigError(f"Renderer.crop(size={size}) must be (height, width) of at least 8 px each")
+        # A crop never has more detail than the sensor: small windows are drawn on the sensor's pixels and enlarged.
+        shape = max(min(size[0], round(h)), 8), max(min(size[1], round(w)), 8)
+        canvas = _sample(self._plate, (x, y, w, h), shape)
+        scale = shape[1] / w, shape[0] / h
+        self._draw(canvas, actors, (x, y), scale, self.background.layers)
+        matrix, tones = self._response_of(shot)
+        image = cv2.LUT(cv2.transform(cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB), matrix), tones)
+        image = self._record(image, rng, shot, scale[1])
+        if shape != tuple(size):
+            image = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+        return image
+
+    def _pose(self, a: Actor) -> Posed:
+        return place(
+            self.camera, self._axes, self._lights, a.person, (a.x_m, a.z_m), a.heading_rad, a.phase_rad, a.stride
+        )
 
     def _draw(
-        self, actors: list[Actor], window: tuple[float, float, float, float], size: tuple[int, int]
-    ) -> np.ndarray:
-        import cv2
+        self,
+        canvas: np.ndarray,
+        actors: Sequence[Actor],
+        window: tuple[float, float],
+        scale: tuple[float, float],
+        things: Sequence[Layer],
+        response: Response | None = None,
+    ) -> None:
+        """Draw shadows, people and what stands before them on ``canvas`` (h, w, 4), from far to near.
 
-        image = np.full((*size, 3), 128, np.uint8)
-        sx, sy = size[1] / window[2], size[0] / window[3]
-        for a, (x, y, w, h) in sorted(zip(actors, self.boxes(actors)), key=lambda p: -p[0].z_m):
-            left, top = round((x - window[0]) * sx), round((y - window[1]) * sy)
-            right, bottom = round((x + w - window[0]) * sx), round((y + h - window[1]) * sy)
-            cv2.rectangle(image, (left, top), (right, (top + bottom) // 2), a.person.upper_colour, -1)
-            cv2.rectangle(image, (left, (top + bottom) // 2), (right, bottom), a.person.lower_colour, -1)
-        return image
+        With ``response`` the canvas and the things are in the camera's own colours already.
+        """
+        height, width = canvas.shape[:2]
+        seen: list[tuple[float, Posed, Actor]] = []
+        for actor in actors:
+            if actor.z_m < 0.5:
+                continue
+            posed = self._pose(actor)
+            x0, y0, x1, y1 = _on_canvas(posed.box, window, scale)
+            reach = 1.6 * posed.scale * scale[0]
+            if x1 < -reach or y1 < -0.5 * reach or x0 > width + reach or y0 > height + reach:
+                continue
+            seen.append((actor.z_m, posed, actor))
+            self._shade_ground(canvas, actor, window, scale, response)
+        seen.sort(key=lambda item: -item[0])
+        waiting = sorted(things, key=lambda layer: -layer.occluder.z_m)
+        painted: list[Window] = []
+        for _, posed, actor in seen:
+            behind = [layer for layer in waiting if not layer.occluder.hides(actor.x_m, actor.z_m)]
+            self._put_layers(canvas, behind, painted, window, scale)
+            waiting = [layer for layer in waiting if not any(layer is b for b in behind)]
+            self._put_body(canvas, posed, window, scale, response)
+            painted.append(posed.box)
+        self._put_layers(canvas, waiting, painted, window, scale)
+
+    def _put_layers(
+        self,
+        canvas: np.ndarray,
+        layers: Sequence[Layer],
+        painted: Sequence[Window],
+        window: tuple[float, float],
+        scale: tuple[float, float],
+    ) -> None:
+        """Paint things again over the people drawn behind them; the background has them already."""
+        for layer in layers:
+            if any(_overlap(box, _layer_box(layer)) for box in painted):
+                self._put_layer(canvas, layer, window, scale)
+
+    def _put_body(
+        self,
+        canvas: np.ndarray,
+        posed: Posed,
+        window: tuple[float, float],
+        scale: tuple[float, float],
+        response: Response | None,
+    ) -> None:
+        x0, y0, x1, y1 = _on_canvas(posed.box, window, scale)
+        left, top = max(int(x0) - 2, 0), max(int(y0) - 2, 0)
+        right, bottom = min(int(x1) + 3, canvas.shape[1]), min(int(y1) + 3, canvas.shape[0])
+        if right - left < 2 or bottom - top < 2:
+            return
+        part = canvas[top:bottom, left:right]
+        k = SUPERSAMPLING
+        fine = workspace("fine", (k * (bottom - top), k * (right - left), 4), np.uint8)
+        cv2.resize(part, (fine.shape[1], fine.shape[0]), dst=fine, interpolation=cv2.INTER_NEAREST)
+        sun = np.float32(self.camera.look.sun)
+        direct = np.maximum(posed.sun, 0)
+        direct *= np.float32(1.25) * sun
+        direct += (1 - sun) * np.float32(0.26) * posed.up
+        direct += np.float32(0.76 - 0.52 * sun)
+        direct *= np.float32(self._corner_light(posed.box))
+        origin = window[0] + left / scale[0], window[1] + top / scale[1]
+        splat(fine.view(np.uint32)[..., 0], posed, origin, (k * scale[0], k * scale[1]), direct, response=response)
+        cv2.resize(fine, (right - left, bottom - top), dst=part, interpolation=cv2.INTER_AREA)
+
+    def _put_layer(
+        self, canvas: np.ndarray, layer: Layer, window: tuple[float, float], scale: tuple[float, float]
+    ) -> None:
+        x0, y0, x1, y1 = _on_canvas(_layer_box(layer), window, scale)
+        left, top = max(int(x0) - 1, 0), max(int(y0) - 1, 0)
+        right, bottom = min(int(x1) + 2, canvas.shape[1]), min(int(y1) + 2, canvas.shape[0])
+        if right <= left or bottom <= top:
+            return
+        view = (
+            window[0] + left / scale[0], window[1] + top / scale[1],
+            (right - left) / scale[0], (bottom - top) / scale[1],
+        )  # fmt: skip
+        rgba = _sample(layer.rgba, view, (bottom - top, right - left), layer.x, layer.y)
+        part = canvas[top:bottom, left:right]
+        alpha = cv2.merge([rgba[..., 3]] * 4)
+        front = cv2.multiply(rgba, alpha, scale=self._corner_light(_layer_box(layer)) / 255.0)
+        part[:] = cv2.add(cv2.multiply(part, 255 - alpha, scale=1.0 / 255.0), front)
+
+    def _shade_ground(
+        self,
+        canvas: np.ndarray,
+        a: Actor,
+        window: tuple[float, float],
+        scale: tuple[float, float],
+        response: Response | None,
+    ) -> None:
+        """Darken the ground under a body and, in sunlight, along its shadow."""
+        sun = self.camera.look.sun
+        seen = self._shadow_ring + self._axes @ (a.x_m, 0.0, a.z_m)
+        pixels = seen[:, :2] * (self.camera.focal_px / np.maximum(seen[:, 2:], 0.1))
+        pixels += (0.5 * self.camera.width - window[0], 0.5 * self.camera.height - window[1])
+        pixels *= scale
+        contact, cast = pixels[: len(_DISC)], pixels[len(_DISC) :]
+        strong = sun > 0.3
+        points = pixels if strong else contact
+        soft = max(1.0, 0.05 * float(np.ptp(contact[:, 0])))
+        pad = int(2 * soft) + 2
+        x0, y0 = np.maximum(np.floor(points.min(axis=0)).astype(int) - pad, 0)
+        x1, y1 = np.minimum(np.ceil(points.max(axis=0)).astype(int) + pad, (canvas.shape[1], canvas.shape[0]))
+        if x1 - x0 < 2 or y1 - y0 < 2:
+            return
+        mask = np.full((y1 - y0, x1 - x0), 255, np.uint8)
+        if strong:
+            cv2.fillConvexPoly(mask, np.round((cast - (x0, y0)) * 16).astype(np.int32), 255 - 160 * sun, cv2.LINE_4, 4)
+        cv2.fillConvexPoly(mask, np.round((contact - (x0, y0)) * 16).astype(np.int32), 130, cv2.LINE_4, 4)
+        width = 2 * int(2 * soft) + 1
+        mask = cv2.blur(mask, (width, max(3, width // 3 * 2 + 1)))
+        if response is not None:
+            # The tone curve is a power, so light lost before it is a power of that light lost after it.
+            mask = cv2.LUT(mask, response[1])
+        part = canvas[y0:y1, x0:x1]
+        cv2.multiply(part, cv2.merge([mask] * 4), dst=part, scale=1.0 / 255.0)
+
+    def _darken_corners(self, rgb: np.ndarray) -> np.ndarray:
+        if not self._vignette:
+            return rgb
+        h, w = rgb.shape[:2]
+        x, y = np.linspace(-1, 1, w, dtype=np.float32), np.linspace(-1, 1, h, dtype=np.float32)
+        light = 1 - np.float32(0.5 * self._vignette) * (x[None] ** 2 + y[:, None] ** 2)
+        return (rgb * light[..., None]).astype(np.uint8)
+
+    def _corner_light(self, box: Window) -> float:
+        x = (box[0] + box[2]) / self.camera.width - 1
+        y = (box[1] + box[3]) / self.camera.height - 1
+        return 1 - 0.5 * self._vignette * min(x * x + y * y, 2.0)
+
+    def _response_of(self, shot: int) -> Response:
+        """Return the colour matrix (3, 3) and the tone table (256,) of one shot."""
+        if shot not in self._shots:
+            random = seeded(self.camera.seed, "shot", shot)
+            strength = self.nuisances.light_change
+            stops, warmth = random.normal(0.0, strength), 0.16 * random.normal(0.0, strength)
+            gains = np.exp2(np.clip(stops, -1.5, 1.0)) * np.exp([warmth, 0.0, -warmth])
+            if len(self._shots) > 4096:
+                self._shots.clear()
+            self._shots[shot] = (gains[:, None] * self._matrix).astype(np.float32), self._gamma
+        return self._shots[shot]
+
+    def _record(self, image: np.ndarray, random: np.random.Generator | None, shot: int, zoom: float) -> np.ndarray:
+        """Return what lens, sensor and encoder make of ``image`` (h, w, 3), whose memory is used up."""
+        sigma = self.nuisances.blur * self.camera.look.blur_px * min(zoom, 1.0)
+        if sigma > 0.25:
+            image = cv2.GaussianBlur(
+                image, (5, 5) if sigma > 0.7 else (3, 3), sigma, dst=workspace("blurred", image.shape, np.uint8)
+            )
+        if self._noise is not None:
+            if random is None:
+                random = seeded(self.camera.seed, "noise", shot)
+            more, less = self._noise
+            h, w = image.shape[:2]
+            y, x = int(random.integers(more.shape[0] - h + 1)), int(random.integers(more.shape[1] - w + 1))
+            cv2.add(image, more[y : y + h, x : x + w], dst=image)
+            cv2.subtract(image, less[y : y + h, x : x + w], dst=image)
+        if self._quality is None:
+            return image.copy()
+        # OpenCV takes RGB for BGR both ways; chroma is halved either way, and two conversions are saved.
+        _, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, self._quality))
+        return cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
+def _expose(rgba: np.ndarray, response: Response) -> np.ndarray:
+    rgb = cv2.LUT(cv2.transform(np.ascontiguousarray(rgba[..., :3]), response[0]), response[1])
+    return np.dstack([rgb, rgba[..., 3]])
+
+
+def _circle(n: int) -> np.ndarray:
+    angle = np.arange(n) * (2 * np.pi / n)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+_DISC = _circle(12)
+# The cast shadow in (side, length) coordinates: from the feet to the head.
+_OVAL = _circle(14) * (1.0, 0.52) + (0.0, 0.48)
+
+
+def _overlap(a: Window, b: Window) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _layer_box(layer: Layer) -> Window:
+    h, w = layer.rgba.shape[:2]
+    return layer.x, layer.y, layer.x + w, layer.y + h
+
+
+def _on_canvas(box: Window, window: tuple[float, float], scale: tuple[float, float]) -> Window:
+    return (
+        (box[0] - window[0]) * scale[0], (box[1] - window[1]) * scale[1],
+        (box[2] - window[0]) * scale[0], (box[3] - window[1]) * scale[1],
+    )  # fmt: skip
+
+
+def _sample(image: np.ndarray, view: Window, shape: tuple[int, int], left: int = 0, top: int = 0) -> np.ndarray:
+    """Return ``image``, whose corner is at frame pixel (left, top), seen through ``view`` at ``shape``.
+
+    Opaque pictures are continued over their edge; an occluder's layer ends there.
+    """
+    sx, sy = view[2] / shape[1], view[3] / shape[0]
+    back = np.array([
+        [sx, 0.0, view[0] - left + 0.5 * sx - 0.5],
+        [0.0, sy, view[1] - top + 0.5 * sy - 0.5],
+    ])  # fmt: skip
+    whole = image.ndim == 3 and left == 0 and top == 0 and image[0, 0, 3] == 255
+    return cv2.warpAffine(
+        image, back, (shape[1], shape[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE if whole else cv2.BORDER_CONSTANT,
+    )  # fmt: skip
+
+
+def _response(look: Look, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return colour matrix (3, 3) and tone table (256,) uint8 of ``share`` of a camera's look."""
+    matrix = np.eye(3) + share * (np.array(look.matrix) - np.eye(3))
+    saturation = 1.0 + share * (look.saturation - 1.0)
+    grey = np.array([0.299, 0.587, 0.114])
+    matrix = (saturation * np.eye(3) + (1 - saturation) * grey[None]) @ matrix
+    matrix = matrix * look.exposure**share
+    gamma = look.gamma**share
+    signal = np.linspace(0, 1, 256) ** gamma
+    return matrix, np.clip(signal * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _noise_bank(sigma: float, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what noise adds and what it takes away: two (h, w, 3) uint8 fields, larger than a frame."""
+    random = seeded(0, "sensor noise", f"{sigma:.3f}")
+    shape = height + 64, width + 64
+    luma = random.standard_normal((*shape, 1), np.float32)
+    field = 0.8 * luma + 0.6 * random.standard_normal((*shape, 3), np.float32)
+    # Demosaicing and the encoder smear noise over neighbouring pixels.
+    field = cv2.GaussianBlur(field, (3, 3), 0.6)
+    field = np.rint(field * (sigma / field.std()))
+    return np.clip(field, 0, 255).astype(np.uint8), np.clip(-field, 0, 255).astype(np.uint8)

@@ -1,0 +1,200 @@
+"""The ``reidlab`` command. Each command imports what it needs, so that ``--help`` stays quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from reidlab.errors import ReidlabError
+
+app = typer.Typer(
+    help="Run the chapters, judge the claims, build the book, look after the data.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Data sets: which are found, where, and whether they are whole.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+_state = {"debug": False}
+_out = Console()
+_err = Console(stderr=True)
+
+Chapters = Annotated[
+    list[str] | None, typer.Argument(metavar="CHAPTER", help="Names or numbers; all of the profile if none.")
+]
+ProfileOption = Annotated[str, typer.Option("--profile", help="quick, standard or paper.")]
+ProjectOption = Annotated[
+    Path | None, typer.Option("--project", help="Folder with notebooks/ and book/; this checkout if not given.")
+]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and leave with its exit status: 0, 1 for an error, 2 for wrong usage.
+
+    Args:
+        arguments: the words after ``reidlab``; those of this process if not given.
+    """
+    _state["debug"] = False
+    try:
+        app(arguments, prog_name="reidlab")
+    except ReidlabError as error:
+        if _state["debug"]:
+            raise
+        _err.print(f"[bold red]error:[/] {escape(' '.join(str(error).split()))}", soft_wrap=True, highlight=False)
+        sys.exit(1)
+    except BrokenPipeError:
+        # `reidlab claims | head`: the reader has seen enough.
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from reidlab import __version__
+
+        _out.print(f"reidlab {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Options before the command's name."""
+    _state["debug"] = debug
+
+
+@app.command()
+def run(
+    chapters: Chapters = None,
+    profile: ProfileOption = "quick",
+    param: Annotated[
+        list[str] | None, typer.Option("-p", "--param", metavar="KEY=VALUE", help="Change a parameter.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Change the chapter's seed, or seeds to this one.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run also what has not changed.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="How many chapters at a time.")] = 1,
+    project: ProjectOption = None,
+) -> None:
+    """Run chapters whose code, parameters, data or packages changed since their last run."""
+    from reidlab.lab import profiles, runner
+    from reidlab.lab.progress import LiveProgress
+    from reidlab.lab.project import Project
+
+    planned = runner.plan(Project.find(project), chapters or [], profile, profiles.parse_changes(param or []), seed)
+    try:
+        with LiveProgress(_out) as progress:
+            outcomes = runner.run_all(planned, progress, force, jobs)
+    except KeyboardInterrupt:
+        _err.print("interrupted; finished chapters and pieces are kept, the same command goes on from there")
+        raise typer.Exit(130) from None
+    if any(outcome.status == "failed" for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command()
+def book(
+    profile: ProfileOption = "quick",
+    strict: Annotated[bool, typer.Option("--strict/--no-strict", help="Whether a warning fails the build.")] = True,
+    run_first: Annotated[
+        bool, typer.Option("--run/--no-run", help="Whether to run missing and stale chapters first.")
+    ] = False,
+    project: ProjectOption = None,
+) -> None:
+    """Build the book from the chapters' runs; a chapter whose run is missing or stale is refused."""
+    from reidlab.lab import book as builder
+    from reidlab.lab.project import Project
+
+    place = Project.find(project)
+    if run_first:
+        run(builder.chapters_of(place), profile=profile, project=project)
+    index = builder.build(place, profile, strict)
+    _out.print(f"built {place.shown(index)}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def claims(
+    as_json: Annotated[bool, typer.Option("--json", help="Write the rows as JSON.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only check the claim files and their rules.")] = False,
+    project: ProjectOption = None,
+) -> None:
+    """Show the ledger: what the works claim, what was measured, and the verdicts."""
+    import json
+
+    from reidlab.lab.ledger import VERDICTS, Ledger
+    from reidlab.lab.project import Project, plural
+
+    ledger = Ledger(Project.find(project))
+    if check:
+        problems = ledger.problems()
+        for problem in problems:
+            _err.print(escape(problem), soft_wrap=True, highlight=False)
+        items = f"{plural(len(ledger.book.items), 'item')}, {len(ledger.holes())} without a claim"
+        end = plural(len(problems), "problem") if problems else "all well"
+        _out.print(f"{plural(len(ledger.book.claims), 'claim')}, {items}: {end}", highlight=False)
+        if problems:
+            raise typer.Exit(1)
+        return
+    rows = ledger.rows()
+    if as_json:
+        print(json.dumps([row.as_dict() for row in rows], indent=2, ensure_ascii=False, allow_nan=False))
+        return
+
+    from rich.table import Table
+
+    table = Table("claim", "item", "kind", "printed", "measured", "verdict", box=None, pad_edge=False)
+    for row in rows:
+        printed = f"{row.claim.printed or ''} {row.claim.unit if row.claim.printed else ''}".strip()
+        measured = "" if row.measured is None else f"{row.measured:.5g}"
+        verdict = f"{row.verdict}{', stale' if row.stale else ''}"
+        table.add_row(*map(escape, (row.claim.id, row.claim.item, row.claim.kind, printed, measured, verdict)))
+    _out.print(table)
+    counts = ", ".join(f"{sum(row.name == name for row in rows)} {name}" for name in VERDICTS)
+    holes = plural(len(ledger.holes()), "item")
+    _out.print(f"{plural(len(rows), 'claim')}: {counts}; {holes} without a claim", highlight=False)
+
+
+@app.command()
+def keep(
+    chapter: Annotated[str, typer.Argument(help="Name or number.")],
+    profile: ProfileOption = "standard",
+    project: ProjectOption = None,
+) -> None:
+    """Copy a run's records to results/, where git and the ledger find them."""
+    from reidlab.lab import store
+    from reidlab.lab.project import Project
+
+    place = Project.find(project)
+    folder = store.keep(chapter, profile, place)
+    _out.print(f"kept in {place.shown(folder)}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def info() -> None:
+    """Show versions, device, threads, the sizes of what is stored, and the data sets found."""
+    import torch  # noqa: F401  so that device and threads are torch's own
+
+    from reidlab import __version__, paths
+    from reidlab.lab import environment
+    from reidlab.lab.files import size_of
+    from reidlab.lab.project import plural
+
+    _out.print(f"reidlab    {__version__}", highlight=False)
+    versions = ", ".join(f"{name} {version}" for name, version in environment.versions().items())
+    _out.print(f"versions   {versions}", highlight=False)
+    _out.print(f"machine    {environment.machine()}", highlight=False)
+    _out.print(f"device     {environment.device()}, {plural(environment.threads(), 'thread')}", highlight=False)
+    for name, folder in (("cache", paths.cache_dir()), ("run store", paths.runs_dir())):
+        size = f"{size_of(folder) / 2**20:.1f} MiB" if folder.is_dir() else "not there yet"
+        _out.print(f"{name:<10} {folder} ({size})", soft_wrap=True, highlight=False)
+    _show_data()

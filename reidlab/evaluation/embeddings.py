@@ -1,0 +1,59 @@
+"""Embeddings: features with their labels, checked where they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reidlab.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Features of N pictures (or tracklets) with their labels.
+
+    Attributes:
+        features: (N, D) float32, finite.
+        pids: (N,) int64 identities; -1 is junk, 0 a distractor where the data set says so.
+        camids: (N,) int64 cameras.
+        tracklets: (N,) int64, or None.
+
+    Raises:
+        DataError: a shape does not fit, or a feature is not finite; the message names field and row.
+    """
+
+    features: np.ndarray
+    pids: np.ndarray
+    camids: np.ndarray
+    tracklets: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        features = np.ascontiguousarray(self.features, dtype=np.float32)
+        if features.ndim != 2:
+            raise DataError(f"features: expected shape (N, D); got {features.shape}")
+        if not np.isfinite(features).all():
+            row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
+            raise DataError(f"features: row {row} holds a value that is not finite (NaN or infinity)")
+        object.__setattr__(self, "features", features)
+        for name in ("pids", "camids", "tracklets"):
+            values = getattr(self, name)
+            if values is None and name == "tracklets":
+                continue
+            labels = np.asarray(values)
+            if labels.shape != (len(features),):
+                raise DataError(f"{name}: expected one per row of features, ({len(features)},); got {labels.shape}")
+            object.__setattr__(self, name, labels.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def select(self, mask: np.ndarray) -> Embeddings:
+        """Return the rows that a boolean mask or an index array picks."""
+        tracklets = None if self.tracklets is None else self.tracklets[mask]
+        return Embeddings(self.features[mask], self.pids[mask], self.camids[mask], tracklets)
+
+    def normalized(self) -> Embeddings:
+        """Return the same with features of Euclidean length 1; a zero row stays zero."""
+        norms = np.linalg.norm(self.features, axis=1, keepdims=True)
+        return Embeddings(self.features / np.maximum(norms, 1e-12), self.pids, self.camids, self.tracklets)

@@ -1,0 +1,114 @@
+"""Compiled inner loops of the evaluation: one pass over a block of distances, no sorting of whole rows.
+
+A query's score depends on the ranks of its positives alone. They are found by counting, for each positive, the
+entries before it. A small table over the positives' range of distances tells where to look, so that an entry costs
+about one comparison however many positives there are.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+OTHER, POSITIVE, IGNORED = 0, 1, 2
+_CELLS = 512
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def same_identity(
+    pids: np.ndarray, camids: np.ndarray, gallery_pids: np.ndarray, gallery_camids: np.ndarray, rule: int
+) -> np.ndarray:
+    """Return (Q, N) int8 relevance; ``rule`` 0 ignores same person and camera, 1 same camera, 2 nothing."""
+    out = np.zeros((len(pids), len(gallery_pids)), dtype=np.int8)
+    for q in numba.prange(len(pids)):
+        pid, camid, row = pids[q], camids[q], out[q]
+        if rule == 1:
+            for j in range(len(gallery_pids)):
+                row[j] = IGNORED if gallery_camids[j] == camid else np.int8(gallery_pids[j] == pid)
+        else:
+            for j in range(len(gallery_pids)):
+                if gallery_pids[j] == pid:
+                    row[j] = IGNORED if rule == 0 and gallery_camids[j] == camid else POSITIVE
+    return out
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def squared_from_products(products: np.ndarray, query_norms: np.ndarray, gallery_norms: np.ndarray) -> None:
+    """Turn ``-2 q.g`` (Q, N) into squared distances, in place; rounding below 0 is cut off."""
+    for q in numba.prange(products.shape[0]):
+        norm = query_norms[q]
+        for j in range(products.shape[1]):
+            products[q, j] = max(products[q, j] + (norm + gallery_norms[j]), np.float32(0.0))
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def count_positives(relevance: np.ndarray) -> np.ndarray:
+    """Return the number of positives of each row, (Q,) int64."""
+    counts = np.zeros(relevance.shape[0], dtype=np.int64)
+    for q in numba.prange(relevance.shape[0]):
+        total = 0
+        for j in range(relevance.shape[1]):
+            total += relevance[q, j] == POSITIVE
+        counts[q] = total
+    return counts
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def positive_ranks(distances: np.ndarray, relevance: np.ndarray, starts: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Write the ranks (from 1) of each query's positives among what is not ignored; ties go by gallery index.
+
+    Args:
+        distances: (Q, N) float.
+        relevance: (Q, N) int8.
+        starts: (Q + 1,) int64; the positives of query q are ``ranks[starts[q]:starts[q + 1]]``.
+        ranks: receives the ranks, rising within a query.
+
+    Returns:
+        (Q,) bool, true where a row holds a value that is not finite.
+    """
+    bad = np.zeros(distances.shape[0], dtype=np.bool_)
+    for q in numba.prange(distances.shape[0]):
+        row, kind, count = distances[q], relevance[q], starts[q + 1] - starts[q]
+        # A finite number minus itself is 0; anything else is not a number, and stays so in the sum.
+        check = row[0] * 0
+        for j in range(len(row)):
+            check += row[j] * 0
+        bad[q] = not (check == 0)
+        if count == 0 or bad[q]:
+            continue
+        index = np.empty(count, dtype=np.int64)
+        value = np.empty(count, dtype=row.dtype)
+        found = 0
+        for j in range(len(row)):
+            if kind[j] == POSITIVE:
+                index[found], value[found] = j, row[j]
+                found += 1
+        order = np.argsort(value, kind="mergesort")
+        index, value = index[order], value[order]
+        low, high = value[0], value[count - 1]
+
+        # first[c] is the number of positives in cells before c: those lie before every entry of cell c.
+        scale = (_CELLS - 1) / (float(high) - float(low)) if high > low else 0.0
+        first = np.zeros(_CELLS + 1, dtype=np.int64)
+        for k in range(count):
+            first[int((float(value[k]) - float(low)) * scale) + 1] += 1
+        for c in range(_CELLS):
+            first[c + 1] += first[c]
+
+        before = np.zeros(count, dtype=np.int64)
+        for j in range(len(row)):
+            d = row[j]
+            if d > high or kind[j] != OTHER:
+                continue
+            k = 0
+            if d > low:
+                k = first[int((float(d) - float(low)) * scale)]
+            while k < count and (value[k] < d or (value[k] == d and index[k] < j)):
+                k += 1
+            if k < count:
+                before[k] += 1
+        passed = 0
+        for k in range(count):
+            passed += before[k]
+            ranks[starts[q] + k] = passed + k + 1
+    return bad

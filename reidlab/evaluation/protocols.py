@@ -1,0 +1,158 @@
+"""Evaluation protocols: what counts as a match, what is left out and how precision is averaged, under one name each.
+
+Data sets and papers differ in all of these, so two numbers compare only under one protocol; every
+:class:`~reidlab.evaluation.retrieval.Scores` carries the name of its own.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Protocol as Interface
+
+import numpy as np
+
+from reidlab.errors import ConfigError, DataError
+from reidlab.evaluation import kernels
+from reidlab.evaluation.embeddings import Embeddings
+
+JUNK_PID = -1
+DISTRACTOR_PID = 0
+
+METRICS = ("euclidean", "cosine")
+CAMERA_RULES = ("same person", "any person", "none")
+AP_RULES = ("step", "trapezoidal")
+
+
+class Matcher(Interface):
+    """Decides what each gallery entry is to a query; protocols with richer labels bring their own."""
+
+    def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
+        """Return (len of rows, N) int8 of :data:`~reidlab.evaluation.kernels.OTHER`, ``POSITIVE`` and ``IGNORED``.
+
+        Args:
+            query: all queries.
+            gallery: all N gallery entries.
+            rows: the queries to compare.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SameIdentity:
+    """Positives share the query's identity; what the query's own camera saw is ignored as the rule says.
+
+    Attributes:
+        camera_rule: ``same person``: entries of the query's identity and camera are ignored; ``any person``: all entries
+            of its camera; ``none``: nothing.
+    """
+
+    camera_rule: str = "same person"
+
+    def __post_init__(self) -> None:
+        _one_of("camera_rule", self.camera_rule, CAMERA_RULES)
+
+    def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
+        """Compare identities and cameras."""
+        rule = CAMERA_RULES.index(self.camera_rule)
+        return kernels.same_identity(query.pids[rows], query.camids[rows], gallery.pids, gallery.camids, rule)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to score a ranking; junk (identity -1) is never part of a gallery.
+
+    Attributes:
+        name: under which results are reported.
+        metric: ``euclidean`` or ``cosine``.
+        matcher: what is a match and what is ignored.
+        distractors: whether gallery entries of identity 0 stay in; data sets whose identity 0 is a person keep them.
+        queries_in_gallery: whether a query's own tracklet may be in the gallery; if not, gallery entries with the
+            tracklet number of any query are dropped.
+        ap: ``step`` is the mean of the precision at each positive; ``trapezoidal`` averages it with the precision just
+            before, as the evaluation code of Market-1501 and MARS does.
+        single_shot: 0 ranks the whole gallery; a positive number draws one gallery entry per identity that many times
+            and averages (the old protocol of CUHK03).
+        shot_seed: seed of those draws.
+        max_rank: last rank of the CMC curve.
+
+    Raises:
+        ConfigError: a value is not allowed.
+    """
+
+    name: str
+    metric: str = "euclidean"
+    matcher: Matcher = field(default_factory=SameIdentity)
+    distractors: bool = True
+    queries_in_gallery: bool = True
+    ap: str = "step"
+    single_shot: int = 0
+    shot_seed: int = 0
+    max_rank: int = 50
+
+    def __post_init__(self) -> None:
+        _one_of("metric", self.metric, METRICS)
+        _one_of("ap", self.ap, AP_RULES)
+        if self.max_rank < 1:
+            raise ConfigError(f"max_rank: {self.max_rank} must be at least 1")
+        if self.single_shot < 0:
+            raise ConfigError(f"single_shot: {self.single_shot} must be 0 (off) or a number of draws")
+
+    def admit(self, query: Embeddings, gallery: Embeddings) -> np.ndarray:
+        """Return which gallery entries take part, (N,) bool.
+
+        Raises:
+            DataError: queries must be dropped by their tracklets, and there are no tracklet numbers.
+        """
+        keep = gallery.pids != JUNK_PID
+        if not self.distractors:
+            keep &= gallery.pids != DISTRACTOR_PID
+        if not self.queries_in_gallery:
+            if query.tracklets is None or gallery.tracklets is None:
+                raise DataError(
+                    f"protocol {self.name!r} drops queries from the gallery by their tracklets; "
+                    "give both embeddings their tracklet numbers"
+                )
+            keep &= ~np.isin(gallery.tracklets, query.tracklets)
+        return keep
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name}: {value!r} is not allowed; expected one of {', '.join(allowed)}")
+
+
+_ANY_CAMERA = SameIdentity("none")
+
+#: The protocols with a name.
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("market1501"),
+        Protocol("market1501-trapezoidal", ap="trapezoidal"),
+        Protocol("dukemtmc-reid"),
+        Protocol("msmt17"),
+        Protocol("cuhk03-np"),
+        Protocol("cuhk03-single-shot", single_shot=100),
+        Protocol("pku-reid"),
+        Protocol("mars-ste-nvan", metric="cosine", ap="trapezoidal"),
+        Protocol("mars-cf-aan", metric="cosine", distractors=False, queries_in_gallery=False),
+        Protocol("video-toolbox", metric="cosine", queries_in_gallery=False),
+        Protocol("no-camera-rule", matcher=_ANY_CAMERA),
+    )
+}
+
+
+def get(protocol: Protocol | str) -> Protocol:
+    """Return a protocol by its name; a protocol object is returned as it is.
+
+    Raises:
+        ConfigError: there is no protocol of that name.
+    """
+    if isinstance(protocol, Protocol):
+        return protocol
+    if protocol not in PROTOCOLS:
+        near = difflib.get_close_matches(str(protocol), PROTOCOLS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(PROTOCOLS)}"
+        raise ConfigError(f"protocol: there is none called {protocol!r}; {hint}")
+    return PROTOCOLS[protocol]

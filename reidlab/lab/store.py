@@ -1,0 +1,171 @@
+"""Reading back what runs left: the run store, and the kept records in ``results/``.
+
+::
+
+    _runs/<profile>/<chapter>/     records.parquet  run.json  <chapter>.ipynb     the last good run
+                                   failed.ipynb                                   the last failed one, if later
+                                   pieces/                                        parts of an unfinished run
+    results/<profile>/<chapter>/   records.parquet  run.json                      what is worth keeping in git
+
+``run.json`` holds the hash of the files beside it and is written last, so that a half-replaced or damaged
+run is noticed and never read. Runs with parameters changed on the command line lie under
+``<profile>.custom`` and leave the profile's own runs alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reidlab.errors import ReidlabError, RunError
+from reidlab.lab import codehash, files
+from reidlab.lab.project import Project
+from reidlab.lab.run import FORMAT, RECORDS_FILE, RUN_FILE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_REQUIRED = ("chapter", "profile", "parameters", "data", "code", "versions", "started", "wall_s", "files")
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One complete run on disk.
+
+    Attributes:
+        folder: where it lies.
+        info: the contents of its ``run.json``.
+        kept: whether it lies in ``results/``.
+    """
+
+    folder: Path
+    info: Mapping[str, Any]
+    kept: bool
+
+    @property
+    def chapter(self) -> str:
+        """The chapter's id."""
+        return str(self.info["chapter"])
+
+    @property
+    def profile(self) -> str:
+        """The profile's name."""
+        return str(self.info["profile"])
+
+    @property
+    def notebook(self) -> Path:
+        """The executed notebook; kept runs have none."""
+        return self.folder / f"{self.chapter}.ipynb"
+
+    @property
+    def records(self) -> pd.DataFrame:
+        """The records, in the schema of :mod:`reidlab.lab.records`."""
+        from reidlab.lab import records
+
+        return records.read(self.folder / RECORDS_FILE)
+
+    def changes(self, project: Project, pictures: bool = True) -> list[str]:
+        """Say how today's code differs from the one that ran; empty if it does not.
+
+        Args:
+            project: where today's chapters are.
+            pictures: whether changed plots count: they do for a page, not for records.
+        """
+        try:
+            code = codehash.of_chapter(project.notebook(self.chapter))
+        except ReidlabError as error:
+            return [str(error)]
+        return code.changes_since(self.info["code"] or {}, pictures)
+
+    def is_stale(self, project: Project) -> bool:
+        """Return whether today's code could give other records."""
+        return bool(self.changes(project, pictures=False))
+
+
+def run_folder(project: Project, profile: str, chapter: str) -> Path:
+    """Return the folder of a chapter's runs under a profile, whether it exists or not."""
+    return project.runs / profile / chapter
+
+
+def load(profile: str, chapter: str, project: Project | None = None) -> StoredRun:
+    """Return the last good run of a chapter under a profile.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    project = project or Project.find()
+    chapter = project.chapter(chapter)
+    folder = run_folder(project, profile, chapter)
+    if not (folder / RUN_FILE).is_file():
+        raise RunError(
+            f"{folder}: chapter {chapter} has no run under profile {profile}; "
+            f"run `reidlab run {chapter} --profile {profile}`"
+        )
+    return open_run(folder)
+
+
+def kept(chapter: str, profile: str = "standard", project: Project | None = None) -> StoredRun | None:
+    """Return the kept records of a chapter, or None if none are kept.
+
+    Raises:
+        RunError: they are damaged.
+    """
+    project = project or Project.find()
+    folder = project.results / profile / chapter
+    return open_run(folder, kept=True) if (folder / RUN_FILE).is_file() else None
+
+
+def kept_digest(project: Project, profile: str, chapter: str) -> str | None:
+    """Return the hash of a chapter's kept records, or None if none are kept."""
+    path = project.results / profile / chapter / RECORDS_FILE
+    return files.digest(path) if path.is_file() else None
+
+
+def open_run(folder: Path, kept: bool = False) -> StoredRun:
+    """Read and check the run in ``folder``.
+
+    Raises:
+        RunError: a file is missing, cannot be read, or is not the one that ``run.json`` speaks of.
+    """
+    path = folder / RUN_FILE
+    info = files.read_json(path)
+    if missing := [name for name in _REQUIRED if name not in info]:
+        raise RunError(f"{path}: has no {missing[0]!r}; run the chapter again")
+    if info.get("format") != FORMAT:
+        raise RunError(
+            f"{path}: is of format {info.get('format')!r}, this version reads {FORMAT}; run the chapter again"
+        )
+    for name, expected in info["files"].items():
+        if not (folder / name).is_file():
+            raise RunError(f"{folder / name}: missing, though {RUN_FILE} names it; run the chapter again")
+        if files.digest(folder / name) != expected:
+            raise RunError(f"{folder / name}: is not the file that was written; run the chapter again")
+    return StoredRun(folder, info, kept)
+
+
+def keep(chapter: str, profile: str = "standard", project: Project | None = None) -> Path:
+    """Copy a run's records and description to ``results/``, and return their folder.
+
+    Raises:
+        RunError: there is no such run, it is damaged, or it no longer matches today's code.
+    """
+    project = project or Project.find()
+    run = load(profile, chapter, project)
+    if changes := run.changes(project, pictures=False):
+        raise RunError(
+            f"chapter {run.chapter}, profile {profile}: the run is stale ({changes[0]}); "
+            f"run `reidlab run {run.chapter} --profile {profile}` before keeping it"
+        )
+    folder = project.results / profile / run.chapter
+    info = dict(run.info)
+    # Where the data lie on this machine is nobody else's business.
+    info["data"] = {
+        name: {key: value for key, value in entry.items() if key != "root"} for name, entry in info["data"].items()
+    }
+    info["files"] = {RECORDS_FILE: info["files"][RECORDS_FILE]}
+    with files.replacing(folder / RECORDS_FILE) as temporary:
+        temporary.write_bytes((run.folder / RECORDS_FILE).read_bytes())
+    files.write_json(folder / RUN_FILE, info)
+    return folder

@@ -1,0 +1,42 @@
+"""Identity classification: cross-entropy on the classifier's logits."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from reidlab.errors import ConfigError
+from reidlab.losses.base import Loss
+
+
+class CrossEntropy(Loss):
+    """Mean cross-entropy of identity logits, with optional label smoothing.
+
+    Beside :func:`torch.nn.functional.cross_entropy` it only checks that labels are classes of the logits, which a GPU
+    would otherwise report as a failed assertion somewhere later.
+
+    Args:
+        label_smoothing: share of the target spread evenly over all classes, in [0, 1). The dissertation's video
+            networks use none (chapter 2).
+
+    Raises:
+        ConfigError: ``label_smoothing`` is outside [0, 1).
+    """
+
+    name = "logits"
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        if not 0.0 <= label_smoothing < 1.0:
+            raise ConfigError(f"label_smoothing: {label_smoothing} is not in [0, 1)")
+        self.label_smoothing = label_smoothing
+
+    def compute(self, rows: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean over the batch; ``rows`` are logits (B, C), ``labels`` classes in 0..C-1."""
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= rows.shape[1]:
+            raise ConfigError(
+                f"labels: found {low}..{high}, but the logits have classes 0..{rows.shape[1] - 1}; "
+                "number the training identities 0..C-1 and give the network that many classes"
+            )
+        return F.cross_entropy(rows, labels.long(), label_smoothing=self.label_smoothing)

@@ -1,0 +1,72 @@
+"""Batch-hard triplet loss with a soft margin.
+
+A. Hermans, L. Beyer, B. Leibe, "In defense of the triplet loss for person re-identification", 2017
+(https://arxiv.org/abs/1703.07737); the dissertation trains with it on un-normalised features before the neck's batch
+normalisation (chapter 2).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from reidlab.losses.base import Loss, check_batch
+from reidlab.losses.distances import euclidean_distances
+
+
+def hardest_pairs(distances: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each anchor's farthest positive and nearest negative distance.
+
+    An anchor is never its own positive.
+
+    Args:
+        distances: (B, B) distances within the batch.
+        labels: (B,) identities.
+
+    Returns:
+        ``(positive, negative, valid)``, each (B,). Where an anchor has no positive or no negative, ``valid`` is False
+        and both distances are to be ignored.
+    """
+    same = labels[:, None] == labels[None, :]
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    positives = same & ~itself
+    positive = distances.masked_fill(~positives, -torch.inf).amax(1)
+    negative = distances.masked_fill(same, torch.inf).amin(1)
+    return positive, negative, positives.any(1) & (~same).any(1)
+
+
+def soft_margin_batch_hard(features: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean over anchors of log(1 + exp(max positive - min negative)).
+
+    Anchors without a positive or without a negative in the batch form no triplet and are left out of the mean; a batch
+    without any triplet has the loss 0 (and gradient 0).
+
+    Args:
+        features: (B, D) un-normalised features, before the neck.
+        labels: (B,) identities.
+
+    Returns:
+        Scalar, float32 or float64.
+
+    Raises:
+        ConfigError: shapes, types or devices do not fit.
+
+    Example:
+        >>> features = torch.tensor([[0.0], [1.0], [5.0]])
+        >>> round(float(soft_margin_batch_hard(features, torch.tensor([0, 0, 1]))), 4)  # anchors at distance -4 and -3
+        0.0334
+    """
+    check_batch(features, labels)
+    positive, negative, valid = hardest_pairs(euclidean_distances(features), labels)
+    if not bool(valid.any()):
+        return features.sum() * 0.0
+    return F.softplus(positive[valid] - negative[valid]).mean()
+
+
+class SoftMarginBatchHard(Loss):
+    """Module form of :func:`soft_margin_batch_hard`."""
+
+    def compute(self, rows: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss; ``rows`` are features (B, D) before the neck."""
+        return soft_margin_batch_hard(rows, labels)

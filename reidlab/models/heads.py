@@ -1,0 +1,108 @@
+"""From feature maps to embeddings: pooling, the batch-normalisation neck and the whole network."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from reidlab.errors import ConfigError
+
+
+class Output(NamedTuple):
+    """What a re-identification network puts out.
+
+    Attributes:
+        features: (B, D) pooled features before the neck; the triplet loss sees these.
+        embedding: (B, D) features after the neck; retrieval uses these.
+        logits: (B, C) identity scores; cross-entropy sees these.
+    """
+
+    features: Tensor
+    embedding: Tensor
+    logits: Tensor
+
+
+class AveragePool(nn.Module):
+    """Average over a feature map: (B, C, H, W) -> (B, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mean over height and width."""
+        return x.mean(dim=(2, 3))
+
+    def pool_macs(self, given: Tensor, output: Tensor) -> int:
+        """Return the accumulations of one pass, for :func:`reidlab.models.cost.cost`."""
+        return given.numel()
+
+
+class BNNeck(nn.Module):
+    """Batch normalisation between the triplet loss's features and the classifier.
+
+    H. Luo et al., "Bag of tricks and a strong baseline for deep person re-identification", CVPRW 2019
+    (https://arxiv.org/abs/1903.07071): the normalisation's bias stays 0 and the classifier has none, so that both
+    losses pull the same way round the origin. Classifier weights start as N(0, 0.001).
+
+    Args:
+        channels: D, width of the features.
+        num_classes: C, number of training identities.
+
+    Raises:
+        ConfigError: ``num_classes`` is less than 1.
+    """
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        if num_classes < 1:
+            raise ConfigError(f"num_classes: {num_classes} must be at least 1, the number of training identities")
+        self.bn = nn.BatchNorm1d(channels)
+        self.bn.bias.requires_grad_(False)
+        self.classifier = nn.Linear(channels, num_classes, bias=False)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the embedding (B, D) and the logits (B, C) of features (B, D)."""
+        embedding = self.bn(features)
+        return embedding, self.classifier(embedding)
+
+
+class ReIDNet(nn.Module):
+    """Backbone, pooling and neck: images in, :class:`Output` out.
+
+    Args:
+        backbone: module that maps (B, 3, H, W) to (B, D, h, w) and has an attribute ``out_channels`` = D.
+        num_classes: number of training identities.
+        pool: module that maps (B, D, h, w) to (B, D); the average where omitted.
+
+    Attributes:
+        num_classes: number of training identities.
+
+    Raises:
+        ConfigError: the backbone does not say its ``out_channels``, or ``num_classes`` is less than 1.
+
+    Example:
+        >>> import torch
+        >>> from reidlab.models import ReIDNet, resnet
+        >>> model = ReIDNet(resnet(18, width=16, blocks=(1, 1, 1, 1)), num_classes=10).eval()
+        >>> [tuple(part.shape) for part in model(torch.zeros(2, 3, 64, 32))]
+        [(2, 128), (2, 128), (2, 10)]
+    """
+
+    def __init__(self, backbone: nn.Module, num_classes: int, *, pool: nn.Module | None = None) -> None:
+        super().__init__()
+        channels = getattr(backbone, "out_channels", None)
+        if not isinstance(channels, int):
+            raise ConfigError(
+                f"backbone: {type(backbone).__name__} has no integer attribute out_channels (the channels of its map)"
+            )
+        if getattr(backbone, "num_classes", None) is not None:
+            raise ConfigError("backbone: it has a classifier of its own; build it with num_classes=None")
+        self.backbone = backbone
+        self.pool = pool if pool is not None else AveragePool()
+        self.neck = BNNeck(channels, num_classes)
+        self.num_classes = num_classes
+
+    def forward(self, images: Tensor) -> Output:
+        """Return features, embedding and logits of images (B, 3, H, W), normalised as in training."""
+        features = self.pool(self.backbone(images))
+        embedding, logits = self.neck(features)
+        return Output(features, embedding, logits)

@@ -1,0 +1,197 @@
+"""Residual networks of any depth and width, with torchvision's weight names.
+
+K. He et al., "Deep residual learning for image recognition", CVPR 2016 (https://arxiv.org/abs/1512.03385). As in
+torchvision, a bottleneck's stride sits on its 3x3 convolution. Re-identification keeps the last stage at stride 1
+(twice the height and width of the feature map); that changes no weight, so ImageNet weights still fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from reidlab.errors import ConfigError
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut (ResNet-18 and -34).
+
+    Args:
+        inputs: channels in.
+        planes: channels of the block; it puts out ``planes * expansion``.
+        stride: of the first convolution.
+        downsample: projection of the shortcut, or None where it is the identity.
+    """
+
+    expansion = 1
+
+    def __init__(self, inputs: int, planes: int, stride: int = 1, downsample: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conv1 = _conv(inputs, planes, 3, stride)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = _conv(planes, planes, 3)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, planes, H / stride, W / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.bn2(self.conv2(x))
+        return self.relu(x + shortcut)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions and a shortcut (ResNet-50 and -101); arguments as :class:`BasicBlock`."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, planes: int, stride: int = 1, downsample: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conv1 = _conv(inputs, planes, 1)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = _conv(planes, planes, 3, stride)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = _conv(planes, planes * self.expansion, 1)
+        self.bn3 = nn.BatchNorm2d(planes * self.expansion)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, 4 * planes, H / stride, W / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        x = self.bn3(self.conv3(x))
+        return self.relu(x + shortcut)
+
+
+Block = type[BasicBlock] | type[Bottleneck]
+
+#: Block and blocks per stage of each standard depth (Table 1 of the paper).
+DEPTHS: dict[int, tuple[Block, tuple[int, int, int, int]]] = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+}
+
+
+class ResNet(nn.Module):
+    """Residual network that gives the last stage's feature map, or logits where it has a classifier.
+
+    Weights are drawn from torch's global generator: seed it first (:func:`reidlab.seeding.seed_all`).
+
+    Args:
+        block: :class:`BasicBlock` or :class:`Bottleneck`.
+        blocks: number of blocks in stages 1 to 4.
+        width: channels of the stem; stages have 1, 2, 4 and 8 times as many planes.
+        last_stride: stride of stage 4, 1 or 2.
+        num_classes: adds torchvision's ``fc`` on the average of the map; None for a backbone.
+
+    Attributes:
+        out_channels: channels of the feature map.
+        stages: the four stages; ``stages[2][-1]`` is the last block of stage 3.
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        blocks: Sequence[int],
+        *,
+        width: int = 64,
+        last_stride: int = 1,
+        num_classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        if len(blocks) != 4 or any(n < 1 for n in blocks):
+            raise ConfigError(f"blocks: {tuple(blocks)} must be four numbers of at least 1, one per stage")
+        if width < 1:
+            raise ConfigError(f"width: {width} must be at least 1")
+        if last_stride not in (1, 2):
+            raise ConfigError(f"last_stride: {last_stride} must be 1 or 2")
+        if num_classes is not None and num_classes < 1:
+            raise ConfigError(f"num_classes: {num_classes} must be at least 1, or None for a backbone")
+        self.conv1 = _conv(3, width, 7, 2)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        channels = width
+        for number, (count, stride) in enumerate(zip(blocks, (1, 2, 2, last_stride), strict=True)):
+            planes = width * 2**number
+            stage = _stage(block, channels, planes, count, stride)
+            self.add_module(f"layer{number + 1}", stage)
+            channels = planes * block.expansion
+        self.out_channels = channels
+        if num_classes is not None:
+            self.avgpool = nn.AdaptiveAvgPool2d(1)
+            self.fc = nn.Linear(channels, num_classes)
+        self.num_classes = num_classes
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    @property
+    def stages(self) -> tuple[nn.Sequential, nn.Sequential, nn.Sequential, nn.Sequential]:
+        """Stages 1 to 4, each a sequence of blocks."""
+        return self.layer1, self.layer2, self.layer3, self.layer4
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the feature map (B, out_channels, H / 16, W / 16) of images (B, 3, H, W); / 32 at last stride 2."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the feature map of images (B, 3, H, W), or logits (B, num_classes) where there is a classifier."""
+        x = self.features(x)
+        return x if self.num_classes is None else self.fc(self.avgpool(x).flatten(1))
+
+
+def _stage(block: Block, inputs: int, planes: int, count: int, stride: int) -> nn.Sequential:
+    outputs = planes * block.expansion
+    downsample = None
+    if stride != 1 or inputs != outputs:
+        downsample = nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+    first = block(inputs, planes, stride, downsample)
+    return nn.Sequential(first, *(block(outputs, planes) for _ in range(count - 1)))
+
+
+def resnet(
+    depth: int = 50,
+    *,
+    width: int = 64,
+    blocks: Sequence[int] | None = None,
+    last_stride: int = 1,
+    num_classes: int | None = None,
+) -> ResNet:
+    """Return a residual network by its depth.
+
+    Args:
+        depth: 18 or 34 (basic blocks), 50 or 101 (bottlenecks).
+        width: channels of the stem; 64 is the standard.
+        blocks: blocks per stage, where other numbers than the depth's are wanted; the depth still chooses the block.
+        last_stride: stride of stage 4; 2 is the stock network, 1 the habit of re-identification.
+        num_classes: adds a classifier; None for a backbone.
+
+    Raises:
+        ConfigError: an argument is out of range.
+
+    Example:
+        >>> resnet(18, width=16, blocks=(1, 1, 1, 1)).out_channels
+        128
+    """
+    if depth not in DEPTHS:
+        raise ConfigError(f"depth: {depth} is not one of {sorted(DEPTHS)}; for another number of blocks give `blocks`")
+    block, standard = DEPTHS[depth]
+    return ResNet(block, blocks or standard, width=width, last_stride=last_stride, num_classes=num_classes)

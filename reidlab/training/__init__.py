@@ -1,0 +1,36 @@
+"""One training loop for all chapters: configuration, checkpoints, resume, and feature extraction.
+
+:func:`fit` trains a picture network on a sample table. It is :func:`train`, the loop, given pictures in P x K batches
+and the book's two losses; a chapter with other batches or losses calls :func:`train` with its own
+:class:`~reidlab.training.sources.BatchSource`, objective and hooks.
+"""
+
+from reidlab.training.config import LoopConfig, TrainConfig
+from reidlab.training.extract import extract
+from reidlab.training.fit import fit
+from reidlab.training.hooks import Hook, TrainState
+from reidlab.training.loop import FitResult, train
+from reidlab.training.objectives import Objective, Supervised, Term, reid_objective
+from reidlab.training.pictures import PictureSource
+from reidlab.training.selection import IdentitySplit, split_identities
+from reidlab.training.sources import Batch, BatchSource
+
+__all__ = [
+    "Batch",
+    "BatchSource",
+    "FitResult",
+    "Hook",
+    "IdentitySplit",
+    "LoopConfig",
+    "Objective",
+    "PictureSource",
+    "Supervised",
+    "Term",
+    "TrainConfig",
+    "TrainState",
+    "extract",
+    "fit",
+    "reid_objective",
+    "split_identities",
+    "train",
+]

@@ -1,0 +1,130 @@
+"""Checkpoints that survive a crash, a full disk and a damaged file."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reidlab.errors import ConfigError, DataError, RunError
+from reidlab.models.weights import reason
+
+_log = logging.getLogger(__name__)
+
+_FORMAT = 1
+
+
+class Checkpoints:
+    """The last and the previous state of a run, in one folder.
+
+    A state is written to a draft, flushed to disk and then renamed, so that a file under its final name is always
+    whole. Reading checks every byte (the zip archive's CRC) and runs no code.
+
+    Args:
+        folder: where ``checkpoint-last.pt`` and ``checkpoint-previous.pt`` lie; made when first written.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.last = self.folder / "checkpoint-last.pt"
+        self.previous = self.folder / "checkpoint-previous.pt"
+        self._draft = self.folder / ".checkpoint-draft.pt"
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write ``state``; the last checkpoint becomes the previous one.
+
+        Args:
+            state: tensors, numbers, strings, and lists and dictionaries of them.
+
+        Raises:
+            RunError: the file could not be written; earlier checkpoints are intact.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._draft.open("wb") as file:
+                torch.save({"format": _FORMAT, **state}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if self.last.exists():
+                os.replace(self.last, self.previous)
+            os.replace(self._draft, self.last)
+        except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
+            with contextlib.suppress(OSError):
+                self._draft.unlink()
+            kept = "earlier checkpoints are intact" if self.last.exists() else "there is no earlier one"
+            raise RunError(
+                f"{self.last}: the checkpoint could not be written ({reason(error)}); {kept}. "
+                "Free space on that disk and resume"
+            ) from error
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the newest readable state, or None where the folder has no checkpoint.
+
+        A damaged last checkpoint is reported as a warning and the previous one is used.
+
+        Raises:
+            DataError: there are checkpoints, but none can be read.
+        """
+        problems = []
+        for path in (self.last, self.previous):
+            if not path.exists():
+                continue
+            try:
+                state = _read(path)
+            except DataError as error:
+                problems.append(str(error))
+                continue
+            for problem in problems:
+                _log.warning("%s; using %s (iteration %s)", problem, path.name, state["iteration"])
+            return state
+        if problems:
+            raise DataError(f"{'; '.join(problems)}. Delete the file to start from the beginning")
+        return None
+
+    def clear(self) -> None:
+        """Delete both checkpoints and a draft left by a crash."""
+        for path in (self.last, self.previous, self._draft):
+            path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"wrong checksum in {damaged}")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can raise almost anything; the reason stays in the chain
+        raise DataError(f"{path}: the checkpoint is damaged or cut short ({reason(error)})") from error
+    if not isinstance(state, dict) or state.get("format") != _FORMAT:
+        raise DataError(f"{path}: not a checkpoint of this version of reidlab")
+    return state
+
+
+def check_same_run(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
+    """Check that a checkpoint belongs to the run that wants to resume it.
+
+    Args:
+        found: the checkpoint's description of its run: configuration, seed, data.
+        wanted: the same of the run at hand.
+        folder: named in the message.
+
+    Raises:
+        ConfigError: naming every field that differs, with both values.
+    """
+    different = [
+        f"{name} (checkpoint {found.get(name)!r}, now {wanted.get(name)!r})"
+        for name in sorted({*found, *wanted})
+        if found.get(name) != wanted.get(name)
+    ]
+    if different:
+        raise ConfigError(
+            f"{folder}: its checkpoint is of another run; it differs in {', '.join(different)}. "
+            "Restore these values, choose another folder, or start afresh with resume=False"
+        )

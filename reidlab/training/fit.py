@@ -1,0 +1,104 @@
+"""Training a picture network on a sample table: the loop, given P x K pictures and the book's two losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from reidlab.data import ColourJitter, ImageCache, TrainTransform
+from reidlab.errors import ConfigError
+from reidlab.training.config import TrainConfig
+from reidlab.training.hooks import Hook
+from reidlab.training.loop import FitResult, train
+from reidlab.training.objectives import Objective, reid_objective
+from reidlab.training.pictures import PictureSource
+from reidlab.training.selection import check_training_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def fit(
+    model: nn.Module,
+    table: pd.DataFrame,
+    config: TrainConfig,
+    seed: int,
+    out_dir: str | Path | None = None,
+    resume: bool = False,
+    images: np.ndarray | None = None,
+    progress: bool = True,
+    *,
+    objective: Objective | None = None,
+    hooks: Sequence[Hook] = (),
+) -> FitResult:
+    """Train a picture network on a sample table, in place.
+
+    Args:
+        model: :class:`~reidlab.models.ReIDNet`, or a network with the same outputs, with one class per identity of the
+            table; its initial weights are the caller's to seed.
+        table: sample table of training rows; identities are numbered in the order of their pids.
+        config: pictures, batches, losses, length, optimisation, device and logs.
+        seed: decides batches, augmentation and dropout.
+        out_dir: folder for checkpoints and ``history.csv``; None writes nothing.
+        resume: go on from the folder's checkpoint, see :func:`~reidlab.training.loop.train`.
+        images: decoded pictures of the rows, (N, H, W, 3) uint8 RGB of ``config.size``; read from the table's paths
+            where omitted.
+        progress: show a progress bar on standard error.
+        objective: what is minimised; cross-entropy plus soft-margin batch-hard triplets where omitted.
+        hooks: see :class:`~reidlab.training.hooks.Hook`.
+
+    Returns:
+        The trained network and its history: ``iteration, loss, ce, triplet, lr, seconds``.
+
+    Raises:
+        ConfigError: an argument does not fit, or the checkpoint is of another run.
+        DataError: the table has rows that are not for training, or a picture or checkpoint cannot be read.
+        RunError: the loss stopped being finite, or a checkpoint could not be written.
+
+    Example:
+        >>> model = ReIDNet(resnet(18, width=16, blocks=(1, 1, 1, 1)), table.pid.nunique())  # doctest: +SKIP
+        >>> fit(model, table, TrainConfig(iterations=240, size=(64, 32)), seed=0).history.loss  # doctest: +SKIP
+    """
+    check_training_rows(table)
+    pids, labels = np.unique(table["pid"].to_numpy(), return_inverse=True)
+    classes = getattr(model, "num_classes", len(pids))
+    if classes != len(pids):
+        raise ConfigError(
+            f"model: it has {classes} classes, but the table has {len(pids)} identities; "
+            "build it with num_classes=table.pid.nunique()"
+        )
+    if images is None:
+        images = ImageCache(table, config.size)
+    images = np.asarray(images)
+    if images.shape[1:3] != config.size:
+        raise ConfigError(f"images: {images.shape[1:3]} pixels high and wide, but config.size is {config.size}")
+    source = PictureSource(images, labels, config.p, config.k, train_transform(config))
+    return train(
+        # Convolutions of a CPU are faster on channels-last memory (by a fifth here), those of a GPU too.
+        model.to(memory_format=torch.channels_last),
+        source,
+        objective if objective is not None else reid_objective(config),
+        config,
+        seed,
+        hooks=hooks,
+        out_dir=out_dir,
+        resume=resume,
+        progress=progress,
+    )
+
+
+def train_transform(config: TrainConfig) -> TrainTransform:
+    """Return the augmentation that a configuration describes."""
+    jitter = ColourJitter(config.brightness, config.contrast, config.saturation, config.gain)
+    return TrainTransform(
+        flip=config.flip,
+        pad=config.pad,
+        erase=config.erase,
+        colour=None if jitter == ColourJitter() else jitter,
+        grey=config.grey,
+    )

@@ -1,0 +1,273 @@
+"""What a world is made from: every number that decides its pictures, in one frozen record."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reidlab.errors import ConfigError
+from reidlab.world.camera import SCENES
+from reidlab.world.dress import Dress
+from reidlab.world.nuisances import Nuisances
+
+SPLITS = ("train", "test")
+
+
+def _knob(default: Any, low: float, high: float) -> Any:
+    return field(default=default, metadata={"range": (low, high)})
+
+
+@dataclass(frozen=True)
+class WorldSpec:
+    """One world: people, cameras, what they wear and how badly they are recorded.
+
+    The same spec gives the same world, picture by picture, on any number of workers. Training and test identities
+    are disjoint and are recorded in two sessions, one after the other, so that nobody of one is seen in the other.
+
+    Attributes:
+        name: what the data set calls itself.
+        place: where it is recorded; with one seed, another place has other people and other cameras.
+        seed: seed of everything: people, cameras, walks, faults.
+        camera_seed: seed of the cameras alone; None takes ``seed``. Two worlds of one place
+            that share it have the same cameras.
+        train_people, test_people: number of identities in the training and in the test session.
+        distractors: number of people in each session who are nobody's query; not the same ones in both.
+        lookalikes: share (0..1) of people who dress like another one.
+        group_size: people in a group of look-alikes.
+        winter: season of the clothes, from 0 (summer) to 1 (winter).
+        cameras: number of cameras.
+        look_strength: how differently the cameras see, 0 (alike) to 2; 1 is a real network.
+        occluders: static things before each camera.
+        scenes: kinds of place the cameras look at.
+        frame_width, frame_height: size of a frame in pixels.
+        frame_rate: frames a second.
+        coverage: share (0..1) of the cameras that a person passes, at least two where there are two.
+        visits: how often a person walks past each of their cameras; the visits are spread over the session.
+        occupancy: mean number of people before a camera at a time, as far as walking times allow.
+        site_spacing_m: median way between neighbouring cameras, in metres.
+        travel_noise: standard deviation of the logarithm of a travel time between two cameras.
+        light_period_s: seconds after which the light has changed.
+        mot_seconds: length of an exported video of each session, in seconds.
+        shots: pictures of a person by a camera in a set of pictures (Market-1501).
+        crop_height, crop_width: size of a picture of a person, in pixels.
+        tracklet_frames: greatest number of pictures in a tracklet (MARS).
+        tracklet_stride: frames between two pictures of a tracklet.
+        min_visibility: least visible share (0..1) of a person whom the detector still finds.
+        junk: badly boxed test pictures (identity -1) per good one.
+        misses: share (0..1) of boxes that the detector misses.
+        false_alarms: mean number of boxes per frame where nobody is.
+        fragments: share (0..1) of tracks that break into two.
+        duplicates: share (0..1) of identities that carry a second label from some camera on.
+        buried: share (0..1) of test tracks that lie in the distractor class (gallery only).
+        fault_splits: splits whose labels may be wrong (``nuisances.label_noise`` and ``duplicates``).
+        sites: number of federated sites that share the training identities.
+        site_skew: concentration of the Dirichlet shares of the sites; small is uneven, 1000 nearly even.
+        nuisances: the dials of :class:`~reidlab.world.nuisances.Nuisances`.
+
+    Raises:
+        ConfigError: if a value has the wrong type or is out of range.
+
+    Example:
+        >>> spec = WorldSpec(seed=3, cameras=4, nuisances=Nuisances.typical())
+        >>> WorldSpec.from_yaml(spec.to_yaml()) == spec
+        True
+    """
+
+    name: str = "campus"
+    place: str = "campus"
+    seed: int = 0
+    camera_seed: int | None = None
+    train_people: int = _knob(80, 1, 3000)
+    test_people: int = _knob(80, 1, 3000)
+    distractors: int = _knob(12, 0, 1500)
+    lookalikes: float = _knob(0.3, 0, 1)
+    group_size: int = _knob(3, 2, 50)
+    winter: float = _knob(0.0, 0, 1)
+    cameras: int = _knob(5, 1, 9)
+    look_strength: float = _knob(1.0, 0, 2)
+    occluders: int = _knob(3, 0, 20)
+    scenes: tuple[str, ...] = SCENES
+    frame_width: int = _knob(640, 160, 4096)
+    frame_height: int = _knob(360, 90, 2160)
+    frame_rate: float = _knob(10.0, 1, 60)
+    coverage: float = _knob(1.0, 0, 1)
+    visits: int = _knob(2, 1, 20)
+    occupancy: float = _knob(2.0, 0.1, 30)
+    site_spacing_m: float = _knob(40.0, 5, 2000)
+    travel_noise: float = _knob(0.15, 0, 1)
+    light_period_s: float = _knob(60.0, 1, 86400)
+    mot_seconds: float = _knob(60.0, 1, 86400)
+    shots: int = _knob(4, 1, 200)
+    crop_height: int = _knob(128, 16, 1024)
+    crop_width: int = _knob(64, 8, 512)
+    tracklet_frames: int = _knob(16, 1, 999)
+    tracklet_stride: int = _knob(3, 1, 100)
+    min_visibility: float = _knob(0.35, 0.05, 1)
+    junk: float = _knob(0.1, 0, 2)
+    misses: float = _knob(0.0, 0, 0.9)
+    false_alarms: float = _knob(0.0, 0, 20)
+    fragments: float = _knob(0.0, 0, 1)
+    duplicates: float = _knob(0.0, 0, 1)
+    buried: float = _knob(0.0, 0, 0.9)
+    fault_splits: tuple[str, ...] = ("train",)
+    sites: int = _knob(4, 1, 100)
+    site_skew: float = _knob(1000.0, 0.01, 1000)
+    nuisances: Nuisances = field(default_factory=Nuisances.typical)
+
+    def __post_init__(self) -> None:
+        """Check every field; lists become tuples, a mapping becomes :class:`Nuisances`."""
+        if isinstance(self.nuisances, Mapping):
+            object.__setattr__(self, "nuisances", _nuisances(self.nuisances))
+        if not isinstance(self.nuisances, Nuisances):
+            raise ConfigError(
+                f"WorldSpec.nuisances = {self.nuisances!r} must be Nuisances(...) or a mapping of its dials"
+            )
+        for name in ("name", "place"):
+            word = getattr(self, name)
+            if not isinstance(word, str) or not word.replace("-", "").replace("_", "").isalnum():
+                raise ConfigError(f"WorldSpec.{name} = {word!r} must be a word of letters, digits, '-' and '_'")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if "range" in item.metadata:
+                value = _number(item.name, value, item.type == "int", *item.metadata["range"])
+                object.__setattr__(self, item.name, value)
+            elif item.name in ("seed", "camera_seed"):
+                optional = item.name == "camera_seed" and value is None
+                if not optional and (isinstance(value, bool) or not isinstance(value, int)):
+                    raise ConfigError(f"WorldSpec.{item.name} = {value!r} must be an integer")
+        for name, allowed in (("scenes", SCENES), ("fault_splits", SPLITS)):
+            object.__setattr__(self, name, _words(name, getattr(self, name), allowed))
+        if not self.scenes:
+            raise ConfigError(f"WorldSpec.scenes is empty; give at least one of {', '.join(SCENES)}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> WorldSpec:
+        """Build a spec from a mapping of its fields; what is left out keeps its default.
+
+        Raises:
+            ConfigError: a name is unknown (the message suggests one) or a value is not allowed.
+        """
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"WorldSpec needs a mapping of its fields, not {type(values).__name__}")
+        _check_names(values, {item.name for item in fields(cls)}, "WorldSpec has no field")
+        return cls(**values)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> WorldSpec:
+        """Build a spec from the text of :meth:`to_yaml`.
+
+        Raises:
+            ConfigError: the text is not YAML or does not hold a valid spec.
+        """
+        try:
+            values = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"the world's YAML cannot be read: {error}") from error
+        return cls.from_dict(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as numbers, strings, lists and one nested mapping."""
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        values["nuisances"] = {k: float(v) for k, v in values["nuisances"].items()}
+        return values
+
+    def to_yaml(self) -> str:
+        """Return the spec as YAML, fields in the order of the class."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+    def with_(self, **changes: Any) -> WorldSpec:
+        """Return a copy with some fields changed.
+
+        Args:
+            **changes: fields of the spec or dials of its nuisances (``drift=0.2``); ``nuisances`` itself may be a
+                mapping of the dials to change.
+
+        Raises:
+            ConfigError: a name is unknown (the message suggests one) or a value is not allowed.
+        """
+        dials = {item.name for item in fields(Nuisances)}
+        _check_names(changes, {item.name for item in fields(self)} | dials, "a world has no knob")
+        given = changes.pop("nuisances", self.nuisances)
+        turned = {name: changes.pop(name) for name in dials & changes.keys()}
+        if isinstance(given, Mapping):
+            _check_names(given, dials, "Nuisances has no dial")
+            turned = {**given, **turned}
+            given = self.nuisances
+        if turned:
+            given = given.with_(**turned)
+        return replace(self, nuisances=given, **changes)
+
+    def key(self) -> str:
+        """Return 16 hexadecimal digits that stand for the spec and for the code that draws worlds."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.blake2b(f"{world_code_hash()}\n{text}".encode(), digest_size=8).hexdigest()
+
+    @property
+    def dress(self) -> Dress:
+        """Statistics of the clothes."""
+        return Dress.blend(self.winter)
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """Size (height, width) of a picture of a person, in pixels."""
+        return self.crop_height, self.crop_width
+
+
+@cache
+def world_code_hash(folder: Path = Path(__file__).parent) -> str:
+    """Return a hash of the syntax trees of this room, so that no cache serves the pictures of older code.
+
+    Comments, docstrings and layout don't count.
+    """
+    summary = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[0] if node.body else None
+                if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                    node.body = node.body[1:]
+        summary.update(f"{path.name}\n{ast.dump(tree)}\n".encode())
+    return summary.hexdigest()
+
+
+def _nuisances(values: Mapping[str, Any]) -> Nuisances:
+    _check_names(values, {item.name for item in fields(Nuisances)}, "Nuisances has no dial")
+    return Nuisances(**values)
+
+
+def _check_names(given: Mapping[str, Any], known: set[str], complaint: str) -> None:
+    for name in given:
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(known))}"
+            raise ConfigError(f"{complaint} {name!r}; {hint}")
+
+
+def _number(name: str, value: Any, whole: bool, low: float, high: float) -> int | float:
+    kind = "an integer" if whole else "a number"
+    fits = isinstance(value, int) or (not whole and isinstance(value, float))
+    if isinstance(value, bool) or not fits:
+        raise ConfigError(f"WorldSpec.{name} = {value!r} must be {kind} in {low:g}..{high:g}")
+    if not low <= value <= high:
+        raise ConfigError(f"WorldSpec.{name} = {value} must lie in {low:g}..{high:g}")
+    # 1 and 1.0 are the same knob and must give the same key.
+    return int(value) if whole else float(value)
+
+
+def _words(name: str, value: Any, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, tuple | list):
+        raise ConfigError(f"WorldSpec.{name} = {value!r} must be a list with items of {', '.join(allowed)}")
+    for word in value:
+        if word not in allowed:
+            raise ConfigError(f"WorldSpec.{name} holds {word!r}; choose from {', '.join(allowed)}")
+    return tuple(value)

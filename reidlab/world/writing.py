@@ -1,0 +1,160 @@
+"""Writing a whole folder or nothing, with all cores at work."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import pickle
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import numpy as np
+
+from reidlab.errors import ConfigError, DataError
+from reidlab.world.scene import Scene
+
+_JPEG_QUALITY = 95  # the camera's own compression is in the picture already
+_WORTH_A_POOL = 300  # pictures below which starting other processes takes longer than drawing
+
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``out``; it gets the name ``out`` if the block succeeds.
+
+    Raises:
+        DataError: something stands at ``out`` already, or the disk is full.
+    """
+    if out.exists():
+        raise DataError(f"{out} exists already; remove it or export to another folder")
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        os.rename(temporary, out)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(
+                f"{out}: the disk is full, nothing was kept; free some space or point REIDLAB_CACHE at another disk"
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def spread(
+    scene: Scene,
+    work: Callable[[Scene, Path, Unit], Result],
+    folder: Path,
+    units: Sequence[Unit],
+    *,
+    pictures: int,
+    workers: int | None = None,
+    quiet: bool = False,
+    title: str = "world",
+) -> list[Result]:
+    """Call ``work(scene, folder, unit)`` for every unit, on several processes if that is worth it.
+
+    Args:
+        scene: the scene; other processes get a copy.
+        work: a function of a module, whose result depends on its arguments alone.
+        folder: where it writes.
+        units: what it is called with.
+        pictures: about how many pictures all units draw together.
+        workers: number of processes; None takes one per core.
+        quiet: whether to leave out the progress bar, which otherwise shows up after a second.
+        title: what the bar says.
+
+    Returns:
+        The results, in the order of ``units``.
+
+    Raises:
+        ConfigError: ``workers`` is below 1.
+    """
+    from tqdm import tqdm
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers = {workers} must be at least 1, or None for one per core")
+    # On request even a small job is shared out; by default only one that gains from it.
+    count = min(workers if workers is not None else cores if pictures >= _WORTH_A_POOL else 1, max(1, len(units)))
+    results: list[Result] = []
+    with tqdm(total=len(units), desc=title, disable=quiet, delay=1.0, leave=False) as bar:
+        if count == 1:
+            for unit in units:
+                results.append(work(scene, folder, unit))
+                bar.update()
+            return results
+        # joblib's processes start afresh like "spawn", but never run the caller's script again.
+        from joblib import Parallel, delayed
+
+        pool = Parallel(n_jobs=count, backend="loky", batch_size=1, pre_dispatch="3*n_jobs", return_as="generator")
+        with warnings.catch_warnings(), TemporaryDirectory(prefix="reidlab-") as name:
+            # A worker keeps bodies and clothes; joblib takes that for a leak and says so when it starts a fresh one.
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
+            shelf = Path(name)
+            (shelf / "scene.pickle").write_bytes(pickle.dumps(scene))
+            # Painting a background takes longer than a hundred pictures before it: it is done once per camera.
+            list(pool(delayed(_shelve_renderer)(shelf, camera.camid) for camera in scene.cameras))
+            size = max(1, min(64, len(units) // (6 * count)))
+            batches = [units[i : i + size] for i in range(0, len(units), size)]
+            for batch in pool(delayed(_work_off)(shelf, work, folder, batch) for batch in batches):
+                results.extend(batch)
+                bar.update(len(batch))
+    return results
+
+
+def _shelve_renderer(shelf: Path, camid: int) -> None:
+    scene = pickle.loads((shelf / "scene.pickle").read_bytes())
+    (shelf / f"{camid}.pickle").write_bytes(pickle.dumps(scene.renderer(camid)))
+
+
+def _work_off(shelf: Path, work: Callable[..., Any], folder: Path, units: Sequence[Any]) -> list[Any]:
+    scene = _load_scene(shelf)
+    return [work(scene, folder, unit) for unit in units]
+
+
+@lru_cache(maxsize=1)
+def _load_scene(shelf: Path) -> Scene:
+    import cv2
+
+    cv2.setNumThreads(1)
+    scene: Scene = pickle.loads((shelf / "scene.pickle").read_bytes())
+    for camera in scene.cameras:
+        scene.renderers[camera.camid] = pickle.loads((shelf / f"{camera.camid}.pickle").read_bytes())
+    return scene
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write an RGB picture (H, W, 3) uint8 as a JPEG file; its folder is made if it is missing."""
+    import cv2
+
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    try:
+        path.write_bytes(data.tobytes())
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.tobytes())
+
+
+def write_mat(path: Path, name: str, values: np.ndarray) -> None:
+    """Write one matrix as a MATLAB 5 file whose bytes depend on nothing but the matrix."""
+    from scipy.io import savemat
+
+    buffer = io.BytesIO()
+    savemat(buffer, {name: values})
+    data = bytearray(buffer.getvalue())
+    # The text at the head of the file holds the date.
+    data[:116] = b"MATLAB 5.0 MAT-file, written by reidlab".ljust(116)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(data))

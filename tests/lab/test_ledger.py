@@ -1,0 +1,437 @@
+"""Verdicts. Oracles: closed forms, scipy.stats, and projects whose records were written for the purpose."""
+
+import itertools
+import json
+import math
+import re
+
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up_project import make_project, write_chapter
+
+from reidlab.errors import ClaimError, RunError
+from reidlab.lab import claims, codehash, files, records, store
+from reidlab.lab.ledger import VERDICTS, Ledger, interval_of, judge_differences
+from reidlab.lab.pages import ledger_page
+
+INVENTORY = """
+- {id: diss-table-2.1, source: dissertation, item: Table 2.1, title: Scores, chapter: 2, status: accuracy}
+- {id: diss-table-10, source: dissertation, item: Table 10, title: "Costs <fast>", chapter: 10}
+- {id: survey-table-1, source: survey, item: Table 1, title: Losses}
+"""
+EXACT = {"kind": "exact", "printed": 664704, "unit": "count", "rule": {"chapter": 1, "key": "weights"}}
+TREND = {
+    "kind": "trend",
+    "rule": {"chapter": 1, "key": "rank1", "larger": {"loss": "triplet"}, "smaller": {"loss": "softmax"}},
+}
+ACCURACY = {
+    "kind": "accuracy",
+    "printed": 82.79,
+    "unit": "percent",
+    "needs": "MARS",
+    "rule": {"chapter": 1, "key": "mAP", "tolerance": 1.0},
+}
+
+
+def row(base=EXACT, **changes):
+    common = {"id": "a", "source": "dissertation", "item": "Table 2.1", "what": "It is so"}
+    rule = changes.pop("rule", {})
+    made = common | base | changes
+    if rule is not None and made.get("rule"):
+        made["rule"] = {key: value for key, value in {**made["rule"], **rule}.items() if value is not ...}
+    else:
+        made["rule"] = None
+    return {key: value for key, value in made.items() if value is not ...}
+
+
+def write_claims(project, *rows, inventory=INVENTORY):
+    folder = project.book / "claims"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "inventory.yml").write_text(inventory)
+    # JSON is YAML.
+    (folder / "made_up.yml").write_text(json.dumps(list(rows)))
+
+
+def write_run(project, rows, profile="standard", data=None, kept=False, code=None, **info):
+    """Write a stored run by hand, as of today's code."""
+    folder = project.results / profile / "01_tiny" if kept else store.run_folder(project, profile, "01_tiny")
+    table = records.frame(records.record("01_tiny", **r) for r in rows)
+    records.write(table, folder / "records.parquet")
+    description = {
+        "format": 1,
+        "chapter": "01_tiny",
+        "profile": profile,
+        "parameters": {},
+        "keys": sorted(set(table["key"])),
+        "data": data or {"small world": {"hash": "1", "embedded": True, "describe": ""}},
+        "code": code or codehash.of_chapter(project.notebook("01_tiny")).as_dict(),
+        "versions": {},
+        "started": "2024-02-03T04:05:06+00:00",
+        "wall_s": 1.0,
+        "machine": "made up",
+        "device": "cpu",
+        "threads": 1,
+        "files": {"records.parquet": files.digest(folder / "records.parquet")},
+    }
+    files.write_json(folder / "run.json", description | info)
+
+
+def losses(triplet, softmax):
+    return [
+        {"key": "rank1", "value": value, "seed": seed, "dims": {"loss": name}}
+        for name, values in (("triplet", triplet), ("softmax", softmax))
+        for seed, value in enumerate(values)
+    ]
+
+
+def verdict(project, claim):
+    write_claims(project, claim)
+    (found,) = Ledger(project).rows()
+    return found
+
+
+# ---- statistics ----------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=12))
+@pytest.mark.filterwarnings("ignore:Precision loss")
+def test_the_interval_is_students(values):
+    found = interval_of(values)
+    spread = scipy.stats.tstd(values)
+    low, high = scipy.stats.t.interval(0.95, len(values) - 1, loc=math.fsum(values) / len(values), scale=1)
+    half = (high - low) / 2 * spread / math.sqrt(len(values))
+    assert found.low == pytest.approx(found.mean - half, abs=1e-9)
+    assert found.high == pytest.approx(found.mean + half, abs=1e-9)
+
+
+def test_the_interval_of_five_in_closed_form():
+    # Mean 3, standard deviation sqrt(2.5), t(4, 0.975) = 2.776445.
+    found = interval_of([1, 2, 3, 4, 5])
+    assert found.mean == 3
+    assert found.high - 3 == pytest.approx(2.776445105 * math.sqrt(2.5 / 5))
+
+
+def test_one_value_says_nothing():
+    assert interval_of([0.4]).low == -math.inf
+
+
+@pytest.mark.parametrize(
+    ("differences", "margin", "expected"),
+    [
+        ([0.1, 0.1, 0.1, 0.1, 0.1], 0.0, "trend holds"),
+        ([-0.1, -0.1, -0.1, -0.1, -0.1], 0.0, "trend reversed"),
+        ([0.0, 0.0, 0.0, 0.0, 0.0], 0.0, "inconclusive"),
+        ([0.1, -0.1, 0.1, -0.1, 0.05], 0.0, "inconclusive"),
+        ([0.1, 0.12, 0.1, 0.11, 0.1], 0.2, "inconclusive"),
+        ([0.3, 0.32, 0.3, 0.31, 0.3], 0.2, "trend holds"),
+        ([-0.1, -0.12, -0.1, -0.11, -0.1], 0.2, "trend reversed"),
+        ([0.9, 0.9, 0.9, 0.9], 0.0, "inconclusive"),
+        ([0.9], 0.0, "inconclusive"),
+    ],
+)
+def test_trends(differences, margin, expected):
+    assert judge_differences(differences, 5, margin)[0] == expected
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=4), st.integers(-3, 5))
+def test_fewer_than_five_seeds_are_inconclusive_whatever_the_means(differences, min_seeds):
+    assert judge_differences(differences, min_seeds)[0] == "inconclusive"
+
+
+@given(st.lists(st.floats(-1, 1), min_size=5, max_size=8))
+def test_turning_a_trend_round_turns_its_verdict(differences):
+    turned = {"trend holds": "trend reversed", "trend reversed": "trend holds", "inconclusive": "inconclusive"}
+    assert judge_differences([-d for d in differences], 5)[0] == turned[judge_differences(differences, 5)[0]]
+
+
+# ---- verdicts from records -----------------------------------------------------------------------------------------
+
+
+def test_really_run_records_are_judged(copied):
+    write_claims(copied, row(), row(TREND, id="b"), row(ACCURACY, id="c"))
+    found = {r.claim.id: r for r in Ledger(copied).rows()}
+    assert found["a"].verdict == "reproduced"
+    assert found["b"].verdict == "trend holds"
+    # Differences 0.1 - seed / 100 for seeds 0 to 4.
+    assert found["b"].measured == pytest.approx(0.08)
+    assert found["c"].verdict == "not run (needs MARS)"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "printed", "printed_unit", "rule", "expected"),
+    [
+        (664704, "count", 664704, "count", {}, "reproduced"),
+        (664705, "count", 664704, "count", {}, "differs"),
+        (0.87911, "fraction", "87.911", "percent", {}, "reproduced"),
+        (0.879114, "fraction", "87.911", "percent", {}, "reproduced"),
+        (0.879116, "fraction", "87.911", "percent", {}, "differs"),
+        (0.8280, "fraction", "82.80", "percent", {}, "reproduced"),
+        (0.8284, "fraction", "82.80", "percent", {}, "differs"),
+        (0.8284, "fraction", "82.8", "percent", {}, "reproduced"),
+        (0.8284, "fraction", "82.80", "percent", {"digits": 1}, "reproduced"),
+        (0.2474, "fraction", 25, "percent", {}, "reproduced"),
+        (0.2444, "fraction", 25, "percent", {}, "differs"),
+        (0.2444, "fraction", 25, "percent", {"digits": -1}, "reproduced"),
+        (0.2474, "fraction", 25, "percent", {"tolerance": 0.3}, "reproduced"),
+        (25557032, "count", 25.56, "million", {}, "reproduced"),
+        (1117400000, "macs", 1.1174, "billion macs", {}, "reproduced"),
+        (0, "count", 0, "count", {}, "reproduced"),
+        (664704, "count", "664,704", "count", {}, "reproduced"),
+    ],
+)
+def test_exact_numbers_agree_to_the_printed_digit(project, value, unit, printed, printed_unit, rule, expected):
+    write_run(project, [{"key": "weights", "value": value, "unit": unit}], profile="quick")
+    found = verdict(project, row(printed=printed, unit=printed_unit, rule=rule))
+    assert found.name == expected
+    assert ("measured" in found.verdict) == (expected == "differs")
+
+
+def test_a_difference_tells_its_reason(project):
+    write_run(project, [{"key": "weights", "value": 5, "unit": "count"}], profile="quick")
+    found = verdict(project, row(note="the text leaves the biases out"))
+    assert found.verdict == "differs (the text leaves the biases out; measured 5, printed 664704)"
+
+
+def test_a_trend_is_paired_by_seed(project):
+    # Both sides vary a lot with the seed, their difference does not.
+    base = [0.2, 0.4, 0.6, 0.8, 0.5]
+    write_run(project, losses([b + 0.02 + i / 1000 for i, b in enumerate(base)], base))
+    found = verdict(project, row(TREND))
+    assert found.verdict == "trend holds"
+    assert found.interval.count == 5
+    assert found.measured == pytest.approx(0.022)
+
+
+def test_unpaired_seeds_do_not_count(project):
+    write_run(project, losses([0.5, 0.6, 0.7, 0.8, 0.9], [0.1, 0.2, 0.3, 0.4]))
+    found = verdict(project, row(TREND))
+    assert (found.verdict, found.why) == ("inconclusive", "4 seeds, at least 5 are needed")
+
+
+def test_a_side_of_a_trend_may_be_a_number(project):
+    write_run(project, losses([0.6, 0.61, 0.62, 0.63, 0.64], []))
+    assert verdict(project, row(TREND, rule={"smaller": 0.5})).verdict == "trend holds"
+    assert verdict(project, row(TREND, rule={"larger": 0.5, "smaller": {"loss": "triplet"}})).name == "trend reversed"
+
+
+REAL = {"MARS": {"hash": "1", "embedded": False, "describe": ""}}
+WORLD = {"small world": {"hash": "1", "embedded": True, "describe": ""}}
+SHAM = {"MARS": {"hash": "1", "embedded": True, "describe": ""}}
+MAP = [{"key": "mAP", "value": 0.8301, "seed": 0}]
+
+
+@pytest.mark.parametrize("profile", ["quick", "standard", "paper"])
+@pytest.mark.parametrize("data", [WORLD, SHAM])
+def test_an_accuracy_on_embedded_data_never_counts(project, profile, data):
+    write_run(project, MAP, profile=profile, data=data)
+    assert verdict(project, row(ACCURACY)).verdict.startswith("not run (needs MARS")
+
+
+def test_an_accuracy_counts_on_its_data_in_the_paper_profile(project):
+    write_run(project, MAP, profile="standard", data=REAL)
+    assert verdict(project, row(ACCURACY)).verdict == "not run (needs MARS)"
+    write_run(project, MAP, profile="paper", data=REAL)
+    assert verdict(project, row(ACCURACY)).verdict == "reproduced"
+    assert verdict(project, row(ACCURACY, rule={"tolerance": 0.1})).name == "differs"
+
+
+def test_an_accuracy_among_several_data_sets_must_be_told_apart(project):
+    both = [
+        {"key": "mAP", "value": v, "seed": 0, "dims": {"data": d}} for v, d in ((0.99, "small world"), (0.83, "mars"))
+    ]
+    write_run(project, both, profile="paper", data=REAL | WORLD)
+    assert "the rule needs where.data" in verdict(project, row(ACCURACY)).verdict
+    assert verdict(project, row(ACCURACY, rule={"where": {"data": "mars"}})).verdict == "reproduced"
+
+
+def test_a_trend_may_need_real_data(project):
+    write_run(project, losses([0.6] * 5, [0.5] * 5))
+    assert verdict(project, row(TREND, needs="MARS")).verdict.startswith("not run (needs MARS")
+    assert Ledger(project).problems() == []
+    write_run(project, losses([0.6] * 5, [0.5] * 5), data=REAL)
+    assert verdict(project, row(TREND, needs="MARS")).verdict == "trend holds"
+
+
+def test_without_records_or_rule_a_claim_is_not_run(project):
+    assert verdict(project, row()).verdict == "not run (needs `reidlab run 01_tiny --profile quick`)"
+    assert verdict(project, row(rule=None)).verdict == "not run (needs a chapter that measures it)"
+    assert verdict(project, row(ACCURACY, rule=None)).verdict == "not run (needs MARS)"
+
+
+def test_kept_records_count_and_turn_stale(project):
+    write_run(project, losses([0.6] * 5, [0.5] * 5), kept=True)
+    assert not verdict(project, row(TREND)).stale
+    write_chapter(project, "01_tiny", "x = 1")
+    found = verdict(project, row(TREND))
+    assert (found.verdict, found.stale) == ("trend holds", True)
+
+
+def test_a_run_of_todays_code_is_asked_before_a_kept_one(project):
+    write_run(project, losses([0.5] * 5, [0.6] * 5), kept=True)
+    write_run(project, losses([0.6] * 5, [0.5] * 5))
+    assert verdict(project, row(TREND)).verdict == "trend holds"
+    write_run(project, losses([0.6] * 5, [0.5] * 5), code={"notebook": "old", "modules": {}})
+    assert verdict(project, row(TREND)).verdict == "trend reversed"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "claim", "message"),
+    [
+        ([{"key": "rank1", "value": 0.5, "dims": {"loss": n}} for n in ("triplet", "softmax")], row(TREND), "no seed"),
+        (losses([0.5] * 5, [0.5] * 5), row(TREND, rule={"larger": {}}), "2 records .* narrow the filter"),
+        (losses([0.5] * 5, []), row(TREND), "no record has key rank1, loss softmax"),
+        (losses([0.5], [0.4]), row(TREND, rule={"where": {"seed": 9}}), "no record has"),
+    ],
+)
+def test_records_that_do_not_fit_the_rule_are_named(project, recorded, claim, message):
+    write_run(project, recorded)
+    found = verdict(project, claim)
+    assert found.name == "not run"
+    assert re.search(message, found.why)
+
+
+def test_units_that_do_not_fit_are_named(project):
+    write_run(project, [{"key": "weights", "value": 5, "unit": "seconds"}], profile="quick")
+    assert "printed in 'count', recorded in 'seconds'" in verdict(project, row()).why
+
+
+def test_damaged_records_stop_the_ledger(project):
+    write_run(project, losses([0.6] * 5, [0.5] * 5))
+    (store.run_folder(project, "standard", "01_tiny") / "records.parquet").write_bytes(b"PAR1")
+    with pytest.raises(RunError, match="is not the file that was written"):
+        verdict(project, row(TREND))
+
+
+# ---- claim files ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        (row(what=...), "field 'what' is missing"),
+        (row(id=...), "row 1: field 'id' is missing"),
+        (row(source="thesis"), "source: expected dissertation or survey, found 'thesis'"),
+        (row(kind="exactly"), "kind: expected exact or trend or accuracy"),
+        (row(prined=3), "unknown field 'prined'; did you mean 'printed'"),
+        (row(printed="many"), "printed: expected a number, found 'many'"),
+        (row(printed=None), "there is no printed number to compare with"),
+        (row(needs="MARS"), "an exact claim needs no data set"),
+        (row(item="Table 2.9"), "the inventory has no dissertation item 'Table 2.9'; did you mean 'Table 2.1'"),
+        (row(source="survey"), "the inventory has no survey item 'Table 2.1'"),
+        (row(rule={"key": ...}), "rule: field 'key' is missing"),
+        (row(rule={"chapter": 7}), "rule: .*no chapter '7'"),
+        (row(rule={"wher": {}}), "rule: unknown field 'wher'; did you mean 'where'"),
+        (row(rule={"where": "loss"}), "where: expected a filter such as"),
+        (row(rule={"digits": 1, "tolerance": 0.1}), "give digits or tolerance, not both"),
+        (row(rule={"digits": 0.5}), "digits: expected a whole number"),
+        (row(rule={"tolerance": -1}), "tolerance: expected a number that is not negative"),
+        (row(rule={"key": "wieghts"}), "chapter 01_tiny records no 'wieghts'"),
+        (row(ACCURACY, needs=...), "an accuracy names the data set"),
+        (row(ACCURACY, rule={"tolerance": ...}), "an accuracy says how close is close enough"),
+        (row(ACCURACY, rule={"profile": "standard"}), "records of 'standard' carry no verdict of kind accuracy"),
+        (row(TREND, rule={"profile": "quick"}), "records of 'quick' carry no verdict of kind trend; expected standard"),
+        (row(TREND, rule={"larger": ...}), "a trend needs 'larger' and 'smaller'; 'larger' is missing"),
+        (row(TREND, rule={"larger": 1, "smaller": 2}), "larger and smaller are both numbers"),
+        (row(TREND, rule={"larger": "triplet"}), "larger: expected a filter"),
+        (row(TREND, rule={"min_seeds": 3}), "min_seeds: expected 5 or more, found 3"),
+        (row(TREND, rule={"paired_by": "camera"}), "trends are paired by seed, found 'camera'"),
+        ("a claim in words", "row 1: expected fields and values"),
+    ],
+)
+def test_a_malformed_claim_is_named(project, claim, message):
+    write_claims(project, claim)
+    (problem,) = Ledger(project).problems()
+    assert re.search(message, problem)
+    assert "made_up.yml" in problem
+    assert "\n" not in problem
+
+
+def test_a_malformed_claim_stops_the_ledger_and_all_are_counted(project):
+    write_claims(project, row(kind="odd"), row(id="b", kind="odd"), row(id="c"))
+    with pytest.raises(ClaimError, match=r"kind: expected .*\(and 1 more: see `reidlab claims --check`\)"):
+        Ledger(project).rows()
+
+
+def test_ids_and_items_stand_once(project):
+    doubled = INVENTORY + INVENTORY.splitlines()[1]
+    write_claims(project, row(), row(), inventory=doubled)
+    problems = Ledger(project).problems()
+    assert any("claim 'a' stands twice" in p for p in problems)
+    assert any("item 'diss-table-2.1' stands twice" in p for p in problems)
+
+
+@pytest.mark.parametrize("text", ["- {id: a", "just text", "- 3\n"])
+def test_a_file_that_is_no_list_of_claims_is_named(project, text):
+    write_claims(project)
+    (project.book / "claims" / "odd.yml").write_text(text)
+    (problem,) = Ledger(project).problems()
+    assert "odd.yml" in problem
+
+
+def test_a_rule_that_no_fresh_record_fits_is_named(project):
+    write_run(project, losses([0.6] * 5, [0.5] * 5))
+    write_claims(project, row(TREND, rule={"larger": {"loss": "tripplet"}}))
+    (problem,) = Ledger(project).problems()
+    assert "no record of 'rank1' in profile standard has loss tripplet" in problem
+
+
+def test_a_key_that_only_the_code_names_is_known(project):
+    write_claims(project, row())
+    assert Ledger(project).problems() == []
+
+
+def test_items_without_a_claim_are_holes(project):
+    write_claims(project, row())
+    assert [item.id for item in Ledger(project).holes()] == ["diss-table-10", "survey-table-1"]
+
+
+def test_printed_decimals():
+    assert [claims.printed_decimals(text) for text in ("82.80", "82.8", "82", "0.001")] == [2, 1, 0, 3]
+
+
+# ---- what is shown -------------------------------------------------------------------------------------------------
+
+
+def test_every_verdict_has_its_wording(project):
+    write_run(project, losses([0.6] * 5, [0.5] * 5))
+    write_claims(project, row(TREND), row(id="b"), row(ACCURACY, id="c", item="Table 10"))
+    for found, name in itertools.product(Ledger(project).rows(), VERDICTS):
+        if found.name == name:
+            assert found.verdict == name or found.verdict.startswith(f"{name} (")
+
+
+def test_rows_become_plain_data(project):
+    write_run(project, losses([0.6] * 5, [0.5] * 5))
+    found = verdict(project, row(TREND)).as_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert {"id", "source", "item", "kind", "printed", "measured", "verdict", "why"} <= set(found)
+    assert verdict(project, row(printed="82.80", unit="percent")).as_dict()["printed"] == 82.8
+
+
+def test_few_seeds_leave_no_infinite_interval_in_the_json(project):
+    write_run(project, losses([0.6], [0.5]))
+    found = verdict(project, row(TREND)).as_dict()
+    assert found["verdict"] == "inconclusive"
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_page_has_every_claim_and_hole_in_the_order_of_chapters(project):
+    write_claims(project, row(what="a <b> & c"), row(TREND, id="t"))
+    text = ledger_page(Ledger(project))
+    assert '<tr id="claim-a">' in text
+    assert '<tr id="claim-t">' in text
+    assert '<tr id="item-diss-table-10">' in text
+    assert "a &lt;b&gt; &amp; c" in text
+    assert text.count("no claim yet") == 2
+    assert text.index("### Chapter 2") < text.index("### Chapter 10") < text.index("## The survey")
+    assert "2 claims on 1 of 3 tables and figures" in text
+    # A blank line would end a block of HTML in the middle of a table.
+    assert all(line.endswith("</div>") for line in text.splitlines() if line.startswith("<div"))
+
+
+def test_an_empty_project_has_an_empty_ledger(tmp_path):
+    project = make_project(tmp_path / "p")
+    assert Ledger(project).rows() == []
+    assert "0 claims on 0 of 0" in ledger_page(Ledger(project))

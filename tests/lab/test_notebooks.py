@@ -1,0 +1,30 @@
+"""The repository's own chapters and profiles."""
+
+import pytest
+
+from reidlab.lab import codehash, profiles, runner
+from reidlab.lab.project import Project
+from reidlab.lab.prose import check_notebook
+
+PROJECT = Project.find()
+CHAPTERS = PROJECT.chapters()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapters_source_is_clean(chapter):
+    assert check_notebook(PROJECT.notebook(chapter)) == []
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapters_code_can_be_hashed(chapter):
+    assert "reidlab" in codehash.of_chapter(PROJECT.notebook(chapter)).modules
+
+
+@pytest.mark.parametrize("name", profiles.names(PROJECT))
+def test_a_profile_fits_the_chapters(name):
+    assert runner.plan(PROJECT, [], name)
+
+
+def test_every_chapter_is_in_the_quick_profile():
+    if CHAPTERS:
+        assert list(profiles.load(PROJECT, "quick").chapters) == CHAPTERS

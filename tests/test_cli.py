@@ -1,0 +1,173 @@
+"""The command line: one clear line for every mistake, the right exit status, and a quick start."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from reidlab import cli
+
+
+def write_project(root, cell="run.record('mAP', 0.5, seed=0)"):
+    """A project with one chapter, 01_tiny."""
+    cells = [
+        ("epochs = 2", ["parameters"]),
+        ("from reidlab import lab\nrun = lab.start('01_tiny', parameters=lab.parameters(globals()))", []),
+        (cell, []),
+        ("run.finish()", []),
+    ]
+    notebook = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "id": f"cell-{number}",
+                "execution_count": None,
+                "metadata": {"tags": tags},
+                "outputs": [],
+                "source": source,
+            }
+            for number, (source, tags) in enumerate(cells)
+        ],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    (root / "notebooks/profiles").mkdir(parents=True, exist_ok=True)
+    (root / "notebooks/01_tiny.ipynb").write_text(json.dumps(notebook))
+    for name in ("quick", "standard"):
+        (root / f"notebooks/profiles/{name}.yml").write_text("01_tiny: {}\n")
+    claims = root / "book/claims"
+    claims.mkdir(parents=True, exist_ok=True)
+    (claims / "inventory.yml").write_text("- {id: t1, source: survey, item: Table 1, title: Losses}\n")
+    rule = "rule: {chapter: 1, key: mAP, tolerance: 1}"
+    (claims / "a.yml").write_text(
+        "- {id: a, source: survey, item: Table 1, what: mAP, kind: exact, printed: 50, unit: percent, " + rule + "}\n"
+    )
+    return root
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.delenv("REIDLAB_RUNS", raising=False)
+    monkeypatch.setenv("REIDLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("REIDLAB_DATA", raising=False)
+    return write_project(tmp_path / "project")
+
+
+def call(capsys, *words):
+    """Return exit status, output and errors of one call."""
+    with pytest.raises(SystemExit) as left:
+        cli.main([str(word) for word in words])
+    output, errors = capsys.readouterr()
+    return left.value.code, output, errors
+
+
+def test_run_keep_claims_in_one_go(root, capsys):
+    status, output, errors = call(capsys, "run", "1", "--project", root)
+    assert (status, errors) == (0, "")
+    assert "01_tiny: 1 record in" in output
+    status, output, _ = call(capsys, "run", "--project", root)
+    assert status == 0
+    assert "nothing changed since its last run; not repeated" in output
+    status, output, _ = call(capsys, "claims", "--json", "--project", root)
+    (row,) = json.loads(output)
+    assert (row["id"], row["verdict"], row["measured"]) == ("a", "reproduced", 50.0)
+    status, output, _ = call(capsys, "claims", "--project", root)
+    assert "1 claim: 1 reproduced" in output
+    assert call(capsys, "keep", "1", "--profile", "quick", "--project", root)[0] == 0
+    assert (root / "results/quick/01_tiny/records.parquet").is_file()
+
+
+def test_a_failing_cell_is_one_line_and_status_1(root, capsys):
+    write_project(root, cell="raise KeyError('pid')")
+    status, output, errors = call(capsys, "run", "--project", root)
+    assert status == 1
+    assert "failed    01_tiny: cell [4]: KeyError: 'pid'; read " in output
+    assert "failed.ipynb" in output
+    assert "Traceback" not in output + errors
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "7"], "no chapter '7'; there is: 01_tiny"),
+        (["run", "--profile", "quik"], "no profile 'quik'; did you mean 'quick'?"),
+        (["run", "-p", "epoch=3"], "chapter 01_tiny: unknown parameter 'epoch'; did you mean 'epochs'?"),
+        (["run", "-p", "epochs=three"], "epochs: expected a whole number like 2, found 'three'"),
+        (["run", "-p", "epochs"], "-p epochs: expected key=value"),
+        (["run", "--seed", "3"], "chapter 01_tiny has no parameter 'seed' or 'seeds'"),
+        (["book"], "_toc.yml: not found"),
+        (["keep", "1"], "chapter 01_tiny has no run under profile standard"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_1(root, capsys, words, message):
+    status, output, errors = call(capsys, *words, "--project", root)
+    assert (status, output) == (1, "")
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    assert message in errors
+
+
+def test_a_folder_that_is_no_project_is_named(tmp_path, capsys):
+    status, _, errors = call(capsys, "run", "--project", tmp_path)
+    assert status == 1
+    assert "has no notebooks/ folder" in errors
+
+
+def test_debug_shows_the_traceback(root):
+    from reidlab.errors import ConfigError
+
+    with pytest.raises(ConfigError):
+        cli.main(["--debug", "run", "7", "--project", str(root)])
+
+
+@pytest.mark.parametrize("words", [["fly"], ["run", "--fast"], ["run", "--jobs", "0"], ["keep"]])
+def test_wrong_usage_is_status_2(capsys, words):
+    assert call(capsys, *words)[0] == 2
+
+
+def test_checking_claims(root, capsys):
+    status, output, _ = call(capsys, "claims", "--check", "--project", root)
+    assert (status, output) == (0, "1 claim, 1 item, 0 without a claim: all well\n")
+    path = root / "book/claims/a.yml"
+    path.write_text(path.read_text().replace("key: mAP", "key: mINP").replace("}\n", "}\n- {id: a}\n"))
+    status, output, errors = call(capsys, "claims", "--check", "--project", root)
+    assert status == 1
+    assert "records no 'mINP'" in errors
+    assert "field 'source' is missing" in errors
+    assert "2 problems" in output
+
+
+def test_a_malformed_claim_stops_the_ledger(root, capsys):
+    (root / "book/claims/a.yml").write_text("- {id: a")
+    status, output, errors = call(capsys, "claims", "--json", "--project", root)
+    assert (status, output) == (1, "")
+    assert "a.yml: not valid YAML" in errors
+
+
+def test_info_says_what_is_there(root, capsys):
+    status, output, _ = call(capsys, "info")
+    assert status == 0
+    for word in ("reidlab", "torch", "device", "threads", "cache", "run store", "data"):
+        assert word in output
+
+
+def test_the_version(capsys):
+    from reidlab import __version__
+
+    assert call(capsys, "--version")[1] == f"reidlab {__version__}\n"
+
+
+def test_help_is_quick_and_names_every_command():
+    times = []
+    for _ in range(3):
+        clock = time.perf_counter()
+        result = subprocess.run([sys.executable, "-m", "reidlab", "--help"], capture_output=True, text=True)
+        times.append(time.perf_counter() - clock)
+    assert result.returncode == 0
+    for command in ("run", "book", "claims", "keep", "info", "data"):
+        assert f" {command} " in result.stdout
+    assert min(times) < 0.5
