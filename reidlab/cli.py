@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     except ReidlabError as error:
         if _state["debug"]:
             raise
-        _err.print(f"[bold red]error:[/] {escape(' '.join(str(error).split()))}", soft_wrap=True, highlight=False)
+        _say_error(str(error))
         sys.exit(1)
     except BrokenPipeError:
         # `reidlab claims | head`: the reader has seen enough.
@@ -57,9 +57,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _version(value: bool) -> None:
     if value:
-        from reidlab import __version__
+        import reidlab
 
-        _out.print(f"reidlab {__version__}", highlight=False)
+        _out.print(f"reidlab {reidlab.__version__}", highlight=False)
         raise typer.Exit
 
 
@@ -184,12 +184,13 @@ def info() -> None:
     """Show versions, device, threads, the sizes of what is stored, and the data sets found."""
     import torch  # noqa: F401  so that device and threads are torch's own
 
-    from reidlab import __version__, paths
+    import reidlab
+    from reidlab import paths
     from reidlab.lab import environment
     from reidlab.lab.files import size_of
     from reidlab.lab.project import plural
 
-    _out.print(f"reidlab    {__version__}", highlight=False)
+    _out.print(f"reidlab    {reidlab.__version__}", highlight=False)
     versions = ", ".join(f"{name} {version}" for name, version in environment.versions().items())
     _out.print(f"versions   {versions}", highlight=False)
     _out.print(f"machine    {environment.machine()}", highlight=False)
@@ -198,3 +199,71 @@ def info() -> None:
         size = f"{size_of(folder) / 2**20:.1f} MiB" if folder.is_dir() else "not there yet"
         _out.print(f"{name:<10} {folder} ({size})", soft_wrap=True, highlight=False)
     _show_data()
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """Show the data sets that have a manifest or were added, and where they were found."""
+    _show_data()
+
+
+@data_app.command("add")
+def data_add(
+    name: Annotated[str, typer.Argument(help="Name of the set, or one of your own.")],
+    path: Annotated[Path, typer.Argument(help="Its folder.")],
+    layout: Annotated[str | None, typer.Option("--layout", help="Its format; found out if not given.")] = None,
+) -> None:
+    """Tell reidlab where a data set lies; the folder is read, never changed."""
+    from reidlab.data import catalogue
+
+    entry = catalogue.add(name, path, layout)
+    what = f"{entry.name} ({entry.layout or 'no reader'})"
+    _out.print(f"added {what}: {entry.path}", soft_wrap=True, highlight=False, markup=False)
+
+
+@data_app.command("check")
+def data_check(
+    name: Annotated[str, typer.Argument(help="Name of the set, or a folder.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Also decode every picture.")] = False,
+) -> None:
+    """Compare a data set with its manifest and say in one line what is there, or what is wrong."""
+    from reidlab.data import catalogue
+
+    report = catalogue.check(name, deep, quiet=not _err.is_terminal)
+    if not report.ok:
+        _say_error(report.line)
+        raise typer.Exit(1)
+    for line in (report.line, *(f"  {note}" for note in report.notes)):
+        _out.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+@data_app.command("make-world")
+def data_make_world(
+    out: Annotated[Path, typer.Argument(help="Folder to write; it must not exist yet.")],
+    scenario: Annotated[str, typer.Option("--scenario", help="Name of the world.")] = "standard",
+    layout: Annotated[str, typer.Option("--layout", help="market1501, mars, mot or sites.")] = "market1501",
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, another town.")] = 0,
+) -> None:
+    """Draw the embedded world and write it in the format of a real data set."""
+    from reidlab.data import catalogue
+
+    made = catalogue.make_world(scenario, layout, out, seed=seed)
+    text = f"made {made.path}: {made.name}, seed {seed}, as {made.layout}, {made.pictures} pictures"
+    _out.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _show_data() -> None:
+    from rich.table import Table
+
+    from reidlab.data import catalogue
+
+    table = Table("data set", "status", "layout", "where", box=None, pad_edge=False)
+    for entry in catalogue.entries(count=False):
+        missing = "drawn when it is asked for" if entry.status == "embedded" else "not found"
+        where = entry.problem or str(entry.path or missing)
+        table.add_row(*map(escape, (entry.name, entry.status, entry.layout, where)))
+    _out.print(table)
+
+
+def _say_error(message: str) -> None:
+    _err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}", soft_wrap=True, highlight=False)

@@ -2,24 +2,36 @@
 
 :mod:`~reidlab.baseline.methods` holds three ways to describe a picture (colours, an untrained network, a trained
 one) behind one interface; :mod:`~reidlab.baseline.studies` compares them, turns the knobs of the embedded world one
-by one, and crosses seasons.
+by one (:mod:`~reidlab.baseline.knobs`), crosses seasons and measures on real data.
 """
 
-from reidlab.baseline.methods import ColourHistogram, Extractor, Method, Network, TrainedNetwork, UntrainedNetwork
-from reidlab.baseline.studies import Outcome, compare, cross_domains, evaluate_on, score, splits, turn_knobs
+from reidlab.baseline.knobs import KNOBS
+from reidlab.baseline.methods import (
+    ColourHistogram,
+    Extractor,
+    Method,
+    Network,
+    TrainedNetwork,
+    UntrainedNetwork,
+    recipe,
+)
+from reidlab.baseline.studies import Measured, Outcome, Splits, Study, compare, everyone_as_test, score, splits
 
 __all__ = [
+    "KNOBS",
     "ColourHistogram",
     "Extractor",
+    "Measured",
     "Method",
     "Network",
     "Outcome",
+    "Splits",
+    "Study",
     "TrainedNetwork",
     "UntrainedNetwork",
     "compare",
-    "cross_domains",
-    "evaluate_on",
+    "everyone_as_test",
+    "recipe",
     "score",
     "splits",
-    "turn_knobs",
 ]

@@ -1,23 +1,27 @@
-"""The studies of chapter 1, as functions of methods, worlds and seeds; they return scores and keep nothing."""
+"""The measurements of chapter 1, one seed at a time: a world, a training run and everything that is asked of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reidlab.errors import DataError
+from reidlab.baseline.knobs import KNOBS
+from reidlab.baseline.methods import ColourHistogram, Extractor, Method, Network, TrainedNetwork, UntrainedNetwork
+from reidlab.errors import ConfigError, DataError
+from reidlab.seeding import derive
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from reidlab.baseline.methods import Extractor, Method
     from reidlab.evaluation.embeddings import Embeddings
     from reidlab.evaluation.retrieval import Scores
+    from reidlab.training import TrainConfig
     from reidlab.world import WorldSpec
 
-#: A knob's settings: for each level its changes to a world (see ``WorldSpec.with_``).
-Levels = Mapping[str, Mapping[str, Any]]
+#: Season of the clothes, as ``WorldSpec.winter`` counts it.
+SEASONS = {"summer": 0.0, "winter": 1.0}
+PROTOCOL = "market1501"
 
 
 class Splits(NamedTuple):
@@ -45,6 +49,138 @@ class Outcome:
     extractor: Extractor
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Everything measured for one seed.
+
+    Attributes:
+        data: the seed's world.
+        outcomes: of each method on it, by name.
+        rows: the values as keyword arguments of ``run.record``.
+    """
+
+    data: Splits
+    outcomes: dict[str, Outcome]
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What chapter 1 measures, and on how much.
+
+    A seed stands for a world of its own (people, cameras, walks) and for a training run in it. All networks of a study
+    have the same size and the same budget.
+
+    Attributes:
+        config: of every training run.
+        network: size of the network.
+        scenario: name of the world.
+        people: identities to train on, and as many others to test on.
+        cameras: of the world.
+        knobs: names of the knobs to turn, see :data:`~reidlab.baseline.knobs.KNOBS`.
+        real: names of real data sets to measure on as well, as the catalogue knows them.
+
+    Raises:
+        ConfigError: there is no such knob.
+    """
+
+    config: TrainConfig
+    network: Network = field(default_factory=Network)
+    scenario: str = "standard"
+    people: int = 80
+    cameras: int = 5
+    knobs: Sequence[str] = tuple(KNOBS)
+    real: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.knobs if name not in KNOBS]:
+            raise ConfigError(f"knobs: there is none called {unknown[0]!r}; choose from {', '.join(KNOBS)}")
+
+    def world(self, seed: int) -> WorldSpec:
+        """Return a seed's world."""
+        from reidlab.world.scenarios import scenario
+
+        return scenario(
+            self.scenario, seed=derive(seed, "chapter 1 world") % 2**31, train_people=self.people,
+            test_people=self.people, cameras=self.cameras,
+        )  # fmt: skip
+
+    @property
+    def trained(self) -> TrainedNetwork:
+        """The network that is trained."""
+        return TrainedNetwork(self.config, self.network)
+
+    @property
+    def methods(self) -> list[Method]:
+        """The descriptions that are compared."""
+        return [ColourHistogram(), UntrainedNetwork(self.config, self.network), self.trained]
+
+    def measure(self, seed: int) -> Measured:
+        """Measure everything for one seed."""
+        from reidlab.data import load_world
+
+        data = splits(load_world(self.world(seed)))
+        outcomes = compare(self.methods, data, seed)
+        rows = [
+            row
+            for name, outcome in outcomes.items()
+            for row in _rows(outcome.scores, seed, data="embedded", world=self.scenario, method=name)
+        ]
+        for knob, level, scores in self.turn_knobs(outcomes[self.trained.name].extractor, seed):
+            rows += _rows(scores, seed, experiment="knob", knob=knob, level=level)
+        for source, target, scores in self.cross_seasons(seed):
+            rows += _rows(scores, seed, experiment="domain", train=source, test=target)
+        for name in self.real:
+            for test, method, scores in self.on_real(name, outcomes, seed):
+                rows += _rows(scores, seed, data=name, test=test, method=method)
+        return Measured(data, outcomes, rows)
+
+    def turn_knobs(self, extractor: Extractor, seed: int) -> Iterator[tuple[str, str, Scores]]:
+        """Turn one knob of the seed's world at a time and score a fitted method, which is not fitted again.
+
+        The people are others than in the comparison of methods, but the same in every setting, and walk the same ways.
+
+        Yields:
+            Knob, level and scores.
+        """
+        base = self.world(seed).with_(train_people=1)
+        for knob in self.knobs:
+            for level, changes in KNOBS[knob].items():
+                yield knob, level, evaluate_on(extractor, base.with_(**changes))
+
+    def cross_seasons(self, seed: int) -> Iterator[tuple[str, str, Scores]]:
+        """Train in summer and in winter and test in both: one place, the same cameras; only what people wear differs.
+
+        Yields:
+            Season of the training, season of the test, and scores on people nobody trained on.
+        """
+        from reidlab.data import load_world
+
+        data = {name: splits(load_world(self.world(seed), winter=winter)) for name, winter in SEASONS.items()}
+        for source in SEASONS:
+            extractor = self.trained.fit(data[source].train, seed)
+            for target, part in data.items():
+                yield source, target, score(extractor, part.query, part.gallery).scores
+
+    def on_real(
+        self, name: str, outcomes: dict[str, Outcome], seed: int
+    ) -> Iterator[tuple[str, str, Scores]]:
+        """Score on a real data set.
+
+        Yields:
+            ``unseen``, method, scores: methods as they were fitted on the world, tested on everybody of the data set;
+            then ``held_out``, method, scores: methods fitted on the data set's training people, tested on its test people.
+        """
+        from reidlab.data import load
+
+        table = load(name)
+        query, gallery = everyone_as_test(table)
+        for method, outcome in outcomes.items():
+            yield "unseen", method, score(outcome.extractor, query, gallery).scores
+        for method, outcome in compare(self.methods, splits(table), seed).items():
+            yield "held_out", method, outcome.scores
+
+
 def splits(table: pd.DataFrame) -> Splits:
     """Cut a sample table into training, query and gallery rows, each numbered from 0.
 
@@ -58,7 +194,19 @@ def splits(table: pd.DataFrame) -> Splits:
     return Splits(*parts)
 
 
-def score(extractor: Extractor, query: pd.DataFrame, gallery: pd.DataFrame, protocol: str = "market1501") -> Outcome:
+def everyone_as_test(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return query and gallery made of all labelled people, for a method that has seen none of them.
+
+    Each person's pictures by the first of their cameras ask, the others answer; people whom one camera has seen only
+    answer.
+    """
+    people = table[table["pid"] > 0]
+    by_person = people.groupby("pid")["camid"]
+    asks = (people["camid"] == by_person.transform("min")) & (by_person.transform("nunique") > 1)
+    return people[asks].reset_index(drop=True), people[~asks].reset_index(drop=True)
+
+
+def score(extractor: Extractor, query: pd.DataFrame, gallery: pd.DataFrame, protocol: str = PROTOCOL) -> Outcome:
     """Embed query and gallery and evaluate them under a named protocol."""
     from reidlab.evaluation.retrieval import evaluate
 
@@ -66,7 +214,7 @@ def score(extractor: Extractor, query: pd.DataFrame, gallery: pd.DataFrame, prot
     return Outcome(evaluate(queries, galleries, protocol), queries, galleries, extractor)
 
 
-def compare(methods: Sequence[Method], data: Splits, seed: int, protocol: str = "market1501") -> dict[str, Outcome]:
+def compare(methods: Sequence[Method], data: Splits, seed: int, protocol: str = PROTOCOL) -> dict[str, Outcome]:
     """Fit every method on the same training rows and score it on the same test.
 
     Returns:
@@ -75,7 +223,7 @@ def compare(methods: Sequence[Method], data: Splits, seed: int, protocol: str = 
     return {m.name: score(m.fit(data.train, seed), data.query, data.gallery, protocol) for m in methods}
 
 
-def evaluate_on(extractor: Extractor, spec: WorldSpec, protocol: str = "market1501") -> Scores:
+def evaluate_on(extractor: Extractor, spec: WorldSpec, protocol: str = PROTOCOL) -> Scores:
     """Score a fitted method on the test people of a world, whatever world it was fitted on."""
     from reidlab.data import load_world
 
@@ -83,49 +231,8 @@ def evaluate_on(extractor: Extractor, spec: WorldSpec, protocol: str = "market15
     return score(extractor, data.query, data.gallery, protocol).scores
 
 
-def turn_knobs(
-    extractor: Extractor, spec: WorldSpec, knobs: Mapping[str, Levels], protocol: str = "market1501"
-) -> dict[tuple[str, str], Scores]:
-    """Turn the knobs of a world one by one, with everything else as it was, and score a fitted method each time.
-
-    The same people walk the same ways in every setting; only what the knob stands for changes.
-
-    Args:
-        extractor: a fitted method; it is not fitted again.
-        spec: the world whose knobs are turned.
-        knobs: for each knob its levels, and for each level the fields of the world to change.
-        protocol: name of the evaluation protocol.
-
-    Returns:
-        Scores by (knob, level).
-    """
-    return {
-        (knob, level): evaluate_on(extractor, spec.with_(**changes), protocol)
-        for knob, levels in knobs.items()
-        for level, changes in levels.items()
-    }
-
-
-def cross_domains(
-    method: Method, worlds: Mapping[str, WorldSpec], seed: int, protocol: str = "market1501"
-) -> dict[tuple[str, str], Scores]:
-    """Train a method in each world and test it in each, on people nobody trained on.
-
-    Args:
-        method: fitted anew in each world with the same budget and seed.
-        worlds: by name.
-        seed: of the training.
-        protocol: name of the evaluation protocol.
-
-    Returns:
-        Scores by (name of the training world, name of the test world).
-    """
-    from reidlab.data import load_world
-
-    data = {name: splits(load_world(spec)) for name, spec in worlds.items()}
-    extractors = {name: method.fit(part.train, seed) for name, part in data.items()}
-    return {
-        (source, target): score(extractors[source], part.query, part.gallery, protocol).scores
-        for source in worlds
-        for target, part in data.items()
-    }
+def _rows(scores: Scores, seed: int, **dims: str) -> list[dict[str, Any]]:
+    return [
+        {"key": key, "value": value, "seed": seed, "protocol": scores.protocol, **dims}
+        for key, value in scores.summary().items()
+    ]

@@ -1,32 +1,51 @@
-"""The embedded world as a data set like any other: written to disk once, then read by a real reader."""
+"""The embedded world as a data set like any other: made in the format of a real one, read by the reader of that one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+from reidlab.data.readers import MARKET1501, MARS, MOT_SHARED, Reader
+from reidlab.data.table import SampleTable
+from reidlab.errors import ConfigError
 
+if TYPE_CHECKING:
     from reidlab.world import WorldSpec
 
+#: The reader of each layout the world can be written in.
+LAYOUTS: dict[str, Reader] = {"market1501": MARKET1501, "mars": MARS, "mot": MOT_SHARED, "sites": MARKET1501}
 
-def load_world(spec: WorldSpec | str, layout: str = "market1501", **overrides: Any) -> pd.DataFrame:
-    """Return the sample table of a world, making its pictures if they are not in the cache.
+
+def load_world(spec: WorldSpec | str, layout: str = "market1501", **overrides: Any) -> SampleTable:
+    """Return the sample table of an embedded world, made on first use and kept in the cache.
 
     Args:
-        spec: a world, or the name of a scenario.
-        layout: format on disk, such as ``market1501`` or ``mars``.
-        **overrides: knobs to change, see :meth:`~reidlab.world.WorldSpec.with_`.
+        spec: a world's specification, or the name of a scenario.
+        layout: ``market1501``, ``mars``, ``mot`` or ``sites`` (pictures as in ``market1501``).
+        **overrides: fields of the specification, or dials of its nuisances, to change.
 
     Raises:
-        ConfigError: the scenario, a knob or the layout is unknown.
-        DataError: the disk is full.
-    """
-    from reidlab.data.readers import read
-    from reidlab.world.cache import cached
-    from reidlab.world.scenarios import scenario
+        ConfigError: scenario, layout or override is unknown.
+        DataError: the world could not be written, or not be read back.
 
-    world = scenario(spec, **overrides) if isinstance(spec, str) else spec.with_(**overrides)
-    table = read(layout, cached(world, layout, quiet=True))
-    table.attrs["dataset"] = world.name
-    return table
+    Example:
+        >>> table = load_world("easy", seed=1, train_people=20)  # doctest: +SKIP
+    """
+    from reidlab.world import cached
+
+    if layout not in LAYOUTS:
+        raise ConfigError(f"layout: {layout!r} is not one the world is written in; choose from {', '.join(LAYOUTS)}")
+    resolved = resolve(spec, **overrides)
+    return LAYOUTS[layout].read(cached(resolved, layout), resolved.name)
+
+
+def resolve(spec: WorldSpec | str, **overrides: Any) -> WorldSpec:
+    """Return the specification of a scenario's name, or the one given, with some fields changed.
+
+    Raises:
+        ConfigError: scenario or field is unknown, or a value is not allowed.
+    """
+    from reidlab.world import scenario
+
+    if isinstance(spec, str):
+        return scenario(spec, **overrides)
+    return spec.with_(**overrides) if overrides else spec

@@ -1,11 +1,10 @@
-"""Pictures decoded once."""
+"""Pictures decoded once: all those of a sample table as one array of bytes."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,174 +13,224 @@ import numpy as np
 
 from reidlab import paths
 from reidlab.data.table import BOX
-from reidlab.errors import ConfigError, DataError, MissingDataError
+from reidlab.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_VERSION = 1  # of the decoding below: another number makes pictures kept on disk stale
+_VERSION = 1  # of what decoding makes of a file; a change makes stored pictures unknown
+_LARGE = 4 * 2**30  # bytes above which pictures go to disk unless told otherwise
+_CHUNK = 32  # files a thread decodes in one go
+_SHOWN = 3
+
+Box = tuple[float, float, float, float]
 
 
 class ImageCache:
-    """The pictures of a table's rows, decoded and scaled once; an array to numpy.
+    """The pictures of a sample table, decoded once, as an array (N, H, W, 3) uint8 RGB.
 
-    Where the table has a box (``x, y, w, h``), the box is cut out of the picture first, as far as it is inside.
-    Shrinking averages areas, enlarging interpolates linearly.
+    A row with a box ``x, y, w, h`` is that window of its file. Files that several rows share are opened once. Pictures are
+    resized with an antialiased bilinear filter. On disk they are stored under the cache folder, under a name made from
+    the files' paths, times and sizes, so that a changed file is read anew; a half-written store is never seen.
 
     Args:
-        table: sample table; only ``path`` and the box are used.
-        size: height and width in pixels.
-        on_disk: keep the decoded pictures in the cache folder, for the next process that asks for the same files; they
-            are then mapped, not loaded.
-        threads: number of decoding threads; None takes one per core.
+        table: sample table of N rows.
+        size: height and width, in pixels.
+        on_disk: keep the pictures in a file that is mapped into memory, for this and later runs; None does so above 4 GiB.
+        threads: number of decoding threads; None takes one per core, at most 8.
+        quiet: whether to leave out the progress bar.
 
     Raises:
         ConfigError: the size is not two positive integers.
-        MissingDataError: a picture is not there.
-        DataError: a picture cannot be decoded, or its box is outside of it; the message names the file.
+        DataError: pictures are missing, truncated or no pictures; the message counts them and names the first.
 
     Example:
-        >>> np.asarray(ImageCache(table, (128, 64))).shape  # doctest: +SKIP
-        (12936, 128, 64, 3)
+        >>> images = ImageCache(table, size=(64, 32))  # doctest: +SKIP
+        >>> np.asarray(images).shape  # doctest: +SKIP
+        (1184, 64, 32, 3)
     """
 
     def __init__(
-        self, table: pd.DataFrame, size: tuple[int, int], *, on_disk: bool = False, threads: int | None = None
+        self,
+        table: pd.DataFrame,
+        size: tuple[int, int],
+        on_disk: bool | None = None,
+        threads: int | None = None,
+        quiet: bool = False,
     ) -> None:
-        whole = isinstance(size, tuple | list) and all(isinstance(v, int | np.integer) and v > 0 for v in size)
-        if not whole or len(size) != 2:
-            raise ConfigError(f"size: {size!r} must be height and width in pixels, two positive integers")
-        self.size = (int(size[0]), int(size[1]))
-        files = [str(path) for path in table["path"]]
-        boxes = table[list(BOX)].to_numpy(np.float64) if set(BOX) <= set(table.columns) else None
-        shape = (len(files), *self.size, 3)
-        if not on_disk or not files:
-            self._images = np.empty(shape, np.uint8)
-            _decode(files, boxes, self._images, threads)
-            return
-        kept = paths.cache_dir() / "pictures" / f"{_key(files, boxes, self.size)}.npy"
-        if not kept.is_file():
-            _keep(kept, files, boxes, shape, threads)
-        # Copy on write: callers may treat the array as their own, the file stays as it is.
-        self._images = np.load(kept, mmap_mode="c")
+        self.size = _checked(size)
+        self._threads = threads or min(8, _cores())
+        self._quiet = quiet
+        rows = _pictures(table)
+        unique = list(dict.fromkeys(rows))
+        shape = (len(unique), *self.size, 3)
+        on_disk = on_disk if on_disk is not None else int(np.prod(shape, dtype=np.int64)) > _LARGE
+        images = self._stored(unique, shape) if on_disk and unique else self._decoded(unique, shape)
+        if len(unique) < len(rows):
+            place = {picture: i for i, picture in enumerate(unique)}
+            images = images[[place[picture] for picture in rows]]
+        #: (N, H, W, 3) uint8, RGB, in the order of the table's rows.
+        self.images: np.ndarray = images
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self.images)
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        return self._images[rows]
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return iter(self._images)
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """Return one picture or several, as numpy indexes an array."""
+        return self.images[index]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if dtype is not None and np.dtype(dtype) != self._images.dtype:
-            return self._images.astype(dtype)
-        return np.array(self._images) if copy else np.asarray(self._images)
+        """Return the pictures themselves for ``np.asarray``, not a copy."""
+        return np.array(self.images, dtype=dtype, copy=copy)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Return (N, H, W, 3)."""
-        return self._images.shape
+    def _decoded(self, pictures: Sequence[tuple[str, Box | None]], shape: tuple[int, ...]) -> np.ndarray:
+        images = np.empty(shape, dtype=np.uint8)
+        self._decode_into(images, pictures)
+        return images
 
-    @property
-    def dtype(self) -> np.dtype:
-        """Return uint8."""
-        return self._images.dtype
+    def _decode_into(self, images: np.ndarray, pictures: Sequence[tuple[str, Box | None]]) -> None:
+        from tqdm import tqdm
+
+        files: dict[str, list[tuple[int, Box | None]]] = {}
+        for place, (path, box) in enumerate(pictures):
+            files.setdefault(path, []).append((place, box))
+        jobs = list(files.items())
+        chunks = [jobs[i : i + _CHUNK] for i in range(0, len(jobs), _CHUNK)]
+        bad: list[tuple[str, str]] = []
+        with (
+            ThreadPoolExecutor(self._threads) as pool,
+            tqdm(total=len(jobs), desc="decoding pictures", disable=self._quiet, delay=1.0, leave=False) as bar,
+        ):
+            for chunk, found in zip(chunks, pool.map(lambda chunk: _decode(chunk, images), chunks)):
+                bad += found
+                bar.update(len(chunk))
+        if bad:
+            raise DataError(unreadable(bad))
+
+    def _stored(self, pictures: Sequence[tuple[str, Box | None]], shape: tuple[int, ...]) -> np.ndarray:
+        folder = paths.cache_dir() / "pictures"
+        path = folder / f"{_key(pictures, self.size)}.npy"
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = folder / f".{path.stem}.{os.getpid()}.tmp"
+            try:
+                images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                _reserve(temporary)
+                self._decode_into(images, pictures)
+                images.flush()
+                del images
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        # Copy on write: torch wants writable memory, and the store must stay as it is.
+        return np.load(path, mmap_mode="c")
 
 
-def read_picture(path: str | Path) -> np.ndarray:
-    """Return a picture as (H, W, 3) uint8 RGB.
+def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Return one picture as (H, W, 3) uint8 RGB, resized if a size (height, width) is given.
 
     Raises:
-        MissingDataError: there is no such file.
-        DataError: it cannot be decoded, or its end is missing.
+        DataError: the file is missing, truncated or no picture.
     """
-    import cv2
+    from PIL import Image
 
     try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise MissingDataError(f"{path}: there is no such picture") from None
-    except OSError as error:
-        raise DataError(f"{path}: the picture cannot be read ({error})") from error
-    if _is_cut_short(content):
-        raise DataError(f"{path}: the picture is truncated ({len(content)} bytes); unpack or copy it again")
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    if picture is None:
-        raise DataError(f"{path}: the picture cannot be decoded ({len(content)} bytes); unpack or copy it again")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        with Image.open(path) as image:
+            picture = image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(unreadable([(str(path), _why(error))])) from error
+    if size is not None:
+        height, width = _checked(size)
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.array(picture)
 
 
-def _is_cut_short(content: bytes) -> bool:
-    # OpenCV decodes half a JPEG or PNG without complaint and leaves the rest grey, so the end is looked for here.
-    if content.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in content[-1024:]
-    if content.startswith(b"\x89PNG"):
-        return b"IEND" not in content[-64:]
-    return False
+def unreadable(bad: Sequence[tuple[str, str]]) -> str:
+    """Return one line on pictures that cannot be read, from pairs of path and reason."""
+    shown = "; ".join(f"{path} ({why})" for path, why in bad[:_SHOWN])
+    dots = "; ..." if len(bad) > _SHOWN else ""
+    return f"{len(bad):,} picture{'s' if len(bad) > 1 else ''} cannot be read: {shown}{dots}"
 
 
-def _decode(files: list[str], boxes: np.ndarray | None, out: np.ndarray, threads: int | None) -> None:
-    rows_of: dict[str, list[int]] = {}
-    for row, file in enumerate(files):
-        rows_of.setdefault(file, []).append(row)
+def _decode(chunk: Sequence[tuple[str, list[tuple[int, Box | None]]]], images: np.ndarray) -> list[tuple[str, str]]:
+    """Decode some files into their places; return those that failed, with the reason."""
+    from PIL import Image
 
-    def work(item: tuple[str, list[int]]) -> None:
-        file, rows = item
-        picture = read_picture(file)
-        for row in rows:
-            out[row] = _scaled(picture if boxes is None else _cut(picture, boxes[row], file), out.shape[1:3])
-
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        for _ in pool.map(work, rows_of.items()):
-            pass
-
-
-def _cut(picture: np.ndarray, box: np.ndarray, file: str) -> np.ndarray:
-    height, width = picture.shape[:2]
-    x, y, w, h = box
-    left, top = max(round(x), 0), max(round(y), 0)
-    right, bottom = min(round(x + w), width), min(round(y + h), height)
-    if right <= left or bottom <= top:
-        shown = ", ".join(f"{value:g}" for value in box)
-        raise DataError(f"{file}: box x, y, w, h = {shown} has no pixel in the picture of {width} x {height}")
-    return picture[top:bottom, left:right]
-
-
-def _scaled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    import cv2
-
-    height, width = size
-    if picture.shape[:2] == (height, width):
-        return picture
-    shrinks = picture.shape[0] * picture.shape[1] > height * width
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def _key(files: list[str], boxes: np.ndarray | None, size: tuple[int, int]) -> str:
-    digest = hashlib.blake2b(f"{_VERSION} {size[0]} {size[1]}".encode(), digest_size=16)
-    for file in files:
+    height, width = images.shape[1:3]
+    bad = []
+    for path, places in chunk:
         try:
-            status = os.stat(file)
-        except OSError:
-            raise MissingDataError(f"{file}: there is no such picture") from None
-        digest.update(f"\0{os.path.abspath(file)}\0{status.st_mtime_ns}\0{status.st_size}".encode())
-    if boxes is not None:
-        digest.update(np.ascontiguousarray(boxes).tobytes())
-    return digest.hexdigest()
+            with Image.open(path) as file:
+                picture = file.convert("RGB")
+            for place, box in places:
+                window = _window(box, picture.size) if box else None
+                images[place] = picture.resize((width, height), Image.Resampling.BILINEAR, box=window)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            bad.append((path, _why(error)))
+    return bad
 
 
-def _keep(path: Path, files: list[str], boxes: np.ndarray | None, shape: tuple[int, ...], threads: int | None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        _decode(files, boxes, images, threads)
-        images.flush()
-        del images
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _why(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    text = " ".join(str(error).split())
+    return "it is no picture" if text.startswith("cannot identify image file") else text
+
+
+def _window(box: Box, size: tuple[int, int]) -> Box:
+    """Return the part of a box (x, y, w, h) inside a picture, as left, top, right, bottom."""
+    x, y, w, h = box
+    left, top, right, bottom = max(0.0, x), max(0.0, y), min(float(size[0]), x + w), min(float(size[1]), y + h)
+    if right <= left or bottom <= top:
+        raise ValueError(f"box {box} lies outside the picture of {size[0]} x {size[1]} pixels")
+    return left, top, right, bottom
+
+
+def _pictures(table: pd.DataFrame) -> list[tuple[str, Box | None]]:
+    files = table["path"].tolist()
+    if not all(name in table for name in BOX):
+        return [(path, None) for path in files]
+    return list(zip(files, map(tuple, table[list(BOX)].to_numpy().tolist())))
+
+
+def _key(pictures: Sequence[tuple[str, Box | None]], size: tuple[int, int]) -> str:
+    summary = hashlib.blake2b(f"{_VERSION} {size}".encode(), digest_size=16)
+    stats: dict[str, str] = {}
+    bad = []
+    for path, box in pictures:
+        if path not in stats:
+            try:
+                info = os.stat(path)
+                stats[path] = f"{path} {info.st_mtime_ns} {info.st_size}"
+            except OSError as error:
+                stats[path] = path
+                bad.append((path, _why(error)))
+        summary.update(f"{stats[path]} {box}\n".encode())
+    if bad:
+        raise DataError(unreadable(bad))
+    return summary.hexdigest()
+
+
+def _reserve(path: Path) -> None:
+    """Take a file's space at once: a disk that fills up under mapped memory kills the process."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            raise DataError(
+                f"{path.parent}: no room for {path.stat().st_size / 2**20:,.0f} MiB of decoded pictures ({error}); "
+                "free some space or point REIDLAB_CACHE at another disk"
+            ) from error
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _checked(size: tuple[int, int]) -> tuple[int, int]:
+    good = len(size) == 2 and all(isinstance(v, int | np.integer) and not isinstance(v, bool) and v > 0 for v in size)
+    if not good:
+        raise ConfigError(f"size: {size!r} is not allowed; expected height and width in pixels")
+    return int(size[0]), int(size[1])

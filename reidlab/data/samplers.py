@@ -1,8 +1,9 @@
-"""Batches of P identities with K pictures each (Hermans et al., 2017, arXiv:1703.07737)."""
+"""P x K batches: P identities, K pictures of each (Hermans et al., https://arxiv.org/abs/1703.07737)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,99 +13,123 @@ from reidlab.seeding import rng
 
 
 class PKSampler:
-    """Endless batches of P identities times K pictures, whose place can be saved and found again.
+    """Batches of ``k`` pictures of each of ``p`` identities, the same on every run and resumable at every batch.
 
-    An epoch passes over all identities once, in an order of its own; identities that do not fill a last batch wait for
-    the next epoch. The K pictures of an identity are drawn without replacement; one with fewer than K
-    gives all of them, then repeats some at random.
+    An epoch deals all identities out in a new order; those left over at its end (fewer than ``p``) sit it out. The pictures of
+    an identity are drawn without replacement; one with fewer than ``k`` pictures gives all of them and repeats some,
+    drawn with replacement. What a batch holds depends on the seed, the epoch and its place in the epoch alone.
+
+    Also a ``batch_sampler`` for :class:`torch.utils.data.DataLoader`: iterating gives the rest of the present epoch.
 
     Args:
-        pids: (N,) identity of each picture.
+        pids: (N,) identity of each picture, none negative.
         p: identities in a batch.
         k: pictures of each.
-        seed: decides all that is drawn.
+        seed: decides all draws.
+        camids: (N,) camera of each picture; if given, the ``k`` pictures come from as many cameras as can be.
 
     Raises:
-        ConfigError: a number is less than 1, or there are fewer identities than ``p``.
+        ConfigError: an argument does not fit; the message names it.
 
     Example:
-        >>> sampler = PKSampler([5, 5, 7, 7, 9, 9], p=2, k=2, seed=0)
+        >>> sampler = PKSampler([0, 0, 0, 1, 1, 2, 2, 2], p=2, k=2, seed=0)
         >>> len(sampler), sampler.next_batch().shape
         (1, (4,))
     """
 
-    def __init__(self, pids: np.ndarray, p: int, k: int, seed: int) -> None:
+    def __init__(
+        self,
+        pids: Sequence[int] | np.ndarray,
+        p: int,
+        k: int,
+        seed: int,
+        camids: Sequence[int] | np.ndarray | None = None,
+    ) -> None:
         labels = np.asarray(pids)
-        if labels.ndim != 1 or len(labels) == 0:
-            raise ConfigError(f"pids: expected (N,) identities, at least one; got shape {labels.shape}")
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise ConfigError(f"pids: expected one integer per picture, found {labels.dtype} of shape {labels.shape}")
+        if len(labels) and labels.min() < 0:
+            raise ConfigError(f"pids: {int((labels < 0).sum())} are negative (junk or unlabelled); drop those pictures")
         for name, value in (("p", p), ("k", k)):
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise ConfigError(f"{name}: {value!r} must be an integer of at least 1")
-        identities, inverse = np.unique(labels, return_inverse=True)
-        if len(identities) < p:
-            raise ConfigError(f"p: {p} identities in a batch, but there are only {len(identities)}; choose a smaller p")
-        order = np.argsort(inverse, kind="stable")
-        self._members = np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1)
-        self.p, self.k, self.seed = int(p), int(k), int(seed)
-        self._go_to(epoch=0, batch=0)
+                raise ConfigError(f"{name}: {value!r} is not an integer of at least 1")
+        cameras = None if camids is None else np.asarray(camids)
+        if cameras is not None and cameras.shape != labels.shape:
+            raise ConfigError(f"camids: {cameras.shape} values for {labels.shape} pictures; give one per picture")
+        order = np.argsort(labels, kind="stable")
+        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+        self._rows = np.split(order, starts[1:]) if len(order) else []
+        if len(self._rows) < p:
+            raise ConfigError(f"p: {p} identities in a batch, but there are only {len(self._rows)}")
+        self._cameras = cameras
+        self._p, self._k, self._seed = int(p), int(k), int(seed)
+        self._digest = hashlib.blake2b(
+            labels.astype(np.int64).tobytes() + (b"" if cameras is None else cameras.astype(np.int64).tobytes()),
+            digest_size=8,
+        ).hexdigest()
+        self._epoch = self._place = 0
+        self._dealt = self._deal()
+
+    @property
+    def epoch(self) -> int:
+        """Number of epochs dealt so far."""
+        return self._epoch
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return len(self._members) // self.p
+        return len(self._rows) // self._p
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the batches that are left of this epoch."""
-        epoch = self._epoch
-        while self._epoch == epoch:
+        """Yield the batches from here to the end of the epoch; at its beginning, all of them."""
+        yield self.next_batch()
+        while self._place:
             yield self.next_batch()
 
     def next_batch(self) -> np.ndarray:
-        """Return (P * K,) int64 positions in ``pids``; pictures of an identity lie side by side."""
-        chosen = self._order[self._batch * self.p : (self._batch + 1) * self.p]
-        # A generator of its own for each batch: to find a place again takes two numbers, not a replay.
-        random = rng(self.seed, "pictures", self._epoch, self._batch)
-        rows = np.concatenate([self._draw(self._members[identity], random) for identity in chosen])
-        if self._batch + 1 < len(self):
-            self._batch += 1
-        else:
-            self._go_to(self._epoch + 1, 0)
-        return rows.astype(np.int64)
+        """Return the next batch, (p * k,) int64 positions; the pictures of an identity stand together."""
+        random = rng(self._seed, "batch", self._epoch, self._place)
+        chosen = self._dealt[self._place * self._p : (self._place + 1) * self._p]
+        batch = np.concatenate([self._draw(self._rows[i], random) for i in chosen])
+        self._place += 1
+        if self._place == len(self):
+            self._epoch, self._place = self._epoch + 1, 0
+            self._dealt = self._deal()
+        return batch
 
-    def state_dict(self) -> dict[str, int]:
-        """Return the place of the next batch, and the numbers that it depends on."""
-        return {
-            "epoch": self._epoch,
-            "batch": self._batch,
-            "p": self.p,
-            "k": self.k,
-            "seed": self.seed,
-            "identities": len(self._members),
-        }
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the stream, and what the stream is made from."""
+        return {"epoch": self._epoch, "batch": self._place, **self._origin()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to a place that :meth:`state_dict` returned.
 
         Raises:
-            ConfigError: it is the place of another sampler, or there is no such place.
+            ConfigError: the state is that of another stream.
         """
-        mine = self.state_dict()
-        if set(state) != set(mine):
-            raise ConfigError(f"state of a PKSampler: it has {sorted(state)}; expected {sorted(mine)}")
-        for name in ("p", "k", "seed", "identities"):
-            if state[name] != mine[name]:
-                raise ConfigError(f"state of a PKSampler: {name} is {state[name]}, but this sampler has {mine[name]}")
-        if state["epoch"] < 0 or not 0 <= state["batch"] < len(self):
-            raise ConfigError(
-                f"state of a PKSampler: epoch {state['epoch']}, batch {state['batch']} is not a place; an epoch has {len(self)}"
-            )
-        self._go_to(int(state["epoch"]), int(state["batch"]))
+        for name, value in self._origin().items():
+            if state.get(name) != value:
+                raise ConfigError(
+                    f"sampler state: {name} is {state.get(name)!r}, this sampler's is {value!r}; "
+                    "resume with the data and settings of the first run"
+                )
+        self._epoch, self._place = int(state["epoch"]), int(state["batch"])
+        self._dealt = self._deal()
 
-    def _go_to(self, epoch: int, batch: int) -> None:
-        self._epoch, self._batch = epoch, batch
-        self._order = rng(self.seed, "identities", epoch).permutation(len(self._members))
+    def _origin(self) -> dict[str, Any]:
+        return {"p": self._p, "k": self._k, "seed": self._seed, "pictures": self._digest}
 
-    def _draw(self, members: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        if len(members) >= self.k:
-            return random.choice(members, size=self.k, replace=False)
-        again = random.choice(members, size=self.k - len(members), replace=True)
-        return np.concatenate([random.permutation(members), again])
+    def _deal(self) -> np.ndarray:
+        return rng(self._seed, "epoch", self._epoch).permutation(len(self._rows))
+
+    def _draw(self, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        rows = random.permutation(rows)
+        if self._cameras is not None:
+            # Each camera's first picture, then each one's second, ...: a prefix is spread as evenly as can be.
+            _, camera = np.unique(self._cameras[rows], return_inverse=True)
+            order = np.argsort(camera, kind="stable")
+            turn = np.empty(len(rows), dtype=np.int64)
+            turn[order] = np.concatenate([np.arange(n) for n in np.bincount(camera)])
+            rows = rows[np.argsort(turn, kind="stable")]
+        if len(rows) >= self._k:
+            return rows[: self._k]
+        return np.concatenate([rows, random.choice(rows, self._k - len(rows))])

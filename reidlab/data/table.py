@@ -1,11 +1,25 @@
-"""The sample table: one row per picture, the same columns for every data set, checked where it enters."""
+"""The sample table: one pandas row per picture, the form in which every data set enters the house.
+
+========== ======== =============================================================================================
+``path``    str      absolute path of the picture, or of the frame that holds it
+``pid``     int64    identity as the data set names it; -1: junk, or nobody knows
+``camid``   int64    camera as the data set names it, from 1
+``tracklet`` int64   tracklet the picture is part of; -1: none
+``frame``   int64    frame number as the data set names it; -1: unknown
+``split``   str      ``train``, ``query`` or ``gallery``
+``domain``  str      name of the data set
+``x y w h`` float    optional, together: the picture is this window of the file (pixels, top-left corner, width, height)
+========== ======== =============================================================================================
+
+Further columns are allowed. ``table.attrs["dataset"]`` is the data set's name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,92 +27,147 @@ import pandas as pd
 from reidlab.errors import DataError
 
 if TYPE_CHECKING:
-    from pandera.pandas import DataFrameSchema
+    import pandera.pandas as pa
+
+#: A data frame that :func:`validate` accepts.
+SampleTable: TypeAlias = pd.DataFrame
 
 SPLITS = ("train", "query", "gallery")
-COLUMNS = ("path", "pid", "camid", "tracklet", "frame", "split")
 BOX = ("x", "y", "w", "h")
-JUNK_PID = -1
-DISTRACTOR_PID = 0
+
+_NUMBERS = {
+    "pid": (-1, "an integer of at least -1 (-1 is junk)"),
+    "camid": (1, "an integer of at least 1"),
+    "tracklet": (-1, "an integer of at least -1 (-1 is none)"),
+    "frame": (-1, "an integer of at least -1 (-1 is unknown)"),
+}
 
 
 @cache
-def schema() -> DataFrameSchema:
-    """Return the schema of a sample table.
-
-    ``path`` absolute; ``pid`` the identity, -1 for junk and unlabelled pictures; ``camid`` as the data set counts;
-    ``tracklet`` and ``frame`` -1 where there is none; ``split`` one of train, query and gallery; ``x, y, w, h`` the box
-    in its frame in pixels and ``domain`` the data set's name, both optional.
-    """
+def schema() -> pa.DataFrameSchema:
+    """Return the pandera schema of a sample table."""
     import pandera.pandas as pa
 
-    whole = {
-        name: pa.Column("int64", pa.Check.ge(-1, error="expected -1 or more"))
-        for name in ("pid", "camid", "tracklet", "frame")
-    }
-    place = {name: pa.Column(float, required=False) for name in ("x", "y")}
-    extent = {
-        name: pa.Column(float, pa.Check.gt(0, error="expected more than 0"), required=False) for name in ("w", "h")
-    }
-    absolute = pa.Check(lambda paths: [Path(p).is_absolute() for p in paths], error="expected an absolute path")
+    def text(holds: Any, expected: str) -> pa.Check:
+        return pa.Check(
+            lambda values: pd.Series([isinstance(v, str) and holds(v) for v in values], values.index, dtype=bool),
+            error=expected,
+            ignore_na=False,
+        )
+
+    def number(least: int, expected: str) -> pa.Column:
+        return pa.Column("int64", pa.Check.ge(least, error=expected))
+
+    def box(name: str) -> pa.Column:
+        limit = [pa.Check.gt(0, error="a positive number of pixels")] if name in "wh" else []
+        finite = pa.Check(lambda values: np.isfinite(values), error="a finite number of pixels")
+        return pa.Column("float64", [finite, *limit], required=False)
+
     return pa.DataFrameSchema(
         {
-            "path": pa.Column(checks=absolute),
-            "split": pa.Column(checks=pa.Check.isin(SPLITS, error=f"expected one of {', '.join(SPLITS)}")),
-            "domain": pa.Column(required=False),
-            **whole,
-            **place,
-            **extent,
+            "path": pa.Column(checks=text(os.path.isabs, "an absolute path")),
+            **{name: number(*rule) for name, rule in _NUMBERS.items()},
+            "split": pa.Column(checks=text(SPLITS.__contains__, f"one of {', '.join(SPLITS)}")),
+            "domain": pa.Column(checks=text(bool, "the name of a data set")),
+            **{name: box(name) for name in BOX},
         },
-        index=pa.Index("int64", unique=True),
+        name="SampleTable",
     )
 
 
-def validate(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table if it is a sample table.
+def validate(table: SampleTable) -> SampleTable:
+    """Return a sample table unchanged, or say what is wrong with it.
 
     Raises:
-        DataError: naming the column, the first row and value that do not fit, and what was expected.
+        DataError: naming the first column and row that do not fit, the value found and what was expected.
     """
-    import pandera.errors
+    from pandera.errors import SchemaErrors
 
-    name = table.attrs.get("dataset", "sample table")
-    missing = [column for column in COLUMNS if column not in table.columns]
-    if missing:
-        raise DataError(f"{name}: no column {', '.join(map(repr, missing))}; it has {', '.join(map(str, table.columns))}")
+    name = table.attrs.get("dataset", "without a name")
+    boxed = [column for column in BOX if column in table]
+    if boxed and len(boxed) < len(BOX):
+        raise DataError(f"sample table {name}: columns {', '.join(boxed)} need all of {', '.join(BOX)} beside them")
     try:
         schema().validate(table, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        first = error.failure_cases.iloc[0]
-        row = "" if pd.isna(first["index"]) else f", row {first['index']}"
-        more = len(error.failure_cases) - 1
-        raise DataError(
-            f"{name}: column {first['column']!r}{row}: {first['failure_case']!r} does not fit; {first['check']}"
-            + (f" (and {more} more)" if more else "")
-        ) from None
+    except SchemaErrors as error:
+        raise DataError(f"sample table {name}: {_explain(error.failure_cases, table)}") from None
     return table
 
 
-def make_table(rows: Iterable[Mapping[str, Any]] | pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """Return a valid sample table, rows numbered from 0, with what was left out of ``rows`` filled in.
+def _explain(failures: pd.DataFrame, table: pd.DataFrame) -> str:
+    first = failures.iloc[0]
+    if first["check"] == "column_in_dataframe":
+        return f"column {first['failure_case']!r} is missing; it has {', '.join(map(str, table.columns)) or 'none'}"
+    column = first["column"]
+    if str(first["check"]).startswith("dtype("):
+        expected = str(first["check"])[len("dtype('") : -len("')")]
+        values = table[column]
+        odd = [i for i, v in enumerate(values) if not isinstance(v, int | float | np.number) or v != v or v != int(v)]
+        where = f", row {odd[0]}: found {values.iloc[odd[0]]!r}" if odd else ": the values are whole numbers"
+        return f"column {column!r}{where} in a column of {first['failure_case']}, expected {expected}"
+    same = failures[(failures["column"] == column) & (failures["check"] == first["check"])]
+    more = f" (and {len(same) - 1} more rows)" if len(same) > 1 else ""
+    value = first["failure_case"]
+    value = value.item() if isinstance(value, np.generic) else value
+    return f"column {column!r}, row {first['index']}: found {value!r}, expected {first['check']}{more}"
+
+
+def make_table(
+    dataset: str,
+    *,
+    path: Sequence[str],
+    pid: Any,
+    camid: Any,
+    split: Any,
+    tracklet: Any = -1,
+    frame: Any = -1,
+    **more: Any,
+) -> SampleTable:
+    """Build a sample table from columns; a single value stands for a whole column.
 
     Args:
-        rows: at least ``path, pid, camid, split``; ``tracklet`` and ``frame`` are -1 where missing.
-        dataset: the data set's name, kept in ``attrs["dataset"]``.
+        dataset: name of the data set.
+        path: one absolute path per row.
+        pid: identities.
+        camid: cameras, from 1.
+        split: ``train``, ``query`` or ``gallery``.
+        tracklet: tracklets, -1 for none.
+        frame: frame numbers, -1 for unknown.
+        **more: further columns, such as the box ``x, y, w, h``.
 
     Raises:
-        DataError: there are no rows, or they do not fit the schema.
+        DataError: a value does not fit; see :func:`validate`.
+
+    Example:
+        >>> table = make_table("mine", path=["/a.jpg", "/b.jpg"], pid=[3, 4], camid=1, split="train")
+        >>> table.attrs["dataset"], table.pid.tolist()
+        ('mine', [3, 4])
     """
-    table = rows.copy() if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
-    if table.empty:
-        raise DataError(f"{dataset}: no pictures; check that the folder is the right one")
-    for column in ("tracklet", "frame"):
-        if column not in table:
-            table[column] = -1
-    whole = [c for c in ("pid", "camid", "tracklet", "frame") if c in table and np.issubdtype(table[c].dtype, np.integer)]
-    table = table.astype(dict.fromkeys(whole, "int64"))
-    box = [column for column in BOX if column in table]
-    table = table[[*(c for c in COLUMNS if c in table), *box, *(["domain"] if "domain" in table else [])]]
-    table = table.reset_index(drop=True)
+    columns: dict[str, Any] = {"path": list(path)}
+    numbers = {"pid": pid, "camid": camid, "tracklet": tracklet, "frame": frame}
+    columns |= {name: _integers(name, values) for name, values in numbers.items()}
+    columns |= {"split": split, "domain": dataset, **more}
+    for name in BOX:
+        if name in columns:
+            columns[name] = np.asarray(columns[name], dtype=np.float64)
+    for name, values in columns.items():
+        if np.ndim(values) and len(values) != len(columns["path"]):
+            raise DataError(
+                f"sample table {dataset}: column {name!r} has {len(values)} rows, path {len(columns['path'])}"
+            )
+    table = pd.DataFrame(columns, index=pd.RangeIndex(len(columns["path"])))
     table.attrs["dataset"] = dataset
     return validate(table)
+
+
+def _integers(name: str, values: Any) -> Any:
+    found = np.asarray(values)
+    # An empty list is one of floats to numpy; other floats are for validate() to refuse.
+    return found.astype(np.int64) if found.size == 0 or np.issubdtype(found.dtype, np.integer) else found
+
+
+def renamed(table: SampleTable, dataset: str) -> SampleTable:
+    """Return a table under another data set's name: ``domain`` and ``attrs`` change, rows do not."""
+    out = table.assign(domain=dataset)
+    out.attrs["dataset"] = dataset
+    return out

@@ -1,221 +1,331 @@
-"""Augmentation of whole batches of pictures, on the device where they are.
+"""Picture transforms on whole batches.
 
-Every picture of a batch draws its own numbers, all from one CPU generator, so that a batch is the same on every device.
-The functions take (N, H, W, 3) uint8 pictures and return the same; :func:`normalize` ends the chain with floats.
+Pictures come as bytes, (B, H, W, 3) or (B, 3, H, W) uint8 RGB, on any device, and leave as (B, 3, H, W) floats. Every
+picture of a batch is changed on its own. Random numbers are drawn on the CPU from a seeded ``torch.Generator``, so that a
+batch comes out the same on every device.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from reidlab.errors import ConfigError
 
-#: Mean and standard deviation of ImageNet's channels (RGB, 0..1), which pretrained networks expect.
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+#: Statistics of ImageNet, in units of the full range 0..1.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_TRIES = 20
 
 
-def normalize(images: Tensor) -> Tensor:
-    """Return network input from pictures.
-
-    Args:
-        images: (N, H, W, 3) uint8, RGB.
-
-    Returns:
-        (N, 3, H, W) float32 in channels-last memory, with ImageNet's mean and deviation taken out.
+def channels_first(images: Tensor) -> Tensor:
+    """Return a batch of bytes as (B, 3, H, W), whichever way round it came; the bytes are not moved.
 
     Raises:
-        ConfigError: the tensor is not uint8 pictures.
+        ConfigError: it is not uint8, or has not four dimensions with three channels.
     """
-    _check(images)
-    scale = torch.tensor([1 / (255 * s) for s in STD], device=images.device)
-    shift = torch.tensor([m / s for m, s in zip(MEAN, STD)], device=images.device)
-    return (images.float() * scale - shift).permute(0, 3, 1, 2)
+    import torch
+
+    if images.dtype != torch.uint8 or images.ndim != 4 or 3 not in (images.shape[1], images.shape[3]):
+        raise ConfigError(f"images: {images.dtype} {tuple(images.shape)}, expected uint8 (B, H, W, 3) or (B, 3, H, W)")
+    return images.permute(0, 3, 1, 2) if images.shape[3] == 3 else images
 
 
-def random_flip(images: Tensor, generator: torch.Generator, p: float = 0.5) -> Tensor:
-    """Mirror each picture left to right with probability ``p``."""
-    chosen = _chosen(images, generator, p)
-    return torch.where(chosen[:, None, None, None], images.flip(2), images)
-
-
-def random_pad_crop(images: Tensor, generator: torch.Generator, pad: int) -> Tensor:
-    """Shift each picture by up to ``pad`` pixels either way; what comes in from outside is black."""
-    count, height, width = _check(images)
-    if pad == 0:
-        return images
-    canvas = images.new_zeros(count, height + 2 * pad, width + 2 * pad, 3)
-    canvas[:, pad : pad + height, pad : pad + width] = images
-    top, left = torch.randint(0, 2 * pad + 1, (2, count), generator=generator).to(images.device)
-    rows = top[:, None] + torch.arange(height, device=images.device)
-    columns = left[:, None] + torch.arange(width, device=images.device)
-    each = torch.arange(count, device=images.device)
-    return canvas[each[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
-def random_erase(
-    images: Tensor,
-    generator: torch.Generator,
-    p: float = 0.5,
-    area: tuple[float, float] = (0.02, 0.4),
-    aspect: float = 0.3,
-) -> Tensor:
-    """Fill a rectangle of each picture with ImageNet's mean colour, with probability ``p``.
-
-    Zhong et al., "Random erasing data augmentation", AAAI 2020 (arXiv:1708.04896). A rectangle that sticks out of the
-    picture is clipped instead of drawn again, which keeps the batch in one piece.
+def normalize(images: Tensor, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD) -> Tensor:
+    """Map bytes to floats of about zero mean and unit variance.
 
     Args:
-        images: (N, H, W, 3) uint8.
-        generator: of the CPU.
-        p: probability.
-        area: smallest and largest share of the picture.
-        aspect: smallest ratio of height to width; the largest is its inverse, and the logarithm is uniform.
+        images: (B, H, W, 3) or (B, 3, H, W) uint8.
+        mean: of each channel, in 0..1.
+        std: of each channel, in 0..1.
+
+    Returns:
+        (B, 3, H, W) float32, ``(images / 255 - mean) / std``.
     """
-    count, height, width = _check(images)
-    chosen = _chosen(images, generator, p)
-    draws = torch.rand(4, count, generator=generator).to(images.device)
-    share = area[0] + draws[0] * (area[1] - area[0])
-    ratio = torch.exp((2 * draws[1] - 1) * math.log(1 / aspect))
-    tall = (share * height * width * ratio).sqrt().round().clamp(1, height)
-    wide = (share * height * width / ratio).sqrt().round().clamp(1, width)
-    top = (draws[2] * (height - tall + 1)).floor()
-    left = (draws[3] * (width - wide + 1)).floor()
-    y = torch.arange(height, device=images.device)
-    x = torch.arange(width, device=images.device)
-    inside_y = (y >= top[:, None]) & (y < (top + tall)[:, None])
-    inside_x = (x >= left[:, None]) & (x < (left + wide)[:, None])
-    hole = inside_y[:, :, None] & inside_x[:, None, :] & chosen[:, None, None]
-    colour = torch.tensor([round(255 * m) for m in MEAN], dtype=torch.uint8, device=images.device)
-    return torch.where(hole[..., None], colour, images)
+    return _standardized(channels_first(images).float(), [255 * m for m in mean], [255 * s for s in std])
+
+
+def _standardized(images: Tensor, mean: list[float], std: list[float]) -> Tensor:
+    shape = (1, 3, 1, 1)
+    return (images - images.new_tensor(mean).view(shape)).div_(images.new_tensor(std).view(shape))
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Mirror each picture left to right with probability ``p``."""
+
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(self, "p", 0, 1)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return (B, 3, H, W) of any type, mirrored where the draw says so."""
+        import torch
+
+        mirrored = _uniform(len(images), generator, images.device) < self.p
+        return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
+
+
+@dataclass(frozen=True)
+class PadCrop:
+    """Pad each picture with ``pad`` black pixels on all sides and cut a window of the old size out of it."""
+
+    pad: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.pad, int) or isinstance(self.pad, bool) or self.pad < 0:
+            raise ConfigError(f"PadCrop.pad: {self.pad!r} is not allowed; expected a number of pixels, at least 0")
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return (B, 3, H, W) of any type, each shifted by up to ``pad`` pixels."""
+        import torch
+        from torch.nn.functional import pad
+
+        count, _, height, width = images.shape
+        corner = torch.randint(0, 2 * self.pad + 1, (2, count), generator=generator).to(images.device)
+        rows = corner[0].view(-1, 1, 1) + torch.arange(height, device=images.device).view(1, -1, 1)
+        columns = corner[1].view(-1, 1, 1) + torch.arange(width, device=images.device).view(1, 1, -1)
+        padded = pad(images, (self.pad,) * 4).permute(0, 2, 3, 1)
+        picture = torch.arange(count, device=images.device).view(-1, 1, 1)
+        return padded[picture, rows, columns].permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class RandomErasing:
+    """Cover a random rectangle of a picture with probability ``p`` (Zhong et al., https://arxiv.org/abs/1708.04896).
+
+    Area and aspect are drawn until a rectangle fits into the picture (at most 20 times), as in Algorithm 1 of the paper.
+
+    Attributes:
+        p: probability.
+        area: smallest and largest share of the picture that is covered.
+        aspect: smallest and largest height-to-width ratio of the rectangle.
+        fill: ``mean`` writes 0, which is the mean colour after normalisation; ``noise`` writes normal noise.
+    """
+
+    p: float = 0.5
+    area: tuple[float, float] = (0.02, 0.4)
+    aspect: tuple[float, float] = (0.3, 1 / 0.3)
+    fill: str = "mean"
+
+    def __post_init__(self) -> None:
+        _check(self, "p", 0, 1)
+        _check_pair(self, "area", 0, 1)
+        _check_pair(self, "aspect", 0, math.inf)
+        if self.fill not in ("mean", "noise"):
+            raise ConfigError(f"RandomErasing.fill: {self.fill!r} is not allowed; expected mean or noise")
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return normalised (B, 3, H, W) floats, some with a rectangle covered."""
+        import torch
+
+        top, left, height, width = (
+            side.to(images.device).view(-1, 1, 1) for side in self.rectangles(images, generator)
+        )
+        rows = torch.arange(images.shape[2], device=images.device).view(1, -1, 1)
+        columns = torch.arange(images.shape[3], device=images.device).view(1, 1, -1)
+        covered = (rows >= top) & (rows < top + height) & (columns >= left) & (columns < left + width)
+        if self.fill == "noise":
+            noise = torch.randn(images.shape, generator=generator).to(images)
+            return torch.where(covered[:, None], noise, images)
+        return images.masked_fill(covered[:, None], 0.0)
+
+    def rectangles(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Draw top, left, height and width for each picture, (B,) int64 on the CPU; height 0 covers nothing."""
+        import torch
+
+        count, _, full_height, full_width = images.shape
+        hit = torch.rand(count, generator=generator) < self.p
+        draws = torch.rand(2, count, _TRIES, generator=generator)
+        area = (self.area[0] + draws[0] * (self.area[1] - self.area[0])) * full_height * full_width
+        aspect = self.aspect[0] + draws[1] * (self.aspect[1] - self.aspect[0])
+        heights, widths = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
+        fits = (heights < full_height) & (widths < full_width) & (heights > 0) & (widths > 0)
+        # argmax of booleans is the first that fits, or 0 where none does.
+        first = fits.byte().argmax(1, keepdim=True)
+        height, width = heights.gather(1, first)[:, 0], widths.gather(1, first)[:, 0]
+        height = torch.where(hit & fits.any(1), height, 0)
+        corner = torch.rand(2, count, generator=generator)
+        top = (corner[0] * (full_height - height + 1)).long()
+        left = (corner[1] * (full_width - width + 1).clamp(min=1)).long()
+        return top, left, height, width
 
 
 @dataclass(frozen=True)
 class ColourJitter:
-    """How far colours may move; each picture draws its own factors, uniformly.
+    """Change brightness, contrast, saturation and hue of each picture, in this order.
 
     Attributes:
-        brightness: factor on all channels within 1 ± this.
-        contrast: factor on the distance from the picture's mean grey within 1 ± this.
-        saturation: factor on the distance from each pixel's own grey within 1 ± this.
-        gain: factor on each channel by itself within 1 ± this, as another white balance would have it.
-
-    Raises:
-        ConfigError: a value is not in 0..1.
+        brightness, contrast, saturation: greatest change of the factor; 0.2 draws it from 0.8..1.2.
+        hue: greatest turn of the hue, as a part of a whole turn (0..0.5). The turn is one about the grey axis of the RGB
+            cube, so that greys stay grey.
     """
 
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    gain: float = 0.0
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.2
+    hue: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("brightness", "contrast", "saturation", "gain"):
-            _share(f"ColourJitter.{name}", getattr(self, name))
+        for name in ("brightness", "contrast", "saturation"):
+            _check(self, name, 0, 1)
+        _check(self, "hue", 0, 0.5)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return (N, H, W, 3) uint8 pictures with other colours."""
-        count, _, _ = _check(images)
-        draws = (2 * torch.rand(count, 6, generator=generator) - 1).to(images.device)
-        gain = 1 + draws[:, None, None, :3] * self.gain
-        bright, contrast, saturation = (
-            1 + draws[:, 3 + i, None, None, None] * amount
-            for i, amount in enumerate((self.brightness, self.contrast, self.saturation))
-        )
-        pixels = images.float() * gain * bright
-        mean = _grey(pixels).mean(dim=(1, 2, 3), keepdim=True)
-        pixels = mean + (pixels - mean) * contrast
-        grey = _grey(pixels)
-        pixels = grey + (pixels - grey) * saturation
-        return pixels.round().clamp(0, 255).to(torch.uint8)
-
-
-def random_grey(images: Tensor, generator: torch.Generator, p: float) -> Tensor:
-    """Take the colour out of each picture with probability ``p`` (weights of ITU-R BT.601)."""
-    chosen = _chosen(images, generator, p)
-    grey = _grey(images.float()).round().to(torch.uint8).expand_as(images)
-    return torch.where(chosen[:, None, None, None], grey, images)
+        """Return (B, 3, H, W) floats in 0..1, from such."""
+        draws = _uniform((4, len(images)), generator, images.device).mul(2).sub(1).view(4, -1, 1, 1, 1)
+        images = (images * (1 + self.brightness * draws[0])).clamp(0, 1)
+        if self.contrast:
+            images = _blend(_luma(images).mean((2, 3), keepdim=True), images, 1 + self.contrast * draws[1])
+        if self.saturation:
+            images = _blend(_luma(images), images, 1 + self.saturation * draws[2])
+        return _turned(images, self.hue * draws[3].view(-1)) if self.hue else images
 
 
 @dataclass(frozen=True)
-class TrainTransform:
-    """What training does to a batch: flip, shift, colours, grey, normalise, erase.
+class Grayscale:
+    """Take the colour out of a picture with probability ``p``."""
 
-    Attributes:
+    p: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check(self, "p", 0, 1)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return (B, 3, H, W) floats, some with three equal channels."""
+        import torch
+
+        grey = _uniform(len(images), generator, images.device) < self.p
+        return torch.where(grey.view(-1, 1, 1, 1), _luma(images), images)
+
+
+class TrainTransform:
+    """Augmentation and normalisation of training pictures; parts that are off draw no random numbers.
+
+    In order: pad and crop, flip, colour jitter, grey, normalise, erase.
+
+    Args:
         flip: probability of a mirrored picture.
-        pad: pixels a picture may shift either way.
-        erase: probability of an erased rectangle.
-        colour: how far colours move, or None.
-        grey: share of pictures without colour.
+        pad: pixels of padding on each side before a random crop; 0 for none.
+        erase: probability of a covered rectangle, or a :class:`RandomErasing`.
+        jitter: colour jitter, or None.
+        grayscale: probability of a picture without colour.
+        mean: of each channel, in 0..1.
+        std: of each channel, in 0..1.
 
     Raises:
-        ConfigError: naming the field, its value and what is allowed.
+        ConfigError: a value is not allowed.
 
     Example:
-        >>> transform = TrainTransform(flip=0.5, pad=4, colour=ColourJitter(brightness=0.2))
-        >>> transform(torch.zeros(2, 64, 32, 3, dtype=torch.uint8), torch.Generator()).shape
-        torch.Size([2, 3, 64, 32])
+        >>> transform = TrainTransform(pad=4, erase=0.5)
+        >>> batch = transform(torch.zeros(8, 64, 32, 3).byte(), torch.Generator().manual_seed(0))  # doctest: +SKIP
     """
 
-    flip: float = 0.5
-    pad: int = 0
-    erase: float = 0.0
-    colour: ColourJitter | None = None
-    grey: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("flip", "erase", "grey"):
-            _share(f"TrainTransform.{name}", getattr(self, name))
-        if not isinstance(self.pad, int) or isinstance(self.pad, bool) or self.pad < 0:
-            raise ConfigError(f"TrainTransform.pad: {self.pad!r} must be an integer of at least 0 (pixels)")
-        if self.colour is not None and not isinstance(self.colour, ColourJitter):
-            raise ConfigError(f"TrainTransform.colour: {self.colour!r} must be a ColourJitter or None")
+    def __init__(
+        self,
+        flip: float = 0.5,
+        pad: int = 0,
+        erase: float | RandomErasing = 0.0,
+        *,
+        jitter: ColourJitter | None = None,
+        grayscale: float = 0.0,
+        mean: tuple[float, ...] = IMAGENET_MEAN,
+        std: tuple[float, ...] = IMAGENET_STD,
+    ) -> None:
+        erasing = erase if isinstance(erase, RandomErasing) else RandomErasing(erase)
+        self._geometry = [part for part, on in ((PadCrop(pad), pad), (Flip(flip), flip)) if on]
+        self._colour = [part for part, on in ((jitter, jitter is not None), (Grayscale(grayscale), grayscale)) if on]
+        self._erasing = erasing if erasing.p else None
+        self._mean, self._std = mean, std
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return (N, 3, H, W) normalised floats from (N, H, W, 3) uint8 pictures."""
-        # What is off draws nothing: adding an augmentation does not change the ones before it.
-        if self.flip:
-            images = random_flip(images, generator, self.flip)
-        if self.pad:
-            images = random_pad_crop(images, generator, self.pad)
-        if self.colour is not None:
-            images = self.colour(images, generator)
-        if self.grey:
-            images = random_grey(images, generator, self.grey)
-        if self.erase:
-            images = random_erase(images, generator, self.erase)
-        return normalize(images)
+        """Transform a batch.
+
+        Args:
+            images: (B, H, W, 3) or (B, 3, H, W) uint8.
+            generator: on the CPU.
+
+        Returns:
+            (B, 3, H, W) float32 in channels-last memory.
+        """
+        import torch
+
+        images = channels_first(images)
+        for part in self._geometry:
+            images = part(images, generator)
+        if self._colour:
+            images = images.float().div_(255)
+            for part in self._colour:
+                images = part(images, generator)
+            images = _standardized(images, list(self._mean), list(self._std))
+        else:
+            images = normalize(images, self._mean, self._std)
+        if self._erasing:
+            images = self._erasing(images, generator)
+        return images.contiguous(memory_format=torch.channels_last)
 
 
-@dataclass(frozen=True)
 class EvalTransform:
-    """What testing does to a batch: normalise, and nothing random."""
+    """Normalisation alone, called like :class:`TrainTransform`.
+
+    Args:
+        mean: of each channel, in 0..1.
+        std: of each channel, in 0..1.
+    """
+
+    def __init__(self, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD) -> None:
+        self._mean, self._std = mean, std
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return (N, 3, H, W) normalised floats from (N, H, W, 3) uint8 pictures."""
-        return normalize(images)
+        """Return (B, 3, H, W) float32 from (B, H, W, 3) or (B, 3, H, W) uint8; the generator is not used."""
+        return normalize(images, self._mean, self._std)
 
 
-def _grey(pixels: Tensor) -> Tensor:
-    weights = torch.tensor([0.299, 0.587, 0.114], device=pixels.device)
-    return (pixels * weights).sum(dim=-1, keepdim=True)
+def _uniform(shape: int | tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    import torch
+
+    return torch.rand(shape, generator=generator).to(device)
 
 
-def _chosen(images: Tensor, generator: torch.Generator, p: float) -> Tensor:
-    count, _, _ = _check(images)
-    return (torch.rand(count, generator=generator) < _share("p", p)).to(images.device)
+def _luma(images: Tensor) -> Tensor:
+    """Return the brightness (B, 1, H, W) of (B, 3, H, W)."""
+    return (images * images.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
-def _share(name: str, value: float) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise ConfigError(f"{name}: {value!r} must be a number from 0 to 1")
-    return value
+def _blend(base: Tensor, images: Tensor, factor: Tensor) -> Tensor:
+    return (base + factor * (images - base)).clamp(0, 1)
 
 
-def _check(images: Tensor) -> tuple[int, int, int]:
-    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != torch.uint8:
-        raise ConfigError(f"images: expected uint8 (N, H, W, 3), got {images.dtype} {tuple(images.shape)}")
-    return images.shape[0], images.shape[1], images.shape[2]
+def _turned(images: Tensor, turns: Tensor) -> Tensor:
+    """Turn the colours of each picture about the grey axis (Rodrigues' formula), ``turns`` (B,) in whole turns."""
+    import torch
+
+    angle = 2 * math.pi * turns.view(-1, 1, 1)
+    axis = images.new_tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)
+    third = images.new_full((3, 3), 1 / 3)
+    matrix = torch.cos(angle) * (torch.eye(3, device=images.device) - third) + torch.sin(angle) * axis + third
+    return torch.einsum("bij,bjhw->bihw", matrix, images).clamp(0, 1)
+
+
+def _check(part: object, name: str, low: float, high: float) -> None:
+    value = getattr(part, name)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(f"{type(part).__name__}.{name}: {value!r} is not allowed; expected a number in {low}..{high}")
+
+
+def _check_pair(part: object, name: str, low: float, high: float) -> None:
+    value = getattr(part, name)
+    good = isinstance(value, tuple) and len(value) == 2 and all(isinstance(v, int | float) for v in value)
+    if not good or not low < value[0] <= value[1] <= high:
+        raise ConfigError(
+            f"{type(part).__name__}.{name}: {value!r} is not allowed; expected two rising numbers above {low}, "
+            f"at most {high}"
+        )

@@ -20,7 +20,8 @@ class Embeddings:
         tracklets: (N,) int64, or None.
 
     Raises:
-        DataError: a shape does not fit, or a feature is not finite; the message names field and row.
+        DataError: a shape does not fit, a feature is not finite or a label is not a whole number; the message names
+            the field, and the row where there is one.
     """
 
     features: np.ndarray
@@ -43,7 +44,7 @@ class Embeddings:
             labels = np.asarray(values)
             if labels.shape != (len(features),):
                 raise DataError(f"{name}: expected one per row of features, ({len(features)},); got {labels.shape}")
-            object.__setattr__(self, name, labels.astype(np.int64))
+            object.__setattr__(self, name, _whole(name, labels))
 
     def __len__(self) -> int:
         return len(self.features)
@@ -57,3 +58,15 @@ class Embeddings:
         """Return the same with features of Euclidean length 1; a zero row stays zero."""
         norms = np.linalg.norm(self.features, axis=1, keepdims=True)
         return Embeddings(self.features / np.maximum(norms, 1e-12), self.pids, self.camids, self.tracklets)
+
+
+def _whole(name: str, labels: np.ndarray) -> np.ndarray:
+    """Return labels as int64, and refuse those that would change on the way, such as missing values."""
+    try:
+        with np.errstate(invalid="ignore"):
+            whole = labels.astype(np.int64)
+    except (TypeError, ValueError):
+        whole = None
+    if whole is None or not np.array_equal(whole, labels):
+        raise DataError(f"{name}: expected whole numbers, none missing; got an array of {labels.dtype}")
+    return whole

@@ -54,6 +54,26 @@ def count_positives(relevance: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
+def one_per_group(relevance: np.ndarray, groups: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return (Q, N) int8 relevance in which each group keeps the first entry not ignored; the others are ignored.
+
+    Args:
+        relevance: (Q, N) int8.
+        groups: (N,) int64 numbers of groups, from 0.
+        order: (N,) int64, the order in which entries are tried.
+    """
+    out = np.full(relevance.shape, IGNORED, dtype=np.int8)
+    count = groups.max() + 1
+    for q in numba.prange(relevance.shape[0]):
+        taken = np.zeros(count, dtype=np.bool_)
+        for j in order:
+            if relevance[q, j] != IGNORED and not taken[groups[j]]:
+                taken[groups[j]] = True
+                out[q, j] = relevance[q, j]
+    return out
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
 def positive_ranks(distances: np.ndarray, relevance: np.ndarray, starts: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     """Write the ranks (from 1) of each query's positives among what is not ignored; ties go by gallery index.
 
@@ -73,7 +93,7 @@ def positive_ranks(distances: np.ndarray, relevance: np.ndarray, starts: np.ndar
         check = row[0] * 0
         for j in range(len(row)):
             check += row[j] * 0
-        bad[q] = not (check == 0)
+        bad[q] = check != 0
         if count == 0 or bad[q]:
             continue
         index = np.empty(count, dtype=np.int64)
@@ -88,7 +108,9 @@ def positive_ranks(distances: np.ndarray, relevance: np.ndarray, starts: np.ndar
         low, high = value[0], value[count - 1]
 
         # first[c] is the number of positives in cells before c: those lie before every entry of cell c.
-        scale = (_CELLS - 1) / (float(high) - float(low)) if high > low else 0.0
+        # A range too small to divide by has one cell.
+        span = float(high) - float(low)
+        scale = (_CELLS - 1) / span if span > 1e-300 else 0.0
         first = np.zeros(_CELLS + 1, dtype=np.int64)
         for k in range(count):
             first[int((float(value[k]) - float(low)) * scale) + 1] += 1

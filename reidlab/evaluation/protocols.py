@@ -20,15 +20,22 @@ JUNK_PID = -1
 DISTRACTOR_PID = 0
 
 METRICS = ("euclidean", "cosine")
+JUNK_RULES = ("ignored", "dropped")
 CAMERA_RULES = ("same person", "any person", "none")
 AP_RULES = ("step", "trapezoidal")
 
 
 class Matcher(Interface):
-    """Decides what each gallery entry is to a query; protocols with richer labels bring their own."""
+    """Decides what each gallery entry is to a query; protocols with richer labels bring their own.
+
+    The gallery it is given is what the protocol admits, which may be less than the whole: look further labels up by
+    tracklet, not by row.
+    """
 
     def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
         """Return (len of rows, N) int8 of :data:`~reidlab.evaluation.kernels.OTHER`, ``POSITIVE`` and ``IGNORED``.
+
+        The array is the caller's to change.
 
         Args:
             query: all queries.
@@ -43,36 +50,49 @@ class SameIdentity:
     """Positives share the query's identity; what the query's own camera saw is ignored as the rule says.
 
     Attributes:
-        camera_rule: ``same person``: entries of the query's identity and camera are ignored; ``any person``: all entries
-            of its camera; ``none``: nothing.
+        camera_rule: ``same person``: entries of the query's identity and camera are ignored; ``any person``: all
+            entries of its camera; ``none``: nothing.
+        ignore_own_tracklet: whether entries with the query's tracklet number are ignored; for sets whose pictures are
+            query and gallery at once, number the pictures as tracklets.
     """
 
     camera_rule: str = "same person"
+    ignore_own_tracklet: bool = False
 
     def __post_init__(self) -> None:
         _one_of("camera_rule", self.camera_rule, CAMERA_RULES)
 
     def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
-        """Compare identities and cameras."""
+        """Compare identities and cameras.
+
+        Raises:
+            DataError: own tracklets are to be ignored, and there are no tracklet numbers.
+        """
         rule = CAMERA_RULES.index(self.camera_rule)
-        return kernels.same_identity(query.pids[rows], query.camids[rows], gallery.pids, gallery.camids, rule)
+        out = kernels.same_identity(query.pids[rows], query.camids[rows], gallery.pids, gallery.camids, rule)
+        if self.ignore_own_tracklet:
+            own, others = _numbers("query", query)[rows], _numbers("gallery", gallery)
+            out[own[:, None] == others] = kernels.IGNORED
+        return out
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to score a ranking; junk (identity -1) is never part of a gallery.
+    """One way to score a ranking.
 
     Attributes:
         name: under which results are reported.
         metric: ``euclidean`` or ``cosine``.
         matcher: what is a match and what is ignored.
+        junk: what becomes of gallery entries of identity -1: ``ignored`` (passed over in every ranking; ranked lists
+            show them as such) or ``dropped`` (not part of the gallery). The scores are the same.
         distractors: whether gallery entries of identity 0 stay in; data sets whose identity 0 is a person keep them.
         queries_in_gallery: whether a query's own tracklet may be in the gallery; if not, gallery entries with the
             tracklet number of any query are dropped.
         ap: ``step`` is the mean of the precision at each positive; ``trapezoidal`` averages it with the precision just
             before, as the evaluation code of Market-1501 and MARS does.
-        single_shot: 0 ranks the whole gallery; a positive number draws one gallery entry per identity that many times
-            and averages (the old protocol of CUHK03).
+        single_shot: 0 ranks the whole gallery; a positive number draws, for each query, one entry per identity among
+            those not ignored, that many times, and averages (the old protocol of CUHK03).
         shot_seed: seed of those draws.
         max_rank: last rank of the CMC curve.
 
@@ -83,6 +103,7 @@ class Protocol:
     name: str
     metric: str = "euclidean"
     matcher: Matcher = field(default_factory=SameIdentity)
+    junk: str = "ignored"
     distractors: bool = True
     queries_in_gallery: bool = True
     ap: str = "step"
@@ -92,6 +113,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         _one_of("metric", self.metric, METRICS)
+        _one_of("junk", self.junk, JUNK_RULES)
         _one_of("ap", self.ap, AP_RULES)
         if self.max_rank < 1:
             raise ConfigError(f"max_rank: {self.max_rank} must be at least 1")
@@ -104,17 +126,41 @@ class Protocol:
         Raises:
             DataError: queries must be dropped by their tracklets, and there are no tracklet numbers.
         """
-        keep = gallery.pids != JUNK_PID
+        keep = np.ones(len(gallery), dtype=bool)
+        if self.junk == "dropped":
+            keep &= gallery.pids != JUNK_PID
         if not self.distractors:
             keep &= gallery.pids != DISTRACTOR_PID
         if not self.queries_in_gallery:
-            if query.tracklets is None or gallery.tracklets is None:
-                raise DataError(
-                    f"protocol {self.name!r} drops queries from the gallery by their tracklets; "
-                    "give both embeddings their tracklet numbers"
-                )
-            keep &= ~np.isin(gallery.tracklets, query.tracklets)
+            keep &= ~np.isin(_numbers("gallery", gallery), _numbers("query", query))
         return keep
+
+    def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
+        """Return what each entry of an admitted gallery is to each query of ``rows``; see :class:`Matcher`.
+
+        Raises:
+            ConfigError: the matcher's answer has another shape.
+        """
+        out = np.ascontiguousarray(self.matcher.relevance(query, gallery, rows), dtype=np.int8)
+        expected = (len(query.pids[rows]), len(gallery))
+        if out.shape != expected:
+            raise ConfigError(
+                f"matcher of protocol {self.name!r}: expected relevance of shape {expected}; got {out.shape}"
+            )
+        junk = np.flatnonzero(gallery.pids == JUNK_PID)
+        if len(junk):
+            out[:, junk] = kernels.IGNORED
+        return out
+
+
+def _numbers(part: str, embeddings: Embeddings) -> np.ndarray:
+    """Return tracklet numbers that can tell entries apart."""
+    if embeddings.tracklets is None or (embeddings.tracklets < 0).any():
+        raise DataError(
+            f"{part} tracklets: the protocol tells a query's own entries by their tracklet numbers; some are missing "
+            "(None or -1); give every entry one"
+        )
+    return embeddings.tracklets
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -122,9 +168,8 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ConfigError(f"{name}: {value!r} is not allowed; expected one of {', '.join(allowed)}")
 
 
-_ANY_CAMERA = SameIdentity("none")
-
-#: The protocols with a name.
+#: The protocols with a name. ``no-camera-rule`` is for sets without cameras and a gallery apart from the queries;
+#: ``leave-one-out`` for sets such as CUB-200, where every picture queries all others.
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
@@ -136,9 +181,11 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol("cuhk03-single-shot", single_shot=100),
         Protocol("pku-reid"),
         Protocol("mars-ste-nvan", metric="cosine", ap="trapezoidal"),
-        Protocol("mars-cf-aan", metric="cosine", distractors=False, queries_in_gallery=False),
-        Protocol("video-toolbox", metric="cosine", queries_in_gallery=False),
-        Protocol("no-camera-rule", matcher=_ANY_CAMERA),
+        Protocol("mars-cf-aan", metric="cosine", junk="dropped", distractors=False, queries_in_gallery=False),
+        Protocol("video-toolbox", metric="cosine", junk="dropped", queries_in_gallery=False),
+        Protocol("veri776"),
+        Protocol("no-camera-rule", matcher=SameIdentity("none")),
+        Protocol("leave-one-out", matcher=SameIdentity("none", ignore_own_tracklet=True)),
     )
 }
 

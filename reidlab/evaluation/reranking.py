@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numba
 import numpy as np
 
-from reidlab.errors import ConfigError
+from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.embeddings import Embeddings
 
@@ -45,11 +45,12 @@ def nearest(features: np.ndarray, k: int) -> Neighbours:
     index = np.empty((count, k), dtype=np.int64)
     squared = np.empty((count, k), dtype=np.float32)
     farthest = np.empty(count, dtype=np.float32)
-    for rows, block in distance_blocks(features, features):
-        # Rounding must not make an entry anything but its own nearest neighbour.
-        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = 0.0
+    for rows, block in distance_blocks(features, features, "squared"):
+        # Neither rounding nor duplicates may make an entry anything but its own nearest neighbour.
+        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = -1.0
         farthest[rows] = block.max(axis=1)
         _smallest(block, k, index[rows], squared[rows])
+    squared[:, 0] = 0.0
     return Neighbours(index, squared, farthest)
 
 
@@ -91,9 +92,7 @@ def k_reciprocal_encoding(features: np.ndarray, k1: int = 20, k2: int = 6) -> cs
     return encoding
 
 
-def k_reciprocal(
-    query: Embeddings, gallery: Embeddings, k1: int = 20, k2: int = 6, weight: float = 0.3
-) -> np.ndarray:
+def k_reciprocal(query: Embeddings, gallery: Embeddings, k1: int = 20, k2: int = 6, weight: float = 0.3) -> np.ndarray:
     """Return re-ranked distances: the Jaccard distance of encodings, mixed with the original distance (Eq. 12).
 
     The original distance is the squared Euclidean one, divided by each query's greatest, as in the authors' code.
@@ -110,13 +109,18 @@ def k_reciprocal(
 
     Raises:
         ConfigError: a parameter is out of range.
+        DataError: the widths of the features differ.
     """
     if not 0.0 <= weight <= 1.0:
         raise ConfigError(f"weight: {weight} must lie in 0..1")
+    if query.features.shape[1] != gallery.features.shape[1]:
+        raise DataError(
+            f"features: expected (Q, D) and (N, D) of one D; got {query.features.shape} and {gallery.features.shape}"
+        )
     features = np.concatenate([query.features, gallery.features])
     encoding = k_reciprocal_encoding(features, k1, k2)
     out = np.empty((len(query), len(gallery)), dtype=np.float32)
-    for rows, block in distance_blocks(query.features, features):
+    for rows, block in distance_blocks(query.features, features, "squared"):
         farthest = np.maximum(block.max(axis=1, keepdims=True), np.float32(1e-30))
         np.multiply(block[:, len(query) :], weight / farthest, out=out[rows])
     by_column = encoding[len(query) :].tocsc()

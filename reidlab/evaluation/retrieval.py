@@ -35,9 +35,10 @@ class Scores:
         mAP: mean over valid queries of the average precision.
         mINP: mean over valid queries of (number of positives) / (rank of the last positive).
         cmc: (max_rank,) share of valid queries whose first positive is at rank k or better, k from 1.
-        per_query: a row per query in their order: ``query, pid, camid, positives, ap, inp, first_rank, valid``;
-            a query without a positive in the gallery is not valid, and its scores are missing.
-        num_valid: number of valid queries.
+        per_query: a row per query in their order: ``query, pid, camid, num_positives, ap, inp, first_rank, valid``;
+            a query without a positive in the gallery is not valid, and its scores are missing. Where a protocol
+            draws galleries, numbers are means over the draws.
+        num_valid: number of valid queries; the others are left out of every mean.
     """
 
     protocol: str
@@ -46,6 +47,11 @@ class Scores:
     cmc: np.ndarray
     per_query: pd.DataFrame
     num_valid: int
+
+    @property
+    def num_invalid(self) -> int:
+        """Number of queries without a positive in the gallery."""
+        return len(self.per_query) - self.num_valid
 
     def rank(self, k: int) -> float:
         """Return the CMC curve at rank ``k``.
@@ -94,8 +100,8 @@ def evaluate(
         0.8333333333333333
     """
     rule = get(protocol)
-    gallery = _admitted(query, gallery, rule)
-    blocks = distance_blocks(query.features, gallery.features, rule.metric, block_bytes=block_bytes)
+    gallery, _ = _admitted(query, gallery, rule)
+    blocks = distance_blocks(query.features, gallery.features, _ranking_metric(rule), block_bytes=block_bytes)
     return _score(blocks, query, gallery, rule)
 
 
@@ -111,23 +117,37 @@ def evaluate_distances(
         protocol: a named protocol or one of your own; its metric is not used.
 
     Raises:
+        ConfigError: there is no such protocol.
         DataError: the shape does not fit, a distance is not finite, or no query has a positive.
     """
     rule = get(protocol)
+    distances = np.asarray(distances)
     if distances.shape != (len(query), len(gallery)):
         raise DataError(
-            f"distances: expected shape {(len(query), len(gallery))} for {len(query)} queries and {len(gallery)} gallery "
-            f"entries; got {distances.shape}"
+            f"distances: expected shape {(len(query), len(gallery))} for {len(query)} queries and {len(gallery)} "
+            f"gallery entries; got {distances.shape}"
         )
-    keep = rule.admit(query, gallery)
-    height = max(1, BLOCK_BYTES // (8 * max(1, len(gallery))))
-    starts = range(0, len(query), height)
-    blocks = ((slice(s, min(s + height, len(query))), distances[s : s + height][:, keep]) for s in starts)
-    return _score(blocks, query, _admitted(query, gallery, rule), rule)
+    if distances.dtype not in (np.float32, np.float64):
+        distances = distances.astype(np.float64)
+    admitted, places = _admitted(query, gallery, rule)
+    height = max(1, BLOCK_BYTES // (distances.itemsize * len(gallery)))
+    slices = (slice(start, min(start + height, len(query))) for start in range(0, len(query), height))
+    if len(places) == len(gallery):
+        blocks = ((rows, np.ascontiguousarray(distances[rows])) for rows in slices)
+    else:
+        blocks = ((rows, np.take(distances[rows], places, axis=1)) for rows in slices)
+    return _score(blocks, query, admitted, rule)
 
 
 def ranked_list(
-    query: Embeddings, gallery: Embeddings, index: int, protocol: Protocol | str = "market1501", top: int = 10
+    query: Embeddings,
+    gallery: Embeddings,
+    index: int,
+    protocol: Protocol | str = "market1501",
+    top: int = 10,
+    *,
+    distances: np.ndarray | None = None,
+    show_ignored: bool = True,
 ) -> pd.DataFrame:
     """Return a query's nearest gallery entries, for looking at them.
 
@@ -135,88 +155,123 @@ def ranked_list(
         query: the queries.
         gallery: the gallery as it was given to :func:`evaluate`.
         index: which query.
-        protocol: what is ignored, and by which distance to rank.
+        protocol: what is a match, what is ignored, and by which distance to rank.
         top: how many entries; fewer if the gallery is smaller.
+        distances: (N,) distances of this query to rank by, such as re-ranked ones; by default those of the features.
+        show_ignored: whether entries that the protocol ignores are listed where they stand.
 
     Returns:
-        Rows in order of rank: ``gallery`` (its row number), ``pid``, ``camid``, ``distance`` and ``match``.
+        Rows from the nearest on: ``gallery`` (its row number), ``rank`` (missing if ignored), ``pid``, ``camid``,
+        ``distance`` and ``match``: True (right), False (wrong) or None (ignored).
 
     Raises:
-        ConfigError: there is no query of that number.
+        ConfigError: there is no query of that number, or ``top`` is not positive.
+        DataError: the distances do not fit, or the protocol leaves nothing of the gallery.
     """
     import pandas as pd
 
     if not 0 <= index < len(query):
         raise ConfigError(f"index: {index} is not among the {len(query)} queries")
-    rule = get(protocol)
-    places = np.flatnonzero(rule.admit(query, gallery))
-    kept, rows = gallery.select(places), slice(index, index + 1)
-    relevance = rule.matcher.relevance(query, kept, rows)[0]
-    (_, block), *_ = distance_blocks(query.features[rows], kept.features, rule.metric)
-    distance = np.sqrt(block[0]) if rule.metric == "euclidean" else block[0].copy()
-    ranked = [j for j in np.argsort(block[0], kind="stable") if relevance[j] != kernels.IGNORED][:top]
+    if top < 1:
+        raise ConfigError(f"top: {top} must be at least 1")
+    rule, rows = get(protocol), slice(index, index + 1)
+    admitted, places = _admitted(query, gallery, rule)
+    if distances is None:
+        (_, block), *_ = distance_blocks(query.features[rows], admitted.features, _ranking_metric(rule))
+        values = block[0]
+    else:
+        values = np.asarray(distances)
+        if values.shape != (len(gallery),) or not np.isfinite(values).all():
+            raise DataError(f"distances: expected {len(gallery)} finite values, one per entry; got {values.shape}")
+        values = values[places]
+    relevance = rule.relevance(query, admitted, rows)[0]
+    order = np.argsort(values, kind="stable")
+    counted = relevance[order] != kernels.IGNORED
+    rank = np.cumsum(counted)
+    if not show_ignored:
+        order, rank, counted = order[counted], rank[counted], counted[counted]
+    order, rank, counted = order[:top], rank[:top], counted[:top]
+    if distances is None and rule.metric == "euclidean":
+        values = np.sqrt(values)
+    match = np.where(counted, relevance[order] == kernels.POSITIVE, None)
     return pd.DataFrame(
         {
-            "gallery": places[ranked],
-            "pid": kept.pids[ranked],
-            "camid": kept.camids[ranked],
-            "distance": distance[ranked],
-            "match": relevance[ranked] == kernels.POSITIVE,
+            "gallery": places[order],
+            "rank": pd.array(rank, dtype="Int64"),
+            "pid": admitted.pids[order],
+            "camid": admitted.camids[order],
+            "distance": values[order],
+            "match": pd.Series(match, dtype=object),
         }
-    )
+    ).assign(rank=lambda table: table["rank"].where(counted))
 
 
-def _admitted(query: Embeddings, gallery: Embeddings, rule: Protocol) -> Embeddings:
+def _ranking_metric(rule: Protocol) -> str:
+    """Squares rank as their roots do, and are nearer to what was computed."""
+    return "squared" if rule.metric == "euclidean" else rule.metric
+
+
+def _admitted(query: Embeddings, gallery: Embeddings, rule: Protocol) -> tuple[Embeddings, np.ndarray]:
+    """Return what the protocol leaves of the gallery, and the places of that in the whole."""
     for name, part in (("query", query), ("gallery", gallery)):
         if not len(part):
             raise DataError(f"{name}: it is empty; there is nothing to rank")
-    keep = rule.admit(query, gallery)
-    if keep.all():
-        return gallery
-    if not keep.any():
+    places = np.flatnonzero(rule.admit(query, gallery))
+    if len(places) == len(gallery):
+        return gallery, places
+    if not len(places):
         raise DataError(
-            f"protocol {rule.name!r} leaves nothing of the gallery: all {len(gallery)} entries are junk, distractors or "
-            "queries"
+            f"protocol {rule.name!r} leaves nothing of the gallery: all {len(gallery)} entries are junk, distractors "
+            "or queries"
         )
-    return gallery.select(keep)
+    return gallery.select(places), places
 
 
 def _score(
     blocks: Iterable[tuple[slice, np.ndarray]], query: Embeddings, gallery: Embeddings, rule: Protocol
 ) -> Scores:
-    draws = [None]
+    # One row per drawn gallery; without draws there is one, the whole.
+    orders: list[np.ndarray | None] = [None]
     if rule.single_shot:
-        draws = [_one_per_identity(gallery.pids, rule.shot_seed, draw) for draw in range(rule.single_shot)]
-    shape = (len(draws), len(query))
-    ap, inp, positives, first = (np.full(shape, np.nan) for _ in range(4))
-    for rows, block in blocks:
-        relevance = rule.matcher.relevance(query, gallery, rows)
-        for draw, chosen in enumerate(draws):
-            distances, kinds = (block, relevance) if chosen is None else (block[:, chosen], relevance[:, chosen])
-            counts = kernels.count_positives(kinds)
+        random = rng(rule.shot_seed, "single shot")
+        orders = [random.permutation(len(gallery)) for _ in range(rule.single_shot)]
+        groups = np.unique(gallery.pids, return_inverse=True)[1]
+    shape = (len(orders), len(query))
+    ap, inp, first = (np.full(shape, np.nan) for _ in range(3))
+    positives = np.zeros(shape, dtype=np.int64)
+    for rows, distances in blocks:
+        whole = rule.relevance(query, gallery, rows)
+        for draw, order in enumerate(orders):
+            relevance = whole if order is None else kernels.one_per_group(whole, groups, order)
+            counts = kernels.count_positives(relevance)
             starts = np.concatenate([[0], np.cumsum(counts)])
             ranks = np.empty(starts[-1], dtype=np.int64)
-            bad = kernels.positive_ranks(distances, kinds, starts, ranks)
+            bad = kernels.positive_ranks(distances, relevance, starts, ranks)
             if bad.any():
                 row = rows.start + int(np.flatnonzero(bad)[0])
                 raise DataError(f"distances: row {row} holds a value that is not finite (NaN or infinity)")
-            _fill(ranks, counts, starts, rule.ap, *(x[draw, rows] for x in (ap, inp, first)))
+            _fill(ranks, counts, starts, rule.ap, ap[draw, rows], inp[draw, rows], first[draw, rows])
             positives[draw, rows] = counts
-    valid = positives > 0
+    hits = positives > 0
+    valid = hits.any(axis=0)
     if not valid.any():
         raise DataError(
             f"protocol {rule.name!r}: none of the {len(query)} queries has a match in the gallery of {len(gallery)}; "
             "check that identities are shared and, if the protocol ignores the query's own camera, seen by another one"
         )
-    seen = first[valid].astype(np.int64)
-    curve = np.cumsum(np.bincount(seen - 1, minlength=rule.max_rank)[: rule.max_rank]) / len(seen)
+    draws = np.maximum(hits.sum(axis=0), 1)
+    per_query = _per_query(query, valid, positives, *(np.nansum(x, axis=0) / draws for x in (ap, inp, first)))
+    num_valid = int(valid.sum())
+    # Each query weighs the same, whatever number of draws held a positive of it.
+    weights = np.broadcast_to(1 / draws, shape)[hits]
+    firsts = np.bincount(first[hits].astype(np.int64) - 1, weights, minlength=rule.max_rank)[: rule.max_rank]
     return Scores(
         protocol=rule.name,
-        mAP=float(ap[valid].mean()),
-        mINP=float(inp[valid].mean()),
-        cmc=curve,
-        per_query=_per_query(query, valid, positives, ap, inp, first),
-        num_valid=int(valid.any(axis=0).sum()),
+        mAP=float(per_query["ap"].mean()),
+        mINP=float(per_query["inp"].mean()),
+        cmc=np.minimum(np.cumsum(firsts) / num_valid, 1.0),
+        per_query=per_query,
+        num_valid=num_valid,
     )
 
 
@@ -239,32 +294,20 @@ def _fill(
     first[some] = ranks[starts[:-1][some]]
 
 
-def _one_per_identity(pids: np.ndarray, seed: int, draw: int) -> np.ndarray:
-    """Return the places of one entry of each identity, drawn at random."""
-    order = rng(seed, "single shot", draw).permutation(len(pids))
-    return np.sort(order[np.unique(pids[order], return_index=True)[1]])
-
-
 def _per_query(
     query: Embeddings, valid: np.ndarray, positives: np.ndarray, ap: np.ndarray, inp: np.ndarray, first: np.ndarray
 ) -> pd.DataFrame:
     import pandas as pd
-
-    times = np.maximum(valid.sum(axis=0), 1)
-    some = valid.any(axis=0)
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return np.where(some, np.where(valid, values, 0.0).sum(axis=0) / times, np.nan)
 
     return pd.DataFrame(
         {
             "query": np.arange(len(query)),
             "pid": query.pids,
             "camid": query.camids,
-            "positives": positives.max(axis=0).astype(np.int64),
-            "ap": mean(ap),
-            "inp": mean(inp),
-            "first_rank": mean(first),
-            "valid": some,
+            "num_positives": positives.max(axis=0),
+            "ap": np.where(valid, ap, np.nan),
+            "inp": np.where(valid, inp, np.nan),
+            "first_rank": np.where(valid, first, np.nan),
+            "valid": valid,
         }
     )

@@ -7,6 +7,7 @@ Nothing is executed and nothing is fetched; the finished pages are searched for 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -43,6 +44,8 @@ def build(project: Project, profile: str = "quick", strict: bool = True) -> Path
         RunError: a chapter has no run that matches today's code; or the build failed, or its pages ask for
             something from elsewhere or name a path of this machine.
     """
+    if importlib.util.find_spec("jupyter_book") is None:
+        raise ConfigError("the book is built with jupyter-book, which is not installed: pip install 'reidlab[book]'")
     target = project.book / "_build"
     target.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(target / ".lock", timeout=0)
@@ -160,10 +163,10 @@ def outside_requests(html: Path) -> list[str]:
 
 def machine_paths(html: Path, project: Project) -> list[str]:
     """Return where built pages name a folder of this machine: the checkout, the environment, the home."""
-    secret = {str(project.root), str(project.runs), sys.prefix, str(Path.home())}
-    places = re.compile(
-        "|".join(rf"{re.escape(p)}(?![\w-])" for p in sorted(secret, key=len, reverse=True) if len(p) > 5)
-    )
+    secret = {str(project.root), str(project.runs), str(Path.home())}
+    if sys.prefix != sys.base_prefix:
+        secret.add(sys.prefix)
+    places = re.compile("|".join(rf"{re.escape(p)}(?![\w-])" for p in sorted(secret, key=len, reverse=True)))
     found = []
     for path in sorted(p for p in html.rglob("*") if p.suffix in {".html", ".ipynb", ".md", ".txt"}):
         if match := places.search(path.read_text(encoding="utf-8", errors="replace")):

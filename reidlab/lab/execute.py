@@ -13,8 +13,12 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+# Two kernels that start at the same time may be given the same port, and one of them dies before its first cell.
+_STARTS = 3
 
 
 def main(job_path: str) -> int:
@@ -31,41 +35,55 @@ def main(job_path: str) -> int:
     def say(**event: Any) -> None:
         events.write(json.dumps(event) + "\n")
 
+    end = execute(job, say)
+    say(**end)
+    return 0 if end["event"] == "done" else 1
+
+
+def execute(job: Mapping[str, Any], say: Callable[..., None]) -> dict[str, Any]:
+    """Execute a notebook and return the event that ends it.
+
+    Args:
+        job: see :func:`main`.
+        say: told the number of each code cell as it starts.
+    """
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
     total = job["code_cells"] + bool(job["parameters"])
-    counter = iter(range(1, total + 1))
+    reached = 0
 
     def on_cell_start(cell: Any, **_: Any) -> None:
+        nonlocal reached
         if cell.cell_type == "code":
-            say(event="cell", number=next(counter, total), total=total)
+            reached += 1
+            say(event="cell", number=reached, total=total)
 
-    try:
-        papermill.execute_notebook(
-            job["source"],
-            job["target"],
-            job["parameters"],
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            cwd=job["cwd"],
-            on_cell_start=on_cell_start,
-        )
-    except PapermillExecutionError as error:
-        reason = f"{error.ename}: {error.evalue}".strip().removesuffix(":")
-        say(event="failed", cell=error.exec_count, reason=reason)
-        return 1
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        say(event="failed", cell=None, reason="the disk is full" if full else f"{type(error).__name__}: {error}")
-        return 1
-    except Exception as error:
-        # A kernel that dies, one that does not start: the runner turns any of them into its one line.
-        say(event="failed", cell=None, reason=f"{type(error).__name__}: {error}")
-        return 1
-    say(event="done")
-    return 0
+    for attempt in range(1, _STARTS + 1):
+        try:
+            papermill.execute_notebook(
+                job["source"],
+                job["target"],
+                job["parameters"],
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                cwd=job["cwd"],
+                on_cell_start=on_cell_start,
+            )
+            break
+        except PapermillExecutionError as error:
+            reason = f"{error.ename}: {error.evalue}".strip().removesuffix(":")
+            return {"event": "failed", "cell": error.exec_count, "reason": reason}
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            reason = "the disk is full" if full else f"{type(error).__name__}: {error}"
+            return {"event": "failed", "cell": None, "reason": reason}
+        except Exception as error:
+            # A kernel that dies in the work, or does not start: the runner turns any of them into its one line.
+            if reached or attempt == _STARTS:
+                return {"event": "failed", "cell": None, "reason": f"{type(error).__name__}: {error}"}
+    return {"event": "done"}
 
 
 def _die_with_runner() -> None:

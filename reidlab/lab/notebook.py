@@ -15,6 +15,8 @@ from reidlab.errors import ConfigError, MissingDataError
 # Before Python 3.13, two threads that parse at the same time may break each other's count of the depth (SystemError).
 _PARSER = threading.Lock()
 _MAGIC = re.compile(r"^\s*([%!?]|.*\?$)")
+# A cell in another language, such as %%bash; what %%time and its like stand above is Python.
+_FOREIGN = re.compile(r"^\s*%%(?!time\b|timeit\b|capture\b|prun\b)")
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,14 @@ def kernel_of(path: Path) -> str | None:
 
 
 def code_of(cells: list[Cell]) -> list[str]:
-    """Return the code cells' sources, with magics and shell lines blanked so that they parse as Python."""
-    return [
-        "\n".join("" if _MAGIC.match(line) else line for line in cell.source.split("\n"))
-        for cell in cells
-        if cell.kind == "code"
-    ]
+    """Return the code cells' sources as Python: magics and shell lines blanked, foreign cells as a text."""
+    return [_as_python(cell.source) for cell in cells if cell.kind == "code"]
+
+
+def _as_python(source: str) -> str:
+    if _FOREIGN.match(source):
+        return f"_ = {source!r}"
+    return "\n".join("" if _MAGIC.match(line) else line for line in source.split("\n"))
 
 
 def parse(source: str, name: str) -> ast.Module:

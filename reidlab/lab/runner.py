@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -173,6 +174,9 @@ def run_all(jobs: Sequence[Job], progress: Progress, force: bool = False, worker
     """
     if workers < 1:
         raise ConfigError(f"--jobs {workers}: expected 1 or more")
+    for package in ("papermill", "ipykernel"):
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(f"chapters are run with {package}, which is not installed: pip install 'reidlab[book]'")
     stop = threading.Event()
 
     def one(job: Job) -> Outcome:

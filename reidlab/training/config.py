@@ -181,12 +181,6 @@ class TrainConfig(LoopConfig):
         flip: probability of a mirrored picture.
         pad: pixels a picture may shift either way.
         erase: probability of an erased rectangle.
-        brightness: how far brightness is jittered, as :class:`reidlab.data.transforms.ColourJitter` says; the next three
-            likewise.
-        contrast: see there.
-        saturation: see there.
-        gain: see there.
-        grey: share of pictures without colour.
 
     Raises:
         ConfigError: naming the field, its value and what is allowed.
@@ -206,11 +200,6 @@ class TrainConfig(LoopConfig):
     flip: float = 0.5
     pad: int = 0
     erase: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    gain: float = 0.0
-    grey: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -221,7 +210,7 @@ class TrainConfig(LoopConfig):
         self._number("triplet_weight", least=0.0)
         self._number("label_smoothing", least=0.0, below=1.0)
         self._integer("pad", least=0)
-        for name in ("flip", "erase", "brightness", "contrast", "saturation", "gain", "grey"):
+        for name in ("flip", "erase"):
             self._number(name, least=0.0, most=1.0)
         if self.p * self.k < 2:
             raise ConfigError(f"p={self.p}, k={self.k}: a batch needs at least 2 pictures (batch normalisation)")

@@ -50,7 +50,7 @@ def extract(
     images = np.asarray(ImageCache(table, size) if images is None else images)
     if images.shape != (len(table), *size, 3) or images.dtype != np.uint8:
         raise ConfigError(
-            f"images: {images.dtype} {images.shape}, expected uint8 {(len(table), *size, 3)}: one picture of `size` per row"
+            f"images: {images.dtype} {images.shape}, expected uint8 {(len(table), *size, 3)}, a picture per row"
         )
     weight = next(model.parameters())
     parts = []

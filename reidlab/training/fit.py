@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from reidlab.data import ColourJitter, ImageCache, TrainTransform
+from reidlab.data import ImageCache, TrainTransform
 from reidlab.errors import ConfigError
 from reidlab.training.config import TrainConfig
 from reidlab.training.hooks import Hook
 from reidlab.training.loop import FitResult, train
 from reidlab.training.objectives import Objective, reid_objective
-from reidlab.training.pictures import PictureSource
+from reidlab.training.pictures import PictureSource, Transform
 from reidlab.training.selection import check_training_rows
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def fit(
     progress: bool = True,
     *,
     objective: Objective | None = None,
+    transform: Transform | None = None,
     hooks: Sequence[Hook] = (),
 ) -> FitResult:
     """Train a picture network on a sample table, in place.
@@ -45,11 +46,13 @@ def fit(
         config: pictures, batches, losses, length, optimisation, device and logs.
         seed: decides batches, augmentation and dropout.
         out_dir: folder for checkpoints and ``history.csv``; None writes nothing.
-        resume: go on from the folder's checkpoint, see :func:`~reidlab.training.loop.train`.
+        resume: go on from the folder's checkpoint, see :func:`~reidlab.training.loop.train`; objective, transform and
+            hooks, where given, must be those it began with.
         images: decoded pictures of the rows, (N, H, W, 3) uint8 RGB of ``config.size``; read from the table's paths
             where omitted.
         progress: show a progress bar on standard error.
         objective: what is minimised; cross-entropy plus soft-margin batch-hard triplets where omitted.
+        transform: maps a batch of pictures to network input; flip, shift and erasing as configured where omitted.
         hooks: see :class:`~reidlab.training.hooks.Hook`.
 
     Returns:
@@ -77,9 +80,11 @@ def fit(
     images = np.asarray(images)
     if images.shape[1:3] != config.size:
         raise ConfigError(f"images: {images.shape[1:3]} pixels high and wide, but config.size is {config.size}")
-    source = PictureSource(images, labels, config.p, config.k, train_transform(config))
+    if transform is None:
+        transform = TrainTransform(flip=config.flip, pad=config.pad, erase=config.erase)
+    source = PictureSource(images, labels, config.p, config.k, transform)
     return train(
-        # Convolutions of a CPU are faster on channels-last memory (by a fifth here), those of a GPU too.
+        # As the pictures are: convolutions run a fifth faster on channels-last memory (tests/benchmarks).
         model.to(memory_format=torch.channels_last),
         source,
         objective if objective is not None else reid_objective(config),
@@ -89,16 +94,4 @@ def fit(
         out_dir=out_dir,
         resume=resume,
         progress=progress,
-    )
-
-
-def train_transform(config: TrainConfig) -> TrainTransform:
-    """Return the augmentation that a configuration describes."""
-    jitter = ColourJitter(config.brightness, config.contrast, config.saturation, config.gain)
-    return TrainTransform(
-        flip=config.flip,
-        pad=config.pad,
-        erase=config.erase,
-        colour=None if jitter == ColourJitter() else jitter,
-        grey=config.grey,
     )

@@ -6,12 +6,19 @@ Each is textured in its own metres, so that paving, bricks and markings lie in t
 
 from __future__ import annotations
 
+import hashlib
+import os
+import pickle
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from reidlab.paths import cache_dir
 from reidlab.seeding import rng
 from reidlab.world.camera import Camera, Occluder
 
@@ -47,12 +54,32 @@ class Background:
 def background_of(camera: Camera, occluders: int, plain: float) -> Background:
     """Return the (cached) background of ``camera`` with its first ``occluders`` things.
 
+    Painting takes as long as some hundred pictures before it, and worlds that differ in one knob share their
+    cameras, so that backgrounds are kept on disk too.
+
     Args:
         camera: where and how; its look is not applied, only its light.
         occluders: how many of the camera's occluders are there.
         plain: 0 = the camera's own scene, 1 = a plain grey floor, mixed in between.
     """
-    return _Scene(camera, occluders).draw(plain)
+    from reidlab.world.spec import world_code_hash
+
+    text = f"{world_code_hash()}\n{camera!r}\n{occluders}\n{plain!r}"
+    kept = cache_dir() / "backgrounds" / f"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}.pickle"
+    try:
+        return pickle.loads(kept.read_bytes())
+    except (OSError, EOFError, pickle.UnpicklingError):
+        background = _Scene(camera, occluders).draw(plain)
+    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=kept.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                pickle.dump(background, file)
+            os.replace(name, kept)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    return background
 
 
 @dataclass
@@ -742,7 +769,8 @@ def _street(s: _Scene) -> list[_Surface]:
     far_x = (s.camera.left_m if side > 0 else s.camera.right_m) - 3.0 * side
     return [
         _Surface(_GROUND, 0.0, ground),
-        _Surface(normal, -side * wall_x, _facade(s, "z", s.lit(normal)), lambda x, y, z: (y > 0) & (y < 11) & (z < end)),
+        _Surface(normal, -side * wall_x, _facade(s, "z", s.lit(normal)),
+                 lambda x, y, z: (y > 0) & (y < 11) & (z < end)),
         _Surface((side, 0.0, 0.0), side * far_x, _facade(s, "z", s.lit((side, 0.0, 0.0))),
                  lambda x, y, z: (y > 0) & (y < 10) & (z < end)),
         _Surface((0.0, 0.0, -1.0), -end, _facade(s, "x", s.lit((0.0, 0.0, -1.0))), lambda x, y, z: (y > 0) & (y < 12)),
@@ -771,9 +799,11 @@ def _park(s: _Scene) -> list[_Surface]:
     ground = _grass(s, _sun_patches(s, 0.0), path, float(s.random.uniform(3.4, 6.0)))
     return [
         _Surface(_GROUND, 0.0, ground),
-        _Surface((0.0, 0.0, -1.0), -end - 9, _facade(s, "x", s.lit((0.0, 0.0, -1.0)), shops=False), lambda x, y, z: (y > 0) & (y < 9)),
+        _Surface((0.0, 0.0, -1.0), -end - 9, _facade(s, "x", s.lit((0.0, 0.0, -1.0)), shops=False),
+                 lambda x, y, z: (y > 0) & (y < 9)),
         _Surface((0.0, 0.0, -1.0), -end, _foliage(s, 0.0, 2.0, bushy=True), lambda x, y, z: y > 0),
-        _Surface((0.0, 0.0, -1.0), -(end - 3), _foliage(s, 0.0, 7.0, bushy=False), lambda x, y, z: (y > 0) & (np.abs(x - path) > 2.5)),
+        _Surface((0.0, 0.0, -1.0), -(end - 3), _foliage(s, 0.0, 7.0, bushy=False),
+                 lambda x, y, z: (y > 0) & (np.abs(x - path) > 2.5)),
     ]  # fmt: skip
 
 

@@ -40,6 +40,8 @@ class Mesh:
         weights: (R, B) float32, share of each bone in each ring.
         part: (R,) index into ``parts``; no surface runs between rings of different parts.
         solid: (R - 1, 16) bool, cells that are surface.
+        recede: (R - 1, 16) float32, metres by which a cell counts as farther away when cells are sorted, so that a
+            thigh does not push through the cloth that hangs over it.
         parts: names.
     """
 
@@ -48,6 +50,7 @@ class Mesh:
     weights: np.ndarray
     part: np.ndarray
     solid: np.ndarray
+    recede: np.ndarray
     parts: list[str]
 
 
@@ -220,8 +223,8 @@ def _head(out: _Builder, p: Person) -> None:
 
 
 def _arm(out: _Builder, p: Person, side: int, tag: str, g: float, sh: float) -> None:
-    t = np.array([-0.017, -0.007, 0.014, 0.045, 0.085, 0.125, 0.155, 0.175, 0.2, 0.235, 0.275, 0.31, 0.326, 0.345, 0.372,
-                  0.397, 0.404])  # fmt: skip
+    t = np.array([-0.017, -0.007, 0.014, 0.045, 0.085, 0.125, 0.155, 0.175, 0.2, 0.235, 0.275, 0.31, 0.326, 0.345,
+                  0.372, 0.397, 0.404])  # fmt: skip
     r = np.array([0.006, 0.021, 0.029, 0.0295, 0.0275, 0.0245, 0.023, 0.0225, 0.0225, 0.021, 0.0185, 0.0155, 0.015,
                   0.0175, 0.019, 0.013, 0.004]) * (0.45 + 0.55 * g) * (0.4 + 0.6 * sh)  # fmt: skip
     covered = t < p.sleeve * WRIST
@@ -325,8 +328,21 @@ def _finish(out: _Builder, stature: float) -> Mesh:
         weights=np.concatenate(out.weights).astype(np.float32),
         part=part,
         solid=solid,
+        recede=_recede(out, points, part),
         parts=out.parts,
     )
+
+
+def _recede(out: _Builder, points: np.ndarray, part: np.ndarray) -> np.ndarray:
+    height = 0.5 * (points[1:, :-1, 1] + points[:-1, :-1, 1])
+    metres = np.zeros((len(part) - 1, SEGMENTS))
+    shifts = {"leg_l": (0.14, 0.0), "leg_r": (0.14, 0.0), "skirt": (-0.02, -0.02), "tails": (-0.03, -0.03)}
+    shifts["bag"] = (-0.04, -0.04)
+    for name, (upper, lower) in shifts.items():
+        if name in out.parts:
+            rows = part[:-1] == out.parts.index(name)
+            metres[rows] = lower + (upper - lower) * np.clip((height[rows] - 0.22) / 0.1, 0, 1)
+    return metres.astype(np.float32)
 
 
 def _drop_covered(out: _Builder, points: np.ndarray, part: np.ndarray, solid: np.ndarray) -> None:

@@ -313,14 +313,15 @@ def _tails(c: _Canvas, p: Person, name: str) -> None:
         c.light[inside] *= 0.8
         c.fill(p.inner_colour, inside & (c.y > 0.53 + 0.03 * ((p.seed >> 25) % 2)))
         c.light[ahead & (np.abs(np.abs(c.x) - gap) < 0.006)] *= 0.65
-    else:
+    elif p.upper != "tshirt":
         c.light[ahead & (np.abs(c.x - 0.004) < 0.004)] *= 0.65
-    if (p.seed >> 41) % 2:
-        belt = np.abs(c.y - 0.597) < 0.011
-        c.light[belt] *= 0.7
-    c.light[(c.z < 0) & (np.abs(c.x) < 0.004) & (low > 0.5)] *= 0.65
-    pocket = (np.abs(c.y - 0.53) < 0.005) & (np.abs(np.abs(c.x) - 0.065) < 0.025) & ahead
-    c.light[pocket] *= 0.7
+    if p.upper in ("jacket", "coat"):
+        if (p.seed >> 41) % 2:
+            belt = np.abs(c.y - 0.597) < 0.011
+            c.light[belt] *= 0.7
+        c.light[(c.z < 0) & (np.abs(c.x) < 0.004) & (low > 0.5)] *= 0.65
+        pocket = (np.abs(c.y - 0.53) < 0.005) & (np.abs(np.abs(c.x) - 0.065) < 0.025) & ahead
+        c.light[pocket] *= 0.7
     if p.upper in ("jacket", "coat") and (p.seed >> 3) % 3 == 0:
         c.light *= 0.9 + 0.2 * np.abs(np.sin(np.pi * c.y / 0.042)) ** 0.5
     c.light *= 1.0 + 0.07 * low * np.sin(c.angle * 6 + 3 * c.folds)

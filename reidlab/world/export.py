@@ -135,6 +135,8 @@ def _choose_shots(
     """Choose (visit, frame) pairs spread over the visits, at which the detector finds the person."""
     table = scene.visits
     visits = [int(v) for v in table.visit[(table.pid == pid) & (table.camid == camid) & (table.split == split)]]
+    if not visits:
+        raise ConfigError(f"person {pid} never passes camera {camid} in the {split} session")
     pools = [list(random.permutation(frames_in_view(scene, visit))) for visit in visits]
     chosen: list[tuple[int, int, Sighting]] = []
     turn = int(random.integers(len(visits)))

@@ -69,10 +69,12 @@ def points_of(person: Person, level: int) -> Points:
     start = np.cumsum(count) - count
     cell = np.repeat(np.arange(count.size, dtype=np.int32), count)
     inside = np.arange(cell.size, dtype=np.int32) - start[cell]
-    n_cols, n_rows = cols.ravel()[cell], rows.ravel()[cell]
-    du = ((inside % n_cols + 0.5) / n_cols).astype(np.float32)
-    dv = ((inside // n_cols + 0.5) / n_rows).astype(np.float32)
-    u, v = (cell % SEGMENTS).astype(np.float32) + du, (cell // SEGMENTS).astype(np.float32) + dv
+    # Column and row of each point in its cell, from its number there.
+    along = (inside + np.float32(0.5)) * (np.float32(1) / cols.ravel().astype(np.float32))[cell]
+    row = np.floor(along)
+    dv = (row + np.float32(0.5)) * (np.float32(1) / rows.ravel().astype(np.float32))[cell]
+    u, v = (cell % SEGMENTS) + (along - row), (cell // SEGMENTS) + dv
+    u, v = u.astype(np.float32), v.astype(np.float32)
     shrink = 0 if density > 70 else 1 if density > 30 else 2
     texture = _texture(person)[shrink]
     rgb = texture[(v * (TEXELS_ALONG >> shrink)).astype(np.intp), (u * (TEXELS_AROUND / 2**shrink)).astype(np.intp)]
@@ -81,6 +83,46 @@ def points_of(person: Person, level: int) -> Points:
     return Points(
         np.stack([u, v], axis=1), rgba.view(np.uint32).ravel(), start.astype(np.int32), count.astype(np.int32)
     )
+
+
+class Response:
+    """The colours of one camera in one shot: a matrix and then a power, signal = (matrix . light) ** gamma.
+
+    Attributes:
+        matrix: (3, 3) float32.
+        tones: (256,) uint8, the power as a table on 0..255.
+        light: (256,) uint8, from light in steps of 1/128 to twice that light through the same power, in steps of
+            1/64. Light may be taken through the power apart from the colour it falls on; palettes hold that
+            colour at half the exposure, so that what is bright has room.
+    """
+
+    def __init__(self, matrix: np.ndarray, gamma: float) -> None:
+        steps = np.arange(256)
+        self.matrix = matrix.astype(np.float32)
+        self.tones = np.rint(255 * (steps / 255) ** gamma).astype(np.uint8)
+        self.light = np.clip(np.rint(64 * (2 * steps / 128) ** gamma), 0, 255).astype(np.uint8)
+        self._palettes: dict[int, tuple[Points, np.ndarray]] = {}
+
+    def apply(self, rgb: np.ndarray) -> np.ndarray:
+        """Return a picture (h, w, 3) uint8 in this camera's colours."""
+        return cv2.LUT(cv2.transform(rgb, self.matrix), self.tones)
+
+    def apply_rgba(self, rgba: np.ndarray) -> np.ndarray:
+        """Return a picture (h, w, 4) uint8 in this camera's colours; alpha is kept."""
+        return np.dstack([self.apply(np.ascontiguousarray(rgba[..., :3])), rgba[..., 3]])
+
+    def palette(self, points: Points) -> np.ndarray:
+        """Return the colours (N,) uint32 of ``points`` in this camera at half the exposure, computed once."""
+        known = self._palettes.get(id(points))
+        if known is None:
+            rgba = points.rgba.view(np.uint8).reshape(-1, 1, 4)
+            rgb = cv2.transform(np.ascontiguousarray(rgba[..., :3]), 0.5 * self.matrix)
+            rgba = np.dstack([cv2.LUT(rgb, self.tones), rgba[..., 3]])
+            if len(self._palettes) > 256:
+                self._palettes.clear()
+            # The points are kept as well, so that their id stays theirs.
+            known = self._palettes[id(points)] = points, np.ascontiguousarray(rgba).view(np.uint32).ravel()
+        return known[1]
 
 
 @dataclass
@@ -126,7 +168,9 @@ def place(
         lights: (2, 3) directions to the sun and to the zenith, in camera axes.
         person: who.
         ground: x and z in metres.
-        heading, phase, stride: as in :class:`~reidlab.world.render.Actor`.
+        heading: as in :class:`~reidlab.world.render.Actor`, as are the next.
+        phase: of the double step, radians.
+        stride: share of the person's own stride.
     """
     mesh = mesh_of(person)
     x, z = ground
@@ -174,7 +218,7 @@ def splat(
     scale: tuple[float, float],
     shade: np.ndarray | None,
     mark: int = 1,
-    response: tuple[np.ndarray, np.ndarray] | None = None,
+    response: Response | None = None,
 ) -> None:
     """Draw a body on ``canvas``.
 
@@ -185,21 +229,20 @@ def splat(
         scale: canvas pixels per frame pixel, x and y.
         shade: (R, 17) light on the rings; None writes ``mark`` instead of colours.
         mark: value for the silhouette.
-        response: colour matrix (3, 3) and tone table (256,) of the camera, where the canvas has been through
-            them already.
+        response: the camera's colours, where the canvas is in them already.
     """
     height, width = canvas.shape
     ppm = posed.scale * max(scale)
     # Each point covers a block of pixels, so points may lie almost a block apart.
     # A silhouette is counted, so its points are dense and cover one pixel each: blocks would widen it.
-    level = level_for(ppm / 1.95 if shade is not None else 1.2 * ppm)
+    level = level_for(ppm / 1.9 if shade is not None else 1.2 * ppm)
     block = 1 if shade is None else max(2, int(np.ceil(ppm / LEVELS[level])))
     pts = points_of(posed.person, level)
     cells = np.flatnonzero(posed.facing)
     if not len(cells):
         return
     d = posed.depth
-    far = (d[:-1, :-1] + d[1:, 1:]).ravel()[cells]
+    far = (d[:-1, :-1] + d[1:, 1:] + 2 * mesh_of(posed.person).recede).ravel()[cells]
     cells = cells[np.argsort(far)[::-1]]
     count = pts.count[cells]
     ends = np.cumsum(count, dtype=np.int32)
@@ -249,11 +292,11 @@ def splat(
         return
     # Light in 1/128 steps, so that bytes are multiplied by bytes.
     light = cv2.convertScaleAbs(np.ascontiguousarray(placed[:, 2]), alpha=128.0)
-    colours = np.take(pts.rgba, pick, mode="clip").view(np.uint8).reshape(n, 1, 4)
-    colours = cv2.multiply(colours, cv2.merge([light] * 4), scale=1.0 / 128.0)
+    rgba, unit = pts.rgba, 128.0
     if response is not None:
-        rgb = cv2.LUT(cv2.transform(cv2.cvtColor(colours, cv2.COLOR_RGBA2RGB), response[0]), response[1])
-        colours = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)
+        rgba, light, unit = response.palette(pts), cv2.LUT(light, response.light), 64.0
+    colours = np.take(rgba, pick, mode="clip").view(np.uint8).reshape(n, 1, 4)
+    colours = cv2.multiply(colours, cv2.merge([light] * 4), scale=1.0 / unit)
     values = colours.view(np.int32).ravel()
     values = cv2.merge([values] * 4) if block == 2 else np.repeat(values, len(shifts))
     flat[spread.ravel()] = values.ravel().view(np.uint32)

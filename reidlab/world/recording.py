@@ -204,7 +204,10 @@ def slipped(scene: Scene, track: Tracklet, sightings: list[Sighting]) -> list[tu
             continue
         if left is None:
             random = rng(scene.spec.seed, "slip", track.visit, track.frames[number])
-            side, down = random.choice((-1.0, 1.0)) * random.uniform(0.7, 1.1), random.uniform(-0.1, 0.1)
+            # The person walks on and the window stays: it lies on the side they came from.
+            before, after = sightings[max(number - 1, 0)].window, sightings[min(number + 1, len(sightings) - 1)].window
+            ahead = float(np.sign(after[0] - before[0])) or 1.0
+            side, down = -ahead * random.uniform(0.7, 1.1), random.uniform(-0.1, 0.1)
             left = own + np.array([side * own[2], down * own[3], 0.0, 0.0])
         out.append((left, -1))
     return out

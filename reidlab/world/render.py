@@ -15,14 +15,13 @@ from reidlab.world.background import Layer, background_of
 from reidlab.world.camera import Camera, Look
 from reidlab.world.nuisances import Nuisances
 from reidlab.world.people import Person
-from reidlab.world.raster import Posed, place, splat, workspace
+from reidlab.world.raster import Posed, Response, place, splat, workspace
 
 # Bodies are drawn at twice the picture's size and averaged down.
 SUPERSAMPLING = 2
 # Height in pixels at which silhouettes are counted for visibility.
 _COUNT_HEIGHT = 56.0
 Window = tuple[float, float, float, float]
-Response = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -76,19 +75,19 @@ class Renderer:
         look = camera.look
         ce, se = np.cos(look.light_elevation), np.sin(look.light_elevation)
         light = np.array([ce * np.sin(look.light_azimuth), se, -ce * np.cos(look.light_azimuth)])
-        self._shadow_step = -light[[0, 2]] / max(se, 0.3)
+        step = -light[[0, 2]] / max(se, 0.3)
         self._lights = np.stack([self._axes @ light, self._axes[:, 1]])
-        cast = self._shadow_step * 1.55
+        cast = step * 1.55
         side = np.array([-cast[1], cast[0]]) / (np.hypot(*cast) + 1e-6) * 0.2
         ring = np.concatenate([_DISC * (0.36, 0.24), side * _OVAL[:, :1] + cast * _OVAL[:, 1:]])
         self._shadow_ring = ring @ self._axes[:, [0, 2]].T + self._axes @ (0.0, -camera.height_m, 0.0)
         self._vignette = n.colour_shift * look.vignette
         self._plate = cv2.cvtColor(self._darken_corners(self.background.rgb), cv2.COLOR_RGB2RGBA)
-        self._matrix, self._gamma = _response(look, n.colour_shift)
+        self._matrix, self._gamma = _colours(look, n.colour_shift)
         sigma = n.noise * look.noise
         self._noise = _noise_bank(round(sigma, 3), max(camera.height, 128), max(camera.width, 128)) if sigma else None
         self._quality = round(100 - n.jpeg * (100 - look.jpeg_quality)) if n.jpeg else None
-        self._shots: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._shots: dict[int, Response] = {}
         self._exposed: tuple[int, np.ndarray, tuple[Layer, ...]] | None = None
         self._buffers = (
             np.empty((camera.height, camera.width, 4), np.uint8),
@@ -158,8 +157,8 @@ class Renderer:
         response = self._response_of(shot)
         # The background of a shot goes through the camera's colours once; what is drawn on it, point by point.
         if self._exposed is None or self._exposed[0] != shot:
-            layers = tuple(replace(layer, rgba=_expose(layer.rgba, response)) for layer in self.background.layers)
-            self._exposed = shot, _expose(self._plate, response), layers
+            layers = tuple(replace(layer, rgba=response.apply_rgba(layer.rgba)) for layer in self.background.layers)
+            self._exposed = shot, response.apply_rgba(self._plate), layers
         canvas, image = self._buffers
         np.copyto(canvas, self._exposed[1])
         self._draw(canvas, actors, (0.0, 0.0), (1.0, 1.0), self._exposed[2], response)
@@ -196,8 +195,7 @@ class Renderer:
         canvas = _sample(self._plate, (x, y, w, h), shape)
         scale = shape[1] / w, shape[0] / h
         self._draw(canvas, actors, (x, y), scale, self.background.layers)
-        matrix, tones = self._response_of(shot)
-        image = cv2.LUT(cv2.transform(cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB), matrix), tones)
+        image = self._response_of(shot).apply(cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB))
         image = self._record(image, rng, shot, scale[1])
         if shape != tuple(size):
             image = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
@@ -319,10 +317,11 @@ class Renderer:
         contact, cast = pixels[: len(_DISC)], pixels[len(_DISC) :]
         strong = sun > 0.3
         points = pixels if strong else contact
-        soft = max(1.0, 0.05 * float(np.ptp(contact[:, 0])))
+        left, top, wide, tall = cv2.boundingRect(points.astype(np.float32))
+        soft = max(1.0, 0.05 * float(contact[:, 0].max() - contact[:, 0].min()))
         pad = int(2 * soft) + 2
-        x0, y0 = np.maximum(np.floor(points.min(axis=0)).astype(int) - pad, 0)
-        x1, y1 = np.minimum(np.ceil(points.max(axis=0)).astype(int) + pad, (canvas.shape[1], canvas.shape[0]))
+        x0, y0 = max(left - pad, 0), max(top - pad, 0)
+        x1, y1 = min(left + wide + pad, canvas.shape[1]), min(top + tall + pad, canvas.shape[0])
         if x1 - x0 < 2 or y1 - y0 < 2:
             return
         mask = np.full((y1 - y0, x1 - x0), 255, np.uint8)
@@ -333,7 +332,7 @@ class Renderer:
         mask = cv2.blur(mask, (width, max(3, width // 3 * 2 + 1)))
         if response is not None:
             # The tone curve is a power, so light lost before it is a power of that light lost after it.
-            mask = cv2.LUT(mask, response[1])
+            mask = cv2.LUT(mask, response.tones)
         part = canvas[y0:y1, x0:x1]
         cv2.multiply(part, cv2.merge([mask] * 4), dst=part, scale=1.0 / 255.0)
 
@@ -351,15 +350,15 @@ class Renderer:
         return 1 - 0.5 * self._vignette * min(x * x + y * y, 2.0)
 
     def _response_of(self, shot: int) -> Response:
-        """Return the colour matrix (3, 3) and the tone table (256,) of one shot."""
+        """Return the camera's colours in one shot."""
         if shot not in self._shots:
             random = seeded(self.camera.seed, "shot", shot)
             strength = self.nuisances.light_change
             stops, warmth = random.normal(0.0, strength), 0.16 * random.normal(0.0, strength)
             gains = np.exp2(np.clip(stops, -1.5, 1.0)) * np.exp([warmth, 0.0, -warmth])
-            if len(self._shots) > 4096:
+            if len(self._shots) > 1024:
                 self._shots.clear()
-            self._shots[shot] = (gains[:, None] * self._matrix).astype(np.float32), self._gamma
+            self._shots[shot] = Response(gains[:, None] * self._matrix, self._gamma)
         return self._shots[shot]
 
     def _record(self, image: np.ndarray, random: np.random.Generator | None, shot: int, zoom: float) -> np.ndarray:
@@ -382,11 +381,6 @@ class Renderer:
         # OpenCV takes RGB for BGR both ways; chroma is halved either way, and two conversions are saved.
         _, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, self._quality))
         return cv2.imdecode(data, cv2.IMREAD_COLOR)
-
-
-def _expose(rgba: np.ndarray, response: Response) -> np.ndarray:
-    rgb = cv2.LUT(cv2.transform(np.ascontiguousarray(rgba[..., :3]), response[0]), response[1])
-    return np.dstack([rgb, rgba[..., 3]])
 
 
 def _circle(n: int) -> np.ndarray:
@@ -432,16 +426,13 @@ def _sample(image: np.ndarray, view: Window, shape: tuple[int, int], left: int =
     )  # fmt: skip
 
 
-def _response(look: Look, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return colour matrix (3, 3) and tone table (256,) uint8 of ``share`` of a camera's look."""
+def _colours(look: Look, share: float) -> tuple[np.ndarray, float]:
+    """Return colour matrix (3, 3) and gamma of ``share`` of a camera's look."""
     matrix = np.eye(3) + share * (np.array(look.matrix) - np.eye(3))
     saturation = 1.0 + share * (look.saturation - 1.0)
     grey = np.array([0.299, 0.587, 0.114])
     matrix = (saturation * np.eye(3) + (1 - saturation) * grey[None]) @ matrix
-    matrix = matrix * look.exposure**share
-    gamma = look.gamma**share
-    signal = np.linspace(0, 1, 256) ** gamma
-    return matrix, np.clip(signal * 255 + 0.5, 0, 255).astype(np.uint8)
+    return matrix * look.exposure**share, look.gamma**share
 
 
 @lru_cache(maxsize=8)

@@ -47,17 +47,17 @@ def _add(base: WorldSpec, **changes: Any) -> WorldSpec:
 # Five cameras of a campus in summer. A small network trained for a minute finds about two of three people.
 _STANDARD = _add(
     WorldSpec(
-        name="standard", train_people=100, test_people=80, lookalikes=0.1,
+        name="standard", train_people=100, test_people=80, lookalikes=0.05,
         nuisances=Nuisances(
-            colour_shift=0.5, light_change=0.15, blur=0.5, noise=0.5, jpeg=0.5, occlusion=0.4, crossing=0.2,
-            box_jitter=0.04,
+            colour_shift=0.55, light_change=0.15, blur=0.5, noise=0.5, jpeg=0.5, occlusion=0.35, crossing=0.2,
+            box_jitter=0.03,
         ),
     )
 )  # fmt: skip
 # The same campus with kind cameras and loose crowds, and with harsh cameras, tight crowds and people dressed alike.
 _add(
-    _STANDARD, name="easy", lookalikes=0.0, look_strength=0.7, colour_shift=0.3, light_change=0.1, occlusion=0.2,
-    crossing=0.1, box_jitter=0.02,
+    _STANDARD, name="easy", lookalikes=0.0, look_strength=0.7, colour_shift=0.3, light_change=0.08, occlusion=0.2,
+    crossing=0.1, box_jitter=0.01,
 )  # fmt: skip
 _add(
     _STANDARD, name="hard", lookalikes=0.3, colour_shift=0.8, light_change=0.3, blur=0.9, noise=0.9, jpeg=0.9,

@@ -245,12 +245,10 @@ class Scene:
         while queue:
             frame, number, turn, step = heapq.heappop(queue)
             walker = walkers[number]
-            # A round that was slowed down delays the next one: nobody is in two places at once.
-            if step == 0 and turn and (number, turn - 1) not in ends:
-                heapq.heappush(queue, (frame + round(30 * rate), number, turn, 0))
-                continue
-            if step == 0 and turn and ends[number, turn - 1] >= frame:
-                heapq.heappush(queue, (ends[number, turn - 1] + round(30 * rate), number, turn, 0))
+            # A round that took longer than planned delays the next one: nobody is in two places at once.
+            free = ends.get((number, turn - 1), frame) if step == 0 and turn else frame - 1
+            if free >= frame:
+                heapq.heappush(queue, (free + round(30 * rate), number, turn, 0))
                 continue
             walk = walker.walks[turn]
             place = walk[step]

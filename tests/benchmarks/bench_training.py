@@ -1,6 +1,6 @@
 """Time of a training iteration and of extraction, and where it goes; prints medians and ratios of one sitting.
 
-Run: python tests/benchmarks/bench_training.py [--threads N] [--width W] [--iterations N]
+Run: python tests/benchmarks/bench_training.py [--threads N] [--width W] [--iterations N] [--turns N]
 """
 
 import argparse
@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from reidlab.data import TrainTransform
 from reidlab.models import ReIDNet, resnet
 from reidlab.seeding import rng, seed_all
 from reidlab.training import Hook, PictureSource, TrainConfig, extract, reid_objective, train
-from reidlab.training.fit import train_transform
 
 IDENTITIES, PICTURES = 60, 16
 
@@ -35,6 +35,8 @@ class Stopwatch(Hook):
 class TimedSource(PictureSource):
     """A picture source that notes how long each batch took and when it was ready."""
 
+    memory_format = torch.channels_last
+
     def start(self, seed, rank):
         super().start(seed, rank)
         self.seconds, self.ready = [], []
@@ -42,6 +44,7 @@ class TimedSource(PictureSource):
     def batch(self, device):
         began = time.perf_counter()
         batch = super().batch(device)
+        batch = batch._replace(images=batch.images.contiguous(memory_format=self.memory_format))
         self.ready.append(time.perf_counter())
         self.seconds.append(self.ready[-1] - began)
         return batch
@@ -73,6 +76,7 @@ def main():
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--height", type=int, default=64)
     parser.add_argument("--iterations", type=int, default=40)
+    parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
@@ -80,32 +84,36 @@ def main():
     labels = np.arange(IDENTITIES).repeat(PICTURES)
     images = rng(0, "bench").integers(0, 256, (len(labels), *size, 3), dtype=np.uint8)
     config = TrainConfig(iterations=options.iterations, size=size, pad=4, erase=0.5, accelerator="cpu")
-    source = TimedSource(images, labels, config.p, config.k, train_transform(config))
+    transform = TrainTransform(flip=config.flip, pad=config.pad, erase=config.erase)
+    source = TimedSource(images, labels, config.p, config.k, transform)
 
-    watch = Stopwatch()
-    model = network(options.width).to(memory_format=torch.channels_last)
-    train(model, source, reid_objective(config), config, seed=0, hooks=[watch], progress=False)
     warm = slice(5, None)
-    data = median(source.seconds[warm])
-    network_time = median(np.subtract(watch.gradients, source.ready)[warm])
-    step = median(np.subtract(watch.steps, watch.gradients)[warm])
-    whole = median(np.diff(watch.steps)[warm])
 
-    def ours(memory_format):
+    def looped(memory_format):
+        """Medians of one run of the loop: iteration, batch, network, optimiser."""
         watch = Stopwatch()
+        source.memory_format = memory_format
         model = network(options.width).to(memory_format=memory_format)
         train(model, source, reid_objective(config), config, seed=0, hooks=[watch], progress=False)
-        return median(np.diff(watch.steps)[warm])
+        parts = np.diff(watch.steps), source.seconds, np.subtract(watch.gradients, source.ready)
+        return [median(part[warm]) for part in (*parts, np.subtract(watch.steps, watch.gradients))]
 
-    # Alternated, so that a busy machine slows both alike.
-    pairs = [(ours(torch.channels_last), ours(torch.contiguous_format)) for _ in range(2)]
-    bare = median(bare_loop(network(options.width).to(memory_format=torch.channels_last), config, source, 40)[warm])
+    def bare():
+        source.start(0, 0)
+        source.memory_format = torch.channels_last
+        model = network(options.width).to(memory_format=torch.channels_last)
+        return median(bare_loop(model, config, source, options.iterations)[warm])
+
+    # Taken in turns, so that a busy machine slows all three alike.
+    turns = [(looped(torch.channels_last), looped(torch.contiguous_format), bare()) for _ in range(options.turns)]
+    whole, data, passes, step = (median(turn[0][i] for turn in turns) for i in range(4))
+    bare_time = median(turn[2] for turn in turns)
 
     table = pd.DataFrame({"pid": labels, "camid": 1, "tracklet": -1})
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
-        extract(model, table, size, images=images)
+        extract(network(options.width), table, size, images=images)
         seconds.append(time.perf_counter() - began)
 
     print(
@@ -114,13 +122,13 @@ def main():
     for name, value in (
         ("iteration", whole),
         ("  batch: sample, index, transform", data),
-        ("  forward, loss, backward", network_time),
+        ("  forward, loss, backward", passes),
         ("  optimiser step", step),
     ):
         print(f"{name:36s}{1e3 * value:8.1f} ms {value / whole:7.1%}")
-    print(f"{'bare loop of the same arithmetic':36s}{1e3 * bare:8.1f} ms")
-    print(f"ratio iteration / bare loop: {whole / bare:.2f}")
-    print(f"ratio contiguous / channels-last memory: {median(b / a for a, b in pairs):.2f}")
+    print(f"{'bare loop of the same arithmetic':36s}{1e3 * bare_time:8.1f} ms")
+    print(f"ratio iteration / bare loop: {median(turn[0][0] / turn[2] for turn in turns):.2f}")
+    print(f"ratio contiguous / channels-last memory: {median(turn[1][0] / turn[0][0] for turn in turns):.2f}")
     print(f"extraction: {len(images) / median(seconds):.0f} pictures/s")
 
 

@@ -31,7 +31,7 @@ def ranking_scores(distances, query, gallery, *, camera_rule="same person", dist
                 ap += precision if ap_rule == "step" else (precision + before) / 2
         last = max(rank for rank, hit in enumerate(hits, start=1) if hit)
         first = min(rank for rank, hit in enumerate(hits, start=1) if hit)
-        results.append({"ap": ap / found, "inp": found / last, "first_rank": first, "positives": found})
+        results.append({"ap": ap / found, "inp": found / last, "first_rank": first, "num_positives": found})
     return results
 
 

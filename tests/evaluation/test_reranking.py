@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reidlab.errors import ConfigError
+from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation import Embeddings, evaluate, evaluate_distances, k_reciprocal
 from reidlab.evaluation.reranking import k_reciprocal_encoding, nearest
 from tests.evaluation import oracles
@@ -25,7 +25,7 @@ def clustered(seed, people=12, pictures=6, spread=0.6):
 def test_distances_equal_the_textbook(seed, k1, k2, weight):
     query, gallery = clustered(seed)
     expected = oracles.k_reciprocal(query.features, gallery.features, k1, k2, weight)
-    np.testing.assert_allclose(k_reciprocal(query, gallery, k1, k2, weight), expected, atol=2e-6)
+    np.testing.assert_allclose(k_reciprocal(query, gallery, k1, k2, weight), expected, atol=1e-6)
 
 
 def test_reranking_helps_where_people_form_clusters():
@@ -51,6 +51,15 @@ def test_nearest_orders_ties_by_index_and_an_entry_is_its_own_neighbour():
     assert nearest(spread, 1).index[:, 0].tolist() == list(range(5))
 
 
+def test_more_duplicates_than_neighbours_leave_every_entry_its_own_neighbour():
+    features = np.random.default_rng(6).standard_normal((40, 4)).astype(np.float32)
+    features[5:30] = features[5]
+    assert nearest(features, 8).index[:, 0].tolist() == list(range(40))
+    encoding = k_reciprocal_encoding(features, 7, 1)
+    np.testing.assert_allclose(np.asarray(encoding.sum(axis=1)).ravel(), 1.0, atol=1e-5)
+    assert (encoding.diagonal() > 0).all()
+
+
 def test_rows_of_the_encoding_sum_to_one():
     query, gallery = clustered(2)
     encoding = k_reciprocal_encoding(np.concatenate([query.features, gallery.features]), 10, 4)
@@ -63,5 +72,7 @@ def test_parameters_that_do_not_fit_are_named():
         k_reciprocal(query, gallery, k1=72)
     with pytest.raises(ConfigError, match=r"k2: 30 must lie in 1\.\.21"):
         k_reciprocal(query, gallery, k2=30)
-    with pytest.raises(ConfigError, match="weight: 1.5"):
+    with pytest.raises(ConfigError, match=r"weight: 1\.5"):
         k_reciprocal(query, gallery, weight=1.5)
+    with pytest.raises(DataError, match="of one D"):
+        k_reciprocal(query, Embeddings(np.zeros((30, 2)), range(30), [1] * 30))

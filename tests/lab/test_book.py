@@ -10,6 +10,9 @@ from made_up_project import write_chapter, write_profiles
 from reidlab.errors import ClaimError, ConfigError, RunError
 from reidlab.lab import book, store
 
+# One worker, one really run project.
+pytestmark = pytest.mark.xdist_group("lab")
+
 pytest.importorskip("jupyter_book")
 
 TOC = """format: jb-book

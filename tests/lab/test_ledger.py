@@ -16,6 +16,9 @@ from reidlab.lab import claims, codehash, files, records, store
 from reidlab.lab.ledger import VERDICTS, Ledger, interval_of, judge_differences
 from reidlab.lab.pages import ledger_page
 
+# One worker, one really run project.
+pytestmark = pytest.mark.xdist_group("lab")
+
 INVENTORY = """
 - {id: diss-table-2.1, source: dissertation, item: Table 2.1, title: Scores, chapter: 2, status: accuracy}
 - {id: diss-table-10, source: dissertation, item: Table 10, title: "Costs <fast>", chapter: 10}

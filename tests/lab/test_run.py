@@ -12,6 +12,9 @@ from reidlab.lab import run as run_module
 from reidlab.lab import store
 from reidlab.lab.run import CONTEXT_FILE, DIRECTORY_VARIABLE
 
+# One worker, one really run project.
+pytestmark = pytest.mark.xdist_group("lab")
+
 
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch):

@@ -15,6 +15,9 @@ from made_up_project import Silent, execute_in_process, make_project, run_chapte
 
 from reidlab.lab import environment, files, runner, store
 
+# One worker, one really run project.
+pytestmark = pytest.mark.xdist_group("lab")
+
 GOOD = ["01_tiny.ipynb", "records.parquet", "run.json"]
 
 

@@ -9,6 +9,9 @@ from made_up_project import run_chapters, write_chapter
 from reidlab.errors import RunError
 from reidlab.lab import store
 
+# One worker, one really run project.
+pytestmark = pytest.mark.xdist_group("lab")
+
 
 def spoil(path, change):
     info = json.loads(path.read_text())

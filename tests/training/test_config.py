@@ -55,7 +55,6 @@ def test_configurations_do_not_change():
         ({"size": 64}, "size: 64"),
         ({"p": 1, "k": 1}, "a batch needs at least 2 pictures"),
         ({"flip": 1.5}, "flip: 1.5 is not allowed; expected a number >= 0.0 and <= 1.0"),
-        ({"grey": -0.1}, "grey: -0.1"),
         ({"label_smoothing": 1.0}, "label_smoothing: 1.0"),
         ({"ce_weight": 0.0, "triplet_weight": 0}, "one of the losses needs a positive weight"),
         ({"ce_weight": -1.0}, "ce_weight: -1.0"),

@@ -1,8 +1,10 @@
 """The cache of worlds: made once, by one process, and never half."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -50,6 +52,35 @@ def test_two_processes_do_the_work_once(cache, tmp_path):
     assert [process.returncode for process in running] == [0, 0]
     assert len(answers) == 1
     assert log.read_text() == "made\n"
+
+
+SLOW_CHILD = """
+import sys, time
+from pathlib import Path
+from reidlab.world import WorldSpec, cached, export
+write = export.write_picture
+def slow(path, image):
+    write(path, image)
+    time.sleep(60)
+export.write_picture = slow
+cached(WorldSpec.from_yaml(Path(sys.argv[1]).read_text()), quiet=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
+def test_a_killed_process_leaves_nothing_under_the_final_name(cache, tmp_path):
+    (tmp_path / "spec.yml").write_text(SPEC.to_yaml())
+    home = cache / "worlds" / SPEC.key()
+    running = subprocess.Popen([sys.executable, "-c", SLOW_CHILD, str(tmp_path / "spec.yml")], env=os.environ.copy())
+    deadline = time.monotonic() + 60
+    while not list(home.glob(".market1501.*.tmp/*/*.jpg")):
+        assert time.monotonic() < deadline, "the export never began"
+        time.sleep(0.05)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not (home / "market1501").exists()
+    assert (cached(SPEC, quiet=True) / "truth.parquet").is_file()
+    assert not list(home.glob("*.tmp"))
 
 
 def test_what_a_killed_process_left_is_cleared_away(cache):

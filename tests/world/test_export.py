@@ -280,6 +280,13 @@ def test_an_interrupted_export_leaves_nothing(scene, tmp_path, monkeypatch, writ
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_failure_in_another_process_reaches_the_caller_and_leaves_nothing(scene, tmp_path):
+    nobody = [("train", pid, 1) for pid in (1, 2, 999)]
+    with pytest.raises(ConfigError, match="person 999"), writing.whole_folder(tmp_path / "out") as folder:
+        writing.spread(scene, export._picture_unit, folder, nobody, pictures=9, workers=2, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bad_requests_are_refused(scene, tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(DataError, match="exists already"):

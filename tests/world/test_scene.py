@@ -9,7 +9,9 @@ from reidlab.errors import ConfigError
 from reidlab.world import Scene, WorldSpec
 from reidlab.world.walks import WalkGraph
 
-SPEC = WorldSpec(seed=1, train_people=10, test_people=9, distractors=3, cameras=4, visits=2)
+SPEC = WorldSpec(
+    seed=1, train_people=10, test_people=9, distractors=3, cameras=4, visits=2, frame_width=320, frame_height=180
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,58 +1,73 @@
-"""One reader per on-disk format; each has ``read(root) -> sample table``."""
+"""Readers: one file per on-disk layout, each giving the same sample table.
+
+A new layout is a new file with an object that has ``name``, ``expects``, ``read`` and ``fits`` (see
+:class:`~reidlab.data.readers.base.Reader`), and a line in :data:`READERS`.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
+from reidlab.data.readers.base import FlatReader, NamePattern, Reader
+from reidlab.data.readers.cuhk03_np import CUHK03_NP_DETECTED, CUHK03_NP_LABELED
+from reidlab.data.readers.dukemtmc_reid import DUKEMTMC_REID
+from reidlab.data.readers.dukemtmc_videoreid import DUKEMTMC_VIDEOREID
+from reidlab.data.readers.folder import FOLDER
+from reidlab.data.readers.market1501 import MARKET1501
+from reidlab.data.readers.mars import MARS
+from reidlab.data.readers.mot import MOT, MOT_SHARED
+from reidlab.data.readers.msmt17 import MSMT17
+from reidlab.data.readers.pku_reid import PKU_REID
+from reidlab.data.readers.veri776 import VERI776
+from reidlab.errors import ConfigError, DataError
 
-from reidlab.data.readers import (
-    cuhk03_np,
-    dukemtmc_reid,
-    dukemtmc_videoreid,
-    folder,
-    market1501,
-    mars,
-    mot,
-    msmt17,
-    pku_reid,
-    veri776,
-)
-from reidlab.errors import ConfigError
-
-#: Readers by the name of their layout; add one here to make a new format known.
-READERS: dict[str, Callable[..., pd.DataFrame]] = {
-    "market1501": market1501.read,
-    "dukemtmc_reid": dukemtmc_reid.read,
-    "cuhk03_np": cuhk03_np.read,
-    "msmt17": msmt17.read,
-    "pku_reid": pku_reid.read,
-    "mars": mars.read,
-    "dukemtmc_videoreid": dukemtmc_videoreid.read,
-    "veri776": veri776.read,
-    "mot": mot.read,
-    "folder": folder.read,
+#: Readers by the names of their layouts; the first that fits wins in :func:`detect`, so the vaguest comes last.
+READERS: dict[str, Reader] = {
+    reader.name: reader
+    for reader in (
+        MARKET1501,
+        DUKEMTMC_REID,
+        CUHK03_NP_DETECTED,
+        CUHK03_NP_LABELED,
+        VERI776,
+        MSMT17,
+        MARS,
+        DUKEMTMC_VIDEOREID,
+        PKU_REID,
+        MOT,
+        MOT_SHARED,
+        FOLDER,
+    )
 }
 
 
-def read(layout: str, root: str | Path, **options: Any) -> pd.DataFrame:
-    """Return the sample table of a folder in a known format.
-
-    Args:
-        layout: one of :data:`READERS`.
-        root: folder of the data set.
-        **options: of the layout's reader.
+def get(layout: str) -> Reader:
+    """Return the reader of a layout.
 
     Raises:
-        ConfigError: the layout is unknown; the message suggests one.
-        MissingDataError: a folder or file is missing.
-        DataError: the folder does not look as its layout says.
+        ConfigError: there is none of that name; the message suggests one.
     """
     if layout not in READERS:
-        near = difflib.get_close_matches(layout, READERS, n=1)
+        near = difflib.get_close_matches(str(layout), READERS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(READERS)}"
-        raise ConfigError(f"layout {layout!r} is unknown; {hint}")
-    return READERS[layout](root, **options)
+        raise ConfigError(f"layout: there is none called {layout!r}; {hint}")
+    return READERS[layout]
+
+
+def detect(root: Path) -> Reader:
+    """Return the reader whose layout a folder looks like.
+
+    Raises:
+        DataError: it looks like none of them.
+    """
+    for reader in READERS.values():
+        if reader.fits(root):
+            return reader
+    raise DataError(f"{root} looks like no layout that can be read; the simplest is: {FOLDER.expects}")
+
+
+__all__ = [
+    "CUHK03_NP_DETECTED", "CUHK03_NP_LABELED", "DUKEMTMC_REID", "DUKEMTMC_VIDEOREID", "FOLDER", "MARKET1501", "MARS",
+    "MOT", "MOT_SHARED", "MSMT17", "PKU_REID", "READERS", "VERI776", "FlatReader", "NamePattern", "Reader", "detect", "get",
+]  # fmt: skip

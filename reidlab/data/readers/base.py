@@ -1,142 +1,221 @@
-"""What readers are made of: finding folders, listing pictures, reading names."""
+"""What all readers share: finding picture files, matching names, and saying what is wrong with a folder."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-import pandas as pd
-
-from reidlab.data.table import make_table
+from reidlab.data.table import SampleTable, make_table
 from reidlab.errors import DataError, MissingDataError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".webp")
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+_SHOWN = 3
+
+
+class Reader(Protocol):
+    """Reads one on-disk layout.
+
+    Attributes:
+        name: of the layout, as manifests call it.
+        expects: one line on what the layout looks like on disk.
+    """
+
+    name: str
+    expects: str
+
+    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+        """Return the sample table of a folder.
+
+        Args:
+            root: folder that holds the data set.
+            dataset: name the table gets; the layout's where omitted.
+
+        Raises:
+            MissingDataError: the folder, or a folder or file that belongs in it, is not there.
+            DataError: a name or a file does not follow the layout.
+        """
+        ...
+
+    def fits(self, root: Path) -> bool:
+        """Return whether a folder looks like this layout, from a glance at its names."""
+        ...
 
 
 @dataclass(frozen=True)
-class NameFormat:
-    """How a data set names its pictures.
+class NamePattern:
+    """How file names are made.
 
     Attributes:
-        pattern: regular expression of the whole name without its extension, with groups ``pid``, ``camid`` and, where
-            the name says it, ``frame``.
-        shown: the format as people write it.
+        shape: for people, such as ``<pid>_c<cam>_f<frame>.jpg``.
+        regex: for machines; its named groups are integers, except those that begin with an underscore.
     """
 
-    pattern: str
-    shown: str
+    shape: str
+    regex: str
 
-    def match(self, stem: str) -> dict[str, str] | None:
-        """Return the parts of a name, or None if it breaks the format."""
-        found = re.fullmatch(self.pattern, stem)
-        return None if found is None else found.groupdict()
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.regex)
+
+    def fits(self, name: str) -> bool:
+        """Return whether a file name follows the pattern."""
+        return self._compiled.fullmatch(name) is not None
+
+    def parse(self, name: str) -> dict[str, int]:
+        """Return the integers in one file name, by the names of the groups.
+
+        Raises:
+            DataError: the name does not follow the pattern.
+        """
+        return {key: values[0] for key, values in self.parse_all([name], name, "file name").items()}
+
+    def parse_all(self, names: Sequence[str], where: str, dataset: str) -> dict[str, list[int]]:
+        """Return the integers in many file names, one list per group.
+
+        Args:
+            names: file names without folders.
+            where: the folder they are in, for the message.
+            dataset: for the message.
+
+        Raises:
+            DataError: some names do not follow the pattern; the message counts them and shows the first.
+        """
+        match = self._compiled.fullmatch
+        found = [match(name) for name in names]
+        bad = [name for name, hit in zip(names, found) if hit is None]
+        if bad:
+            raise DataError(
+                f"{dataset}: {counted(len(bad), 'file name')} in {where} "
+                f"{'does' if len(bad) == 1 else 'do'} not follow {self.shape}: {first_few(bad)}; "
+                "rename or move what does not belong there"
+            )
+        groups = self._compiled.groupindex
+        return {key: [int(hit[place]) for hit in found] for key, place in groups.items()}
 
 
-def first_few(items: Iterable[object], limit: int = 3) -> str:
-    """Return the first items of many, for a message."""
-    listed = [str(item) for item in items]
-    return ", ".join(listed[:limit]) + (", ..." if len(listed) > limit else "")
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 picture`` or ``1,184 pictures``."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted, without hidden ones."""
-    return sorted(item for item in folder.iterdir() if item.is_dir() and not item.name.startswith("."))
+def first_few(names: Iterable[str]) -> str:
+    """Return the first three names, and dots where there are more."""
+    names = list(names)
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
-def need_root(root: str | Path) -> Path:
-    """Return the folder of a data set.
+def pictures_in(folder: Path) -> list[str]:
+    """Return the sorted names of the picture files in a folder; hidden files and ``Thumbs.db`` are none.
+
+    A folder with many files is listed once, without asking for each file's type.
+    """
+    return sorted(n for n in os.listdir(folder) if n.lower().endswith(PICTURES) and not n.startswith("."))
+
+
+def folders_in(folder: Path) -> list[str]:
+    """Return the sorted names of the folders in a folder, hidden ones left out."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+
+
+def existing(root: str | Path, dataset: str) -> Path:
+    """Return a data set's folder as an absolute path.
 
     Raises:
-        MissingDataError: there is no such folder.
+        MissingDataError: it is not there, or not a folder.
     """
-    folder = Path(root).expanduser()
+    folder = Path(root).expanduser().absolute()
     if not folder.is_dir():
-        raise MissingDataError(f"{folder}: there is no such folder; give the folder of the unpacked data set")
-    return folder.absolute()
+        state = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise MissingDataError(f"{dataset}: {folder} {state}")
+    return folder
 
 
-def need(root: Path, *parts: str) -> list[Path]:
-    """Return the named folders or files of a data set.
-
-    Raises:
-        MissingDataError: one is not there; the message names it, all that is expected and what is there.
-    """
-    if missing := [part for part in parts if not (root / part).exists()]:
-        there = sorted(item.name for item in root.iterdir() if not item.name.startswith("."))
-        message = (
-            f"{root}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; expected "
-            f"{', '.join(parts)}, found {first_few(there, 8) or 'nothing'}"
-        )
-        inner = [folder.name for folder in subfolders(root) if all((folder / part).exists() for part in parts)]
-        if inner:
-            message += f"; did you mean {root / inner[0]}?"
-        raise MissingDataError(message)
-    return [root / part for part in parts]
-
-
-def pictures(folder: Path) -> list[Path]:
-    """Return the pictures of a folder, sorted by name; other files (``Thumbs.db``) and hidden ones are passed over."""
-    with os.scandir(folder) as items:
-        names = [item.name for item in items if not item.name.startswith(".") and item.name.lower().endswith(PICTURES)]
-    return [folder / name for name in sorted(names)]
-
-
-def named(paths: Iterable[Path], form: NameFormat) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Yield each picture with the parts of its name.
+def require(root: Path, names: Sequence[str], dataset: str) -> None:
+    """Check that files or folders (relative paths) are in a folder.
 
     Raises:
-        DataError: names break the format; the message counts them and shows the first three.
+        MissingDataError: naming what is missing, what was expected and what is there instead.
     """
-    wrong, good = [], []
-    for path in paths:
-        parts = form.match(path.stem)
-        if parts is None:
-            wrong.append(path)
-        else:
-            good.append((path, parts))
-    if wrong:
-        raise DataError(
-            f"{wrong[0].parent}: {len(wrong)} picture name{'s do' if len(wrong) > 1 else ' does'} not follow {form.shown}: "
-            f"{first_few(path.name for path in wrong)}"
-        )
-    yield from good
+    missing = [name for name in names if not (root / name).exists()]
+    if not missing:
+        return
+    there = sorted(name for name in os.listdir(root) if not name.startswith("."))
+    deeper = [name for name in there if all((root / name / wanted).exists() for wanted in names)]
+    hint = f"; what is missing lies in {deeper[0]}: point to {root / deeper[0]}" if deeper else ""
+    raise MissingDataError(
+        f"{dataset}: {root} has no {', '.join(missing)}; expected {', '.join(names)}; "
+        f"it holds {first_few(there) or 'nothing'}{hint}"
+    )
 
 
-def row(path: Path, parts: Mapping[str, str], split: str, **more: Any) -> dict[str, Any]:
-    """Return a table row from the parts of a name."""
-    return {
-        "path": str(path),
-        "pid": int(parts["pid"]),
-        "camid": int(parts["camid"]),
-        "frame": int(parts.get("frame") or -1),
-        "split": split,
-        **more,
-    }
-
-
-def read_folders(root: str | Path, dataset: str, folders: Mapping[str, str], form: NameFormat) -> pd.DataFrame:
-    """Read a data set with one flat folder per split and labels in the names.
-
-    Args:
-        root: its folder.
-        dataset: its name.
-        folders: folder of each split.
-        form: how pictures are named.
+def refuse_empty(count: int, root: Path, dataset: str) -> None:
+    """Check that some pictures were found.
 
     Raises:
-        MissingDataError: a folder is missing.
-        DataError: a folder is empty, or a name breaks the format.
+        MissingDataError: there are none.
     """
-    home = need_root(root)
-    found = dict(zip(folders, need(home, *folders.values())))
-    rows = []
-    for split, folder in found.items():
-        mine = [row(path, parts, split) for path, parts in named(pictures(folder), form)]
-        if not mine:
-            raise DataError(f"{folder}: it holds no picture; expected files named {form.shown}")
-        rows += mine
-    return make_table(rows, dataset)
+    if count == 0:
+        raise MissingDataError(f"{dataset}: {root} holds no pictures ({', '.join(PICTURES[:4])}, ...)")
+
+
+@dataclass(frozen=True)
+class FlatReader:
+    """A folder of pictures for each split; identity and camera are in the file names.
+
+    Attributes:
+        name: of the layout.
+        pattern: of the file names, with the groups ``pid`` and ``camid`` and perhaps ``frame``.
+        folders: the folder of each split.
+        inside: folder that the three are in; the data set's folder and this one are both accepted as root.
+    """
+
+    name: str
+    pattern: NamePattern
+    folders: tuple[tuple[str, str], ...] = (
+        ("train", "bounding_box_train"),
+        ("query", "query"),
+        ("gallery", "bounding_box_test"),
+    )
+    inside: str | None = None
+
+    @property
+    def expects(self) -> str:
+        """One line on what the layout looks like on disk."""
+        return f"{', '.join(folder for _, folder in self.folders)} with {self.pattern.shape}"
+
+    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+        """Return the sample table of a folder; see :class:`Reader`."""
+        dataset = dataset or self.name
+        home = self._home(existing(root, dataset))
+        require(home, [folder for _, folder in self.folders], dataset)
+        paths: list[str] = []
+        splits: list[str] = []
+        columns: dict[str, list[int]] = {}
+        for split, folder in self.folders:
+            names = pictures_in(home / folder)
+            for key, values in self.pattern.parse_all(names, folder, dataset).items():
+                columns.setdefault(key, []).extend(values)
+            prefix = f"{home / folder}{os.sep}"
+            paths += [prefix + name for name in names]
+            splits += [split] * len(names)
+        refuse_empty(len(paths), home, dataset)
+        return make_table(dataset, path=paths, split=splits, **columns)
+
+    def fits(self, root: Path) -> bool:
+        """Return whether the folders are there and a picture of the first has a fitting name."""
+        home = self._home(root)
+        if not all((home / folder).is_dir() for _, folder in self.folders):
+            return False
+        names = (name for _, folder in self.folders for name in pictures_in(home / folder))
+        first = next(names, None)
+        return first is not None and self.pattern.fits(first)
+
+    def _home(self, root: Path) -> Path:
+        return root / self.inside if self.inside and (root / self.inside).is_dir() else root

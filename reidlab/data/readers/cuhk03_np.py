@@ -1,33 +1,11 @@
-"""CUHK03 (Li et al., CVPR 2014) under its new protocol (Zhong et al., CVPR 2017): 767 people to train, 700 to test."""
+"""CUHK03 under its new protocol (Zhong et al., CVPR 2017): 767 training and 700 test identities, two kinds of boxes.
 
-from __future__ import annotations
+``detected`` boxes come from a detector, ``labeled`` ones were drawn by hand; they are two data sets to an evaluation.
+"""
 
-from pathlib import Path
+from reidlab.data.readers.base import FlatReader, NamePattern
 
-import pandas as pd
+_NAMES = NamePattern("<pid>_c<cam>_<k>.png", r"(?P<pid>\d{4})_c(?P<camid>[12])_\d+(?:_\d+)?\.(?:png|jpg)")
 
-from reidlab.data.readers.base import NameFormat, need, need_root, read_folders
-from reidlab.data.readers.market1501 import FOLDERS
-from reidlab.errors import ConfigError
-
-NAMES = NameFormat(r"(?P<pid>\d{4,})_c(?P<camid>\d+)_\d+", "<pid>_c<camera>_<number>.png")
-
-
-def read(root: str | Path, boxes: str = "detected") -> pd.DataFrame:
-    """Return the sample table of a CUHK03-NP folder.
-
-    Args:
-        root: folder with ``detected`` and ``labeled``, or one of these two.
-        boxes: ``detected`` or ``labeled``; not used where ``root`` is one of the two itself.
-
-    Raises:
-        ConfigError: ``boxes`` is neither.
-        MissingDataError: a folder is missing.
-        DataError: a folder is empty, or a name breaks the format.
-    """
-    if boxes not in ("detected", "labeled"):
-        raise ConfigError(f"boxes: {boxes!r} must be detected or labeled")
-    home = need_root(root)
-    if not (home / FOLDERS["train"]).is_dir():
-        (home,) = need(home, boxes)
-    return read_folders(home, "cuhk03_np", FOLDERS, NAMES)
+CUHK03_NP_DETECTED = FlatReader(name="cuhk03_np_detected", pattern=_NAMES, inside="detected")
+CUHK03_NP_LABELED = FlatReader(name="cuhk03_np_labeled", pattern=_NAMES, inside="labeled")

@@ -1,25 +1,11 @@
-"""DukeMTMC-reID (Zheng et al., ICCV 2017). The set was withdrawn; a copy that a user has is read."""
+"""DukeMTMC-reID (Zheng et al., ICCV 2017), withdrawn by its makers; read where a user has it."""
 
-from __future__ import annotations
+from reidlab.data.readers.base import FlatReader, NamePattern
 
-from pathlib import Path
-
-import pandas as pd
-
-from reidlab.data.readers.base import NameFormat, read_folders
-from reidlab.data.readers.market1501 import FOLDERS
-
-NAMES = NameFormat(r"(?P<pid>\d{4,})_c(?P<camid>\d+)_f(?P<frame>\d+)", "<pid>_c<camera>_f<frame>.jpg")
-
-
-def read(root: str | Path) -> pd.DataFrame:
-    """Return the sample table of a DukeMTMC-reID folder.
-
-    Args:
-        root: folder with ``bounding_box_train``, ``query`` and ``bounding_box_test``.
-
-    Raises:
-        MissingDataError: a folder is missing.
-        DataError: a folder is empty, or a name breaks the format.
-    """
-    return read_folders(root, "dukemtmc_reid", FOLDERS, NAMES)
+DUKEMTMC_REID = FlatReader(
+    name="dukemtmc_reid",
+    pattern=NamePattern(
+        "<pid>_c<cam>_f<frame>.jpg",
+        r"(?P<pid>\d{4})_c(?P<camid>[1-8])_f(?P<frame>\d+)\.(?:jpg|png)",
+    ),
+)

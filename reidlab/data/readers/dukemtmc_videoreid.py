@@ -1,63 +1,72 @@
-"""DukeMTMC-VideoReID (Wu et al., CVPR 2018). The set was withdrawn; a copy that a user has is read."""
+"""DukeMTMC-VideoReID (Wu et al., CVPR 2018), withdrawn by its makers; read where a user has it.
+
+``train``, ``query`` and ``gallery`` hold ``<pid>/<track>/<frames>``; the query tracklets are in the gallery too, and
+the two copies of a tracklet get the same number. Tracklets are numbered from 1 in training and again in the test.
+"""
 
 from __future__ import annotations
 
-import re
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from reidlab.data.readers.base import first_few, need, need_root, pictures, subfolders
-from reidlab.data.table import SPLITS, make_table
+from reidlab.data.readers.base import NamePattern, existing, folders_in, pictures_in, refuse_empty, require
+from reidlab.data.table import SPLITS, SampleTable, make_table
 from reidlab.errors import DataError
 
-_CAMERA = re.compile(r"_?C(\d+)(?!\d)")
-_FRAME = re.compile(r"_F(\d+)")
+_NAMES = NamePattern(
+    "<pid>_C<cam>_F<frame>_X<n>.jpg", r"(?P<pid>\d{4})_?C(?P<camid>[1-8])_?F(?P<frame>\d+)_?X\d+\.(?:jpg|png)"
+)
 
 
-def read(root: str | Path, queries_in_gallery: bool = False) -> pd.DataFrame:
-    """Return the sample table of a DukeMTMC-VideoReID folder, one row per picture.
+@dataclass(frozen=True)
+class DukeMTMCVideoReIDReader:
+    """Reads DukeMTMC-VideoReID."""
 
-    ``tracklet`` counts the folders ``<id>/<track>`` of train, and those of query and gallery together, from 1. The
-    gallery holds the query tracklets too; a tracklet has the same number in both.
+    name: str = "dukemtmc_videoreid"
+    expects: str = f"train, query, gallery with <pid>/<track>/{_NAMES.shape}"
 
-    Args:
-        root: folder with ``train``, ``query`` and ``gallery``, each ``<id>/<track>/<pictures>``.
-        queries_in_gallery: whether to keep the query tracklets in the gallery.
+    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
+        dataset = dataset or self.name
+        home = existing(root, dataset)
+        require(home, SPLITS, dataset)
+        columns: dict[str, list] = {name: [] for name in ("path", "split", "pid", "camid", "tracklet", "frame")}
+        numbers: dict[tuple[bool, str, str], int] = {}
+        counts = {True: 0, False: 0}
+        for split in SPLITS:
+            train = split == "train"
+            for person in folders_in(home / split):
+                for track in folders_in(home / split / person):
+                    where = f"{split}/{person}/{track}"
+                    names = pictures_in(home / where)
+                    parsed = _NAMES.parse_all(names, where, dataset)
+                    if {f"{pid:04d}" for pid in parsed["pid"]} - {person}:
+                        raise DataError(f"{dataset}: {where} holds pictures of another identity than {person}")
+                    if (train, person, track) not in numbers:
+                        counts[train] += 1
+                        numbers[train, person, track] = counts[train]
+                    prefix = f"{home / where}{os.sep}"
+                    columns["path"] += [prefix + name for name in names]
+                    columns["split"] += [split] * len(names)
+                    columns["tracklet"] += [numbers[train, person, track]] * len(names)
+                    for key, values in parsed.items():
+                        columns[key] += values
+        refuse_empty(len(columns["path"]), home, dataset)
+        return make_table(dataset, **columns)
 
-    Raises:
-        MissingDataError: a folder is missing.
-        DataError: an identity is not a number, or a name does not say its camera.
-    """
-    home = need_root(root)
-    numbers: dict[tuple[bool, str, str], int] = {}
-    rows, wrong = [], []
-    for split, folder in zip(SPLITS, need(home, *SPLITS)):
-        for person in subfolders(folder):
-            if not person.name.isdecimal():
-                raise DataError(f"{person}: the folder's name is not an identity; expected a number such as 0005")
-            for track in subfolders(person):
-                key = (split == "train", person.name, track.name)
-                if split == "gallery" and key in numbers and not queries_in_gallery:
-                    continue
-                tracklet = numbers.setdefault(key, 1 + sum(k[0] == key[0] for k in numbers))
-                for place, path in enumerate(pictures(track)):
-                    camera, frame = _CAMERA.search(path.stem), _FRAME.search(path.stem)
-                    if camera is None:
-                        wrong.append(path)
-                        continue
-                    rows.append(
-                        {
-                            "path": str(path),
-                            "pid": int(person.name),
-                            "camid": int(camera[1]),
-                            "tracklet": tracklet,
-                            "frame": int(frame[1]) if frame else place,
-                            "split": split,
-                        }
-                    )
-    if wrong:
-        raise DataError(
-            f"{home}: {len(wrong)} picture names do not say their camera (expected _C<n>_ or C<n>): {first_few(wrong)}"
-        )
-    return make_table(rows, "dukemtmc_videoreid")
+    def fits(self, root: Path) -> bool:
+        """Return whether the first picture of the first tracklet has a fitting name."""
+        if not all((root / split).is_dir() for split in SPLITS):
+            return False
+        folder = root / "train"
+        for _ in range(2):
+            inner = folders_in(folder)
+            if not inner:
+                return False
+            folder = folder / inner[0]
+        names = pictures_in(folder)
+        return bool(names) and _NAMES.fits(names[0])
+
+
+DUKEMTMC_VIDEOREID = DukeMTMCVideoReIDReader()

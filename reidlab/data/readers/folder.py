@@ -1,74 +1,91 @@
-"""A user's own cameras: ``<person>/<camera>/*.jpg``."""
+"""Your own cameras: folders of pictures, sorted by person and camera or by camera alone.
+
+=========================== =====================================================================================
+``<person>/<camera>/*.jpg`` labelled; people and cameras may have any names
+``<camera>/*.jpg``          nobody said who is who: identity -1
+``*.jpg``                   the same, of one camera
+=========================== =====================================================================================
+
+Any of the three may lie in ``train``, ``query`` and ``gallery``; without those folders all rows are ``train``. Names that are
+numbers keep them, and cameras named like ``cam3`` keep theirs; otherwise people and cameras are numbered from 1 in
+the order of their names. The names themselves are in the columns ``person`` and ``camera``.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
+from reidlab.data.readers.base import existing, first_few, folders_in, pictures_in, refuse_empty
+from reidlab.data.table import SPLITS, SampleTable, make_table
+from reidlab.errors import DataError
 
-from reidlab.data.readers.base import first_few, need_root, pictures, subfolders
-from reidlab.data.table import make_table
-from reidlab.errors import DataError, MissingDataError
+_DEPTHS = {0: "*.jpg", 1: "<camera>/*.jpg", 2: "<person>/<camera>/*.jpg"}
 
 
-def read(root: str | Path) -> pd.DataFrame:
-    """Return the sample table of people sorted by person and camera.
+@dataclass(frozen=True)
+class FolderReader:
+    """Reads pictures sorted into folders."""
 
-    Where ``root`` holds ``train`` and ``test``, those say who is for what. Else every second person (in the order
-    of their names) is for training. Of a test person whom two cameras or more have seen, the first picture by each camera is a
-    query; the rest is the gallery. Folder names that are numbers are pids as they are; else people are
-    numbered from 1 in the order of their names. Cameras go by the number at the end of their names if each has
-    one of its own, else likewise. ``attrs["people"]`` and ``attrs["cameras"]`` map numbers to names.
+    name: str = "folder"
+    expects: str = "<person>/<camera>/*.jpg, or without labels <camera>/*.jpg or *.jpg"
 
-    Args:
-        root: folder of people.
-
-    Raises:
-        MissingDataError: there is no folder of a person with folders of cameras.
-        DataError: a person's folder holds pictures but no camera, or a person is in ``train`` and ``test``.
-    """
-    home = need_root(root)
-    divided = (home / "train").is_dir() and (home / "test").is_dir()
-    people = {name: subfolders(home / name) for name in ("train", "test")} if divided else {"": subfolders(home)}
-    everybody = [person for persons in people.values() for person in persons]
-    if not any(subfolders(person) for person in everybody):
-        raise MissingDataError(
-            f"{home}: no pictures in folders <person>/<camera>; found {first_few(_names(home), 8) or 'nothing'}"
+    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
+        dataset = dataset or self.name
+        home = existing(root, dataset)
+        tops = folders_in(home)
+        parts = {name: home / name for name in tops} if tops and set(tops) <= set(SPLITS) else {"train": home}
+        found = [(split, *row) for split, folder in parts.items() for row in _walk(folder, folder)]
+        refuse_empty(len(found), home, dataset)
+        depths = {len(folders): (split, folders, name) for split, folders, name in found}
+        if len(depths) > 1 or max(depths) > 2:
+            shown = [os.sep.join([*folders, name]) for _, folders, name in depths.values()]
+            raise DataError(
+                f"{dataset}: {home} must hold one of {', '.join(_DEPTHS.values())}, the same everywhere; "
+                f"it holds {first_few(shown)}"
+            )
+        depth = max(depths)
+        people = [folders[0] if depth == 2 else "" for _, folders, _ in found]
+        cameras = [folders[-1] if depth else "" for _, folders, _ in found]
+        pids = _numbers(people, r"-1|\d+", least=-1) if depth == 2 else dict.fromkeys(people, -1)
+        camids = _numbers(cameras, r".*?(\d+)", least=1) if depth else dict.fromkeys(cameras, 1)
+        return make_table(
+            dataset,
+            path=[os.sep.join([f"{parts[split]}", *folders, name]) for split, folders, name in found],
+            pid=[pids[name] for name in people],
+            camid=[camids[name] for name in cameras],
+            split=[split for split, _, _ in found],
+            person=people,
+            camera=cameras,
         )
-    if loose := [person for person in everybody if pictures(person)]:
-        raise DataError(
-            f"{loose[0]}: {len(loose)} folders of people hold pictures beside or instead of folders of cameras; expected "
-            "<person>/<camera>/*.jpg"
-        )
-    if both := sorted({p.name for p in people.get("train", [])} & {p.name for p in people.get("test", [])}):
-        raise DataError(f"{home}: {len(both)} people are in train and in test: {first_few(both)}; each belongs to one")
-    pids = _numbers({person.name for person in everybody}, r"\d+", least=1)
-    cameras = _numbers({camera.name for person in everybody for camera in subfolders(person)}, r"\d+$", least=1)
-    rows: list[dict[str, Any]] = []
-    ordered = sorted(everybody, key=lambda person: pids[person.name])
-    for place, person in enumerate(ordered):
-        is_train = person.parent.name == "train" if divided else place % 2 == 0
-        seen = [(cameras[camera.name], pictures(camera)) for camera in subfolders(person)]
-        asks = sum(bool(shots) for _, shots in seen) > 1
-        for camid, shots in seen:
-            for shot, path in enumerate(shots):
-                split = "train" if is_train else "query" if asks and shot == 0 else "gallery"
-                rows.append({"path": str(path), "pid": pids[person.name], "camid": camid, "split": split})
-    table = make_table(rows, home.name)
-    table.attrs["people"] = {number: name for name, number in sorted(pids.items(), key=lambda item: item[1])}
-    table.attrs["cameras"] = {number: name for name, number in sorted(cameras.items(), key=lambda item: item[1])}
-    return table
+
+    def fits(self, root: Path) -> bool:
+        """Return whether there is a picture not too deep in the folder."""
+        return any(next(root.glob(f"{'*/' * depth}*.[jJpPbB]*"), None) for depth in range(4))
 
 
-def _names(folder: Path) -> list[str]:
-    return sorted(item.name for item in folder.iterdir() if not item.name.startswith("."))
+def _walk(folder: Path, top: Path) -> Iterable[tuple[tuple[str, ...], str]]:
+    """Yield the folders above and the name of each picture, in sorted order."""
+    above = folder.relative_to(top).parts
+    for name in pictures_in(folder):
+        yield above, name
+    for name in folders_in(folder):
+        yield from _walk(folder / name, top)
 
 
-def _numbers(names: set[str], pattern: str, least: int) -> dict[str, int]:
-    """Return the number each name holds, if all hold one and no two the same; else numbers from 1 in their order."""
-    match = re.fullmatch if not pattern.endswith("$") else re.search
-    found = {name: int(hit[0]) for name in names if (hit := match(pattern, name))}
-    good = len(found) == len(names) and len(set(found.values())) == len(names) and min(found.values()) >= least
-    return found if good else {name: number for number, name in enumerate(sorted(names), start=1)}
+def _numbers(names: list[str], pattern: str, least: int) -> dict[str, int]:
+    """Return a number for each name: the one in it where all names have one and all differ, else its place."""
+    unique = sorted(set(names))
+    hits = [re.fullmatch(pattern, name) for name in unique]
+    if all(hits):
+        values = [int(hit[hit.lastindex or 0]) for hit in hits]
+        if len(set(values)) == len(values) and min(values) >= least:
+            return dict(zip(unique, values))
+    return {name: place for place, name in enumerate(unique, start=1)}
+
+
+FOLDER = FolderReader()

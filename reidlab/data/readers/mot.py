@@ -1,114 +1,203 @@
-"""MOTChallenge (Milan et al., 2016, arXiv:1603.00831): frames with boxes."""
+"""MOTChallenge (Milan et al., arXiv:1603.00831): whole frames, true boxes in ``gt/gt.txt``, found ones in ``det/det.txt``.
+
+Each line of those files is ``frame, id, x, y, w, h, score, class, visibility`` (the last two may be missing). Boxes
+are kept as they are written; they may reach over the edge of the frame. Each sequence is a camera: its number is the one
+at the end of the sequence's name where all have one (``-C3``), else its place in the sorted list of names.
+
+Two sequences of the real challenge use the same number for different people; those of the embedded world share their
+people. :data:`MOT` therefore makes identities different by adding 100,000 x camera, :data:`MOT_SHARED` does not.
+"""
 
 from __future__ import annotations
 
-import configparser
+import os
 import re
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from reidlab.data.readers.base import first_few, need, need_root, pictures, subfolders
-from reidlab.data.table import make_table
+from reidlab.data.readers.base import existing, first_few, folders_in, pictures_in, refuse_empty
+from reidlab.data.table import SampleTable, make_table
 from reidlab.errors import ConfigError, DataError, MissingDataError
 
-_SPLITS = {"train": "train", "test": "gallery"}
+_PARTS = {"train": "train", "test": "gallery"}
+_COLUMNS = ("frame", "id", "x", "y", "w", "h", "score", "class_id", "visibility")
+_KINDS = {"gt": "gt/gt.txt", "det": "det/det.txt"}
 _PEDESTRIAN = 1
-#: Where identities are a sequence's own, those of camera c are numbered from c times this.
-PIDS_PER_CAMERA = 100_000
+_APART = 100_000
 
 
-def read(root: str | Path, shared_pids: bool = False, detector: str = "FRCNN") -> pd.DataFrame:
-    """Return one row per true box of a pedestrian; ``path`` is the whole frame, ``x, y, w, h`` the box in it.
+@dataclass(frozen=True)
+class Sequence:
+    """One sequence of frames.
 
-    Each sequence is a camera: the number after ``-C`` at the end of its name, else its place in the order of names.
-    ``test`` is the gallery; sequences without ``gt/gt.txt`` (the real test) have no labels and are passed over.
-    ``tracklet`` counts the people of all sequences, from 1.
-
-    Args:
-        root: folder with ``train`` and perhaps ``test``, each holding sequences (``img1``, ``gt``, ``seqinfo.ini``).
-        shared_pids: whether a number means the same person in all sequences, as in the embedded world; else it is
-            added to 100,000 times the camera.
-        detector: MOT17 holds each sequence once per detector, with the same truth: only those ending so are read.
-
-    Raises:
-        ConfigError: no sequence is left for this detector.
-        MissingDataError: a folder or a frame that the truth names is missing.
-        DataError: a line of the truth breaks the format.
+    Attributes:
+        name: of the sequence.
+        split: ``train``, or ``gallery`` for the test.
+        camid: number of its camera.
+        folder: its folder.
+        frame_rate: frames a second.
+        length: frames of the whole sequence, of which some may not be on disk.
+        width, height: size of a frame, in pixels.
+        frames: paths of the frames on disk, by their number.
     """
-    home = need_root(root)
-    need(home, "train")
-    found = [
-        (split, path) for name, split in _SPLITS.items() if (home / name).is_dir() for path in subfolders(home / name)
-    ]
-    variants = {path.name.rsplit("-", 1)[-1] for _, path in found} & {"DPM", "FRCNN", "SDP"}
-    if variants:
-        if detector not in variants:
-            raise ConfigError(f"detector: {detector!r} has no sequence in {home}; found {', '.join(sorted(variants))}")
-        found = [(split, path) for split, path in found if path.name.endswith(f"-{detector}")]
-    places = {name: place for place, name in enumerate(sorted({path.name for _, path in found}), start=1)}
-    rows: list[dict[str, Any]] = []
-    for split, path in found:
-        if split == "gallery" and not (path / "gt" / "gt.txt").is_file():
-            continue
-        number = re.search(r"-C(\d+)$", path.name)
-        rows += _rows(path, split, int(number[1]) if number else places[path.name])
-    tracks: dict[tuple[str, int, int], int] = {}
-    for row in rows:
-        row["tracklet"] = tracks.setdefault((row["split"], row["camid"], row["pid"]), len(tracks) + 1)
-        if not shared_pids:
-            row["pid"] += PIDS_PER_CAMERA * row["camid"]
-    return make_table(rows, "mot")
+
+    name: str
+    split: str
+    camid: int
+    folder: Path
+    frame_rate: float
+    length: int
+    width: int
+    height: int
+    frames: dict[int, str]
 
 
-def _rows(sequence: Path, split: str, camid: int) -> list[dict[str, Any]]:
-    info, truth = need(sequence, "seqinfo.ini", "gt/gt.txt")
-    frames = {path.stem: path for path in pictures(sequence / _image_folder(info))}
-    rows, missing = [], []
-    for number, line in enumerate(truth.read_text().splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            frame, pid = (int(value) for value in line.split(",")[:2])
-            x, y, w, h, flag, kind = (float(value) for value in line.split(",")[2:8])
-        except ValueError:
-            raise DataError(
-                f"{truth}: line {number} is {line!r}; expected frame, id, x, y, w, h, flag, class, visibility"
-            ) from None
-        if flag == 0 or kind != _PEDESTRIAN:
-            continue
-        path = frames.get(f"{frame:06d}")
-        if path is None:
-            missing.append(frame)
-            continue
-        rows.append(
-            {
-                "path": str(path),
-                "pid": pid,
-                "camid": camid,
-                "frame": frame,
-                "split": split,
-                "x": x,
-                "y": y,
-                "w": w,
-                "h": h,
-            }
-        )
-    if missing:
-        wanted = sorted(set(missing))
-        raise MissingDataError(
-            f"{sequence}: {len(wanted)} frames that {truth.name} names are missing: {first_few(wanted)}"
-        )
-    return rows
+@dataclass(frozen=True)
+class MOTReader:
+    """Reads MOTChallenge folders; a row of the sample table is the box of a person in a frame.
+
+    Attributes:
+        name: of the layout.
+        shared: whether a number means the same person in all sequences.
+        expects: one line on what the layout looks like on disk.
+    """
+
+    name: str = "mot"
+    shared: bool = False
+    expects: str = "train/<sequence> (and test/<sequence>) with seqinfo.ini, img1, gt/gt.txt, det/det.txt"
+
+    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+        """Return a row per true box of a pedestrian in a frame that is on disk.
+
+        Beside the usual columns the table has ``x, y, w, h`` in pixels, ``sequence`` and ``visibility`` (0..1);
+        ``tracklet`` numbers a person in a sequence, from 1. Sequences without ``gt.txt`` give no rows.
+
+        Raises:
+            MissingDataError: there is no sequence, or none with true boxes.
+            DataError: a file cannot be read.
+        """
+        dataset = dataset or self.name
+        boxes = self.boxes(root, "gt", dataset)
+        people = boxes[(boxes["score"] != 0) & (boxes["class_id"] == _PEDESTRIAN)].reset_index(drop=True)
+        refuse_empty(len(people), Path(root), dataset)
+        people["tracklet"] = people.groupby(["split", "sequence", "id"], sort=False).ngroup() + 1
+        columns = ("path", "pid", "camid", "split", "tracklet", "frame", "sequence", "visibility", "x", "y", "w", "h")
+        return make_table(dataset, **{name: people[name].to_numpy() for name in columns})
+
+    def boxes(self, root: str | Path, kind: str = "gt", dataset: str | None = None) -> pd.DataFrame:
+        """Return all boxes of a kind that lie in frames on disk, as written.
+
+        Args:
+            root: folder that holds ``train`` and perhaps ``test``.
+            kind: ``gt`` (true) or ``det`` (found by the challenge's detector).
+            dataset: name for messages.
+
+        Returns:
+            Columns ``split, sequence, camid, frame, path, id, pid, x, y, w, h, score, class_id, visibility``; ``pid`` is -1 in
+            detections, ``visibility`` is 1 where the file does not say.
+
+        Raises:
+            ConfigError: the kind is unknown.
+            MissingDataError: there is no sequence.
+            DataError: a file cannot be read.
+        """
+        dataset = dataset or self.name
+        if kind not in _KINDS:
+            raise ConfigError(f"kind: {kind!r} is not allowed; expected one of {', '.join(_KINDS)}")
+        parts = []
+        for sequence in self.sequences(root, dataset):
+            path = sequence.folder / _KINDS[kind]
+            if not path.is_file():
+                continue
+            found = _read_boxes(path, dataset)
+            found = found[found["frame"].isin(sequence.frames.keys())]
+            pids = found["id"] if self.shared else found["id"] + _APART * sequence.camid
+            found = found.assign(
+                split=sequence.split,
+                sequence=sequence.name,
+                camid=sequence.camid,
+                path=found["frame"].map(sequence.frames),
+                pid=np.where(found["id"] < 0, -1, pids),
+            )
+            parts.append(found)
+        order = ["split", "sequence", "camid", "frame", "path", "id", "pid", *_COLUMNS[2:]]
+        return pd.concat(parts, ignore_index=True)[order] if parts else pd.DataFrame(columns=order)
+
+    def sequences(self, root: str | Path, dataset: str | None = None) -> list[Sequence]:
+        """Return the sequences of a folder, training ones first, each in the order of their names.
+
+        Raises:
+            MissingDataError: there is none.
+            DataError: a ``seqinfo.ini`` cannot be read.
+        """
+        dataset = dataset or self.name
+        home = existing(root, dataset)
+        parts = [part for part in _PARTS if (home / part).is_dir()]
+        found = [(p, s) for p in parts for s in folders_in(home / p) if (home / p / s / "seqinfo.ini").is_file()]
+        if not found:
+            there = first_few(sorted(n for n in os.listdir(home) if not n.startswith("."))) or "nothing"
+            raise MissingDataError(f"{dataset}: {home} needs {self.expects}; it holds {there}")
+        cameras = _cameras({name for _, name in found})
+        return [_read_sequence(home / part / name, _PARTS[part], cameras[name], dataset) for part, name in found]
+
+    def fits(self, root: Path) -> bool:
+        """Return whether there is a ``seqinfo.ini`` where one belongs."""
+        return any(next(root.glob(f"{part}/*/seqinfo.ini"), None) for part in _PARTS)
 
 
-def _image_folder(info: Path) -> str:
-    parser = configparser.ConfigParser()
+def _cameras(names: set[str]) -> dict[str, int]:
+    numbered = {name: re.search(r"-C(\d+)$", name) for name in names}
+    if all(numbered.values()):
+        return {name: int(hit[1]) for name, hit in numbered.items()}
+    return {name: place for place, name in enumerate(sorted(names), start=1)}
+
+
+def _read_sequence(folder: Path, split: str, camid: int, dataset: str) -> Sequence:
+    path = folder / "seqinfo.ini"
+    parser = ConfigParser()
     try:
-        parser.read_string(info.read_text())
-        name = parser.get("Sequence", "imDir", fallback="img1")
-    except configparser.Error as error:
-        raise DataError(f"{info}: it is not an ini file with a section [Sequence] ({error.message})") from error
-    need(info.parent, name)
-    return name
+        parser.read_string(path.read_text(encoding="utf-8"))
+        info = parser["Sequence"]
+        images, ending = folder / info["imDir"], info["imExt"].lower()
+        length, width, height = int(info["seqLength"]), int(info["imWidth"]), int(info["imHeight"])
+        rate = float(info["frameRate"])
+    except (ConfigParserError, KeyError, ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{dataset}: {path} cannot be read: {' '.join(str(error).split())}") from error
+    names = pictures_in(images) if images.is_dir() else []
+    frames = [name for name in names if name.lower().endswith(ending)]
+    odd = [name for name in frames if not name.split(".")[0].isdecimal()]
+    if odd:
+        raise DataError(f"{dataset}: {images} holds names that are not <frame>{ending}: {first_few(odd)}")
+    places = {int(name.split(".")[0]): f"{images / name}" for name in frames}
+    return Sequence(folder.name, split, camid, folder, rate, length, width, height, places)
+
+
+def _read_boxes(path: Path, dataset: str) -> pd.DataFrame:
+    """Return the boxes of a file, or say which line is not one."""
+    if path.stat().st_size == 0:
+        return pd.DataFrame({name: pd.Series(dtype=_dtype(name)) for name in _COLUMNS})
+    try:
+        # The number of columns differs between years of the challenge; what follows the ninth is never used.
+        values = np.atleast_2d(np.loadtxt(path, delimiter=",", dtype=np.float64))
+    except ValueError as error:
+        raise DataError(f"{dataset}: {path} is not a table of numbers separated by commas: {error}") from error
+    if values.shape[1] < 7:
+        raise DataError(f"{dataset}: {path} has {values.shape[1]} columns, expected {', '.join(_COLUMNS[:7])} at least")
+    table = pd.DataFrame(values[:, : len(_COLUMNS)], columns=_COLUMNS[: values.shape[1]])
+    for name, default in (("class_id", _PEDESTRIAN), ("visibility", 1.0)):
+        if name not in table or path.name == "det.txt":
+            table[name] = default
+    return table.astype({name: _dtype(name) for name in _COLUMNS})
+
+
+def _dtype(column: str) -> str:
+    return "int64" if column in ("frame", "id", "class_id") else "float64"
+
+
+MOT = MOTReader()
+MOT_SHARED = MOTReader(name="mot_shared", shared=True)

@@ -1,64 +1,83 @@
-"""MSMT17 (Wei et al., CVPR 2018), both versions: lists beside folders."""
+"""MSMT17 (Wei et al., CVPR 2018): list files say which picture is in which split.
+
+Version 1 keeps its pictures in ``train`` and ``test``, version 2 (with blurred faces) in ``mask_train_v2`` and
+``mask_test_v2``. Identities are numbered from 0 in training and again in the test: 0 is a person here, and the same
+number in both is not the same person.
+"""
 
 from __future__ import annotations
 
-import re
+import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
+from reidlab.data.readers.base import NamePattern, counted, existing, first_few, refuse_empty, require
+from reidlab.data.table import SampleTable, make_table
+from reidlab.errors import DataError
 
-from reidlab.data.readers.base import first_few, need, need_root
-from reidlab.data.table import make_table
-from reidlab.errors import DataError, MissingDataError
-
-_LINE = re.compile(r"(?P<path>\S+/\d+_\d+_(?P<camid>\d+)_[^/\s]+\.jpg)\s+(?P<pid>\d+)")
-_SHOWN = "<pid>/<pid>_<number>_<camera>_<time>_<frame>_<box>.jpg <pid>"
-_LISTS = {"list_train.txt": "train", "list_val.txt": "train", "list_query.txt": "query", "list_gallery.txt": "gallery"}
-
-
-def read(root: str | Path, validation: bool = True) -> pd.DataFrame:
-    """Return the sample table of an MSMT17 folder.
-
-    Training and test identities are both numbered from 0 in this set: number 0 of the one is not number 0 of the other,
-    and neither is a distractor.
-
-    Args:
-        root: folder with ``train`` and ``test`` (version 1) or ``mask_train_v2`` and ``mask_test_v2`` (version 2), and
-            the four lists.
-        validation: whether the pictures of ``list_val.txt`` are training rows too, as in most works.
-
-    Raises:
-        MissingDataError: a folder, list or picture is missing.
-        DataError: a line of a list breaks the format.
-    """
-    home = need_root(root)
-    second = (home / "mask_train_v2").is_dir()
-    folders = need(home, *(("mask_train_v2", "mask_test_v2") if second else ("train", "test")))
-    need(home, *_LISTS)
-    rows: list[dict[str, Any]] = []
-    for name, split in _LISTS.items():
-        if name != "list_val.txt" or validation:
-            rows += _rows(home / name, folders[split != "train"], split)
-    return make_table(rows, "msmt17")
+_VERSIONS = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
+#: List file, the split it makes, the folder its pictures are in (position in a version), what it calls itself.
+_LISTS = (
+    ("list_train.txt", "train", 0),
+    ("list_val.txt", "train", 0),
+    ("list_query.txt", "query", 1),
+    ("list_gallery.txt", "gallery", 1),
+)
+_NAMES = NamePattern(
+    "<pid>_<k>_<cam>_<date><time of day>_<frame>_<box>.jpg",
+    r"(?P<pid>\d{4})_\d+_(?P<camid>\d{2})_\d{4}[a-z]+_(?P<frame>\d+)_\d+(?:_ex)?\.(?:jpg|png)",
+)
 
 
-def _rows(list_file: Path, folder: Path, split: str) -> list[dict[str, Any]]:
-    lines = [line for line in list_file.read_text().splitlines() if line.strip()]
-    parsed = [_LINE.fullmatch(line.strip()) for line in lines]
-    if wrong := [line for line, match in zip(lines, parsed) if match is None]:
-        raise DataError(f"{list_file}: {len(wrong)} lines do not follow {_SHOWN}: {first_few(wrong)}")
-    there = {
-        f"{person}/{item.name}"
-        for person in {match["path"].rsplit("/", 1)[0] for match in parsed}
-        if (folder / person).is_dir()
-        for item in (folder / person).iterdir()
-    }
-    if missing := [match["path"] for match in parsed if match["path"] not in there]:
-        raise MissingDataError(
-            f"{folder}: {len(missing)} of {len(lines)} pictures of {list_file.name} are missing: {first_few(missing)}"
+@dataclass(frozen=True)
+class MSMT17Reader:
+    """Reads both versions; the column ``subset`` tells the pictures of ``list_val.txt`` from other training ones."""
+
+    name: str = "msmt17"
+    expects: str = "list_train.txt, list_val.txt, list_query.txt, list_gallery.txt, and train and test or mask_*_v2"
+
+    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
+        dataset = dataset or self.name
+        home = existing(root, dataset)
+        require(home, [name for name, _, _ in _LISTS], dataset)
+        folders = next((v for v in _VERSIONS if all((home / f).is_dir() for f in v)), _VERSIONS[0])
+        require(home, folders, dataset)
+        columns: dict[str, list] = {"path": [], "split": [], "subset": [], "pid": [], "camid": [], "frame": []}
+        for name, split, place in _LISTS:
+            entries, pids = _read_list(home / name, dataset)
+            parsed = _NAMES.parse_all([e.rsplit("/", 1)[-1] for e in entries], name, dataset)
+            wrong = [entry for entry, listed, pid in zip(entries, pids, parsed["pid"]) if listed != pid]
+            if wrong:
+                raise DataError(
+                    f"{dataset}: {counted(len(wrong), 'line')} of {home / name} give a picture another identity "
+                    f"than its name does: {first_few(wrong)}"
+                )
+            prefix = f"{home / folders[place]}{os.sep}"
+            columns["path"] += [prefix + entry for entry in entries]
+            columns["split"] += [split] * len(entries)
+            columns["subset"] += [name.removeprefix("list_").removesuffix(".txt")] * len(entries)
+            for key, values in parsed.items():
+                columns[key] += values
+        refuse_empty(len(columns["path"]), home, dataset)
+        return make_table(dataset, **columns)
+
+    def fits(self, root: Path) -> bool:
+        """Return whether the list files are there."""
+        return all((root / name).is_file() for name, _, _ in _LISTS)
+
+
+def _read_list(path: Path, dataset: str) -> tuple[list[str], list[int]]:
+    """Return the relative paths and the identities of a list file, one of each per line."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    parts = [line.rsplit(maxsplit=1) for line in lines]
+    bad = [line for line, part in zip(lines, parts) if len(part) != 2 or not part[1].isdecimal()]
+    if bad:
+        raise DataError(
+            f"{dataset}: {counted(len(bad), 'line')} of {path} {'is' if len(bad) == 1 else 'are'} not "
+            f"'<folder>/<picture> <pid>': {first_few(bad)}"
         )
-    return [
-        {"path": str(folder / m["path"]), "pid": int(m["pid"]), "camid": int(m["camid"]), "split": split}
-        for m in parsed
-    ]
+    return [part[0] for part in parts], [int(part[1]) for part in parts]
+
+
+MSMT17 = MSMT17Reader()

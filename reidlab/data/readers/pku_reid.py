@@ -1,77 +1,82 @@
-"""PKU-Reid: 114 people before two cameras, each from eight sides.
+"""PKU-Reid (Ma et al., arXiv:1605.02464): 2 cameras, 8 body orientations each, as published or as a divided sample.
 
-L. Ma et al., "Orientation driven bag of appearances for person re-identification", 2016 (https://arxiv.org/abs/1605.02464).
-The eight pictures of a person by a camera are body orientations, not frames after one another.
+Published: one folder ``<pid>_<cam>_<k>.png`` (perhaps inside ``PKUv1a_128x48``), without fixed splits: all rows are
+``train``. Divided: ``train/<pid>/<cam>_<k>.png`` and ``val/all_imgs/<pid>/<cam>_<k>.png``; the people of ``val`` become
+``query`` (camera 1) and ``gallery`` (camera 2). ``val/query`` and ``val/gallery`` are left alone: they overlap. For
+other divisions see :mod:`reidlab.data.division`.
 
-Two layouts are read: one folder of pictures named ``<person>_<camera>_<orientation>.png``, and a folder per person with
-pictures ``<camera>_<orientation>.png`` under ``train`` and ``val/all_imgs``. In the second, ``val/query`` and ``val/gallery``
-are left alone, since pictures stand in both. Pictures of camera 1 ask, those of camera 2 answer.
+The eight pictures are orientations, not frames: their number is in the column ``orientation``.
 """
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
+from reidlab.data.readers.base import NamePattern, counted, existing, first_few, folders_in, pictures_in, refuse_empty
+from reidlab.data.table import SampleTable, make_table
+from reidlab.errors import DataError, MissingDataError
 
-from reidlab.data.readers.base import NameFormat, first_few, named, need, need_root, pictures, row, subfolders
-from reidlab.data.table import make_table
-from reidlab.errors import DataError
-from reidlab.seeding import rng
-
-NAME = "pku_reid"
-#: Share of the identities to train on in the layout that does not say, as in the data set's paper (57 of 114).
-TRAIN_SHARE = 0.5
-
-_IN_FOLDERS = NameFormat(r"(?P<camid>\d{1,2})_(?P<frame>[1-8])", "<camera>_<orientation 1..8>.png")
-_FLAT = NameFormat(r"(?P<pid>\d{1,4})_(?P<camid>\d{1,2})_(?P<frame>[1-8])", "<person>_<camera>_<orientation 1..8>.png")
+_FLAT = NamePattern("<pid>_<cam>_<k>.png", r"(?P<pid>\d+)_0*(?P<camid>[12])_0*(?P<orientation>[1-8])\.(?:png|jpg)")
+_NESTED = NamePattern("<cam>_<k>.png", r"0*(?P<camid>[12])_0*(?P<orientation>[1-8])\.(?:png|jpg)")
+_FOLDER = "PKUv1a_128x48"
+_DIVIDED = ("train", "val/all_imgs")
 
 
-def read(root: str | Path) -> pd.DataFrame:
-    """Return the sample table of a folder of either layout; ``frame`` is the orientation, 1 to 8.
+@dataclass(frozen=True)
+class PKUReidReader:
+    """Reads both forms of PKU-Reid."""
 
-    Args:
-        root: folder of the data set.
+    name: str = "pku_reid"
+    expects: str = "train/<pid>/<cam>_<k>.png and val/all_imgs/<pid>/..., or <pid>_<cam>_<k>.png"
 
-    Raises:
-        MissingDataError: neither layout is there.
-        DataError: a name breaks the format, or an identity is in training and test.
-    """
-    home = need_root(root)
-    if not (home / "train").exists() and pictures(home):
-        return _table(_flat_rows(home))
-    rows = []
-    for folder, is_train in zip(need(home, "train", "val/all_imgs"), (True, False)):
-        for person in subfolders(folder):
-            if not person.name.isdigit():
-                raise DataError(f"{person}: expected folders named by the number of a person, such as 009")
-            for path, parts in named(pictures(person), _IN_FOLDERS):
-                rows.append(_row(path, {"pid": person.name, **parts}, is_train))
-    return _table(rows)
+    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
+        dataset = dataset or self.name
+        home = existing(root, dataset)
+        divided = [part for part in _DIVIDED if (home / part).is_dir()]
+        flat = home / _FOLDER if (home / _FOLDER).is_dir() else home
+        if len(divided) == len(_DIVIDED):
+            return self._read_divided(home, dataset)
+        if divided or not pictures_in(flat):
+            there = first_few(sorted(n for n in os.listdir(home) if not n.startswith("."))) or "nothing"
+            raise MissingDataError(f"{dataset}: {home} needs {self.expects}; it holds {there}")
+        names = pictures_in(flat)
+        paths = [f"{flat}{os.sep}{name}" for name in names]
+        return make_table(dataset, path=paths, split="train", **_FLAT.parse_all(names, str(flat), dataset))
+
+    def _read_divided(self, home: Path, dataset: str) -> SampleTable:
+        columns: dict[str, list] = {name: [] for name in ("path", "split", "pid", "camid", "orientation")}
+        for part in _DIVIDED:
+            people = folders_in(home / part)
+            bad = [name for name in people if not name.isdecimal()]
+            if bad:
+                raise DataError(
+                    f"{dataset}: {counted(len(bad), 'folder')} in {part} without a number for a name: {first_few(bad)}"
+                )
+            for person in people:
+                where = f"{part}/{person}"
+                names = pictures_in(home / where)
+                parsed = _NESTED.parse_all(names, where, dataset)
+                prefix = f"{home / where}{os.sep}"
+                columns["path"] += [prefix + name for name in names]
+                columns["pid"] += [int(person)] * len(names)
+                columns["split"] += [
+                    "train" if part == "train" else ("query", "gallery")[camid - 1] for camid in parsed["camid"]
+                ]
+                for key, values in parsed.items():
+                    columns[key] += values
+        refuse_empty(len(columns["path"]), home, dataset)
+        return make_table(dataset, **columns)
+
+    def fits(self, root: Path) -> bool:
+        """Return whether the folder has one of the two forms."""
+        if all((root / part).is_dir() for part in _DIVIDED):
+            return True
+        flat = root / _FOLDER if (root / _FOLDER).is_dir() else root
+        names = pictures_in(flat)
+        return bool(names) and _FLAT.fits(names[0])
 
 
-def as_test(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with every identity in the test, for a network that has seen none of them."""
-    return make_table(table.assign(split=table["camid"].map(_asks)), NAME)
-
-
-def _flat_rows(home: Path) -> list[dict[str, object]]:
-    found = list(named(pictures(home), _FLAT))
-    pids = sorted({int(parts["pid"]) for _, parts in found})
-    chosen = set(rng(0, NAME, "training identities").permutation(pids)[: round(TRAIN_SHARE * len(pids))])
-    return [_row(path, parts, int(parts["pid"]) in chosen) for path, parts in found]
-
-
-def _row(path: Path, parts: dict[str, str], is_train: bool) -> dict[str, object]:
-    return row(path, parts, "train" if is_train else _asks(int(parts["camid"])))
-
-
-def _asks(camid: int) -> str:
-    return "query" if camid == 1 else "gallery"
-
-
-def _table(rows: list[dict[str, object]]) -> pd.DataFrame:
-    table = make_table(rows, NAME)
-    if shared := sorted(set(table.pid[table.split == "train"]) & set(table.pid[table.split != "train"])):
-        raise DataError(f"{NAME}: {len(shared)} identities are in training and test: {first_few(shared)}")
-    return table
+PKU_REID = PKUReidReader()

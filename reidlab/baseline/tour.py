@@ -1,0 +1,147 @@
+"""What chapter 1 shows before it measures: one ranking counted by hand, and pictures of the embedded world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from reidlab.baseline.knobs import KNOBS
+from reidlab.errors import DataError
+
+if TYPE_CHECKING:
+    from reidlab.baseline.studies import Outcome, Splits
+    from reidlab.evaluation.embeddings import Embeddings
+    from reidlab.world import Scene, WorldSpec
+
+
+class Sheet(NamedTuple):
+    """Pictures in rows and columns, as :func:`reidlab.plots.contact_sheet` takes them."""
+
+    pictures: list[list[np.ndarray | None]]
+    row_labels: list[str]
+    column_labels: list[str]
+
+
+def one_query() -> tuple[Embeddings, Embeddings]:
+    """Return a query (person 7 before camera 1) and a gallery of eight, with one-dimensional features."""
+    from reidlab.evaluation.embeddings import Embeddings
+
+    entries = [(0.2, 7, 1), (0.3, 5, 2), (0.4, 7, 2), (0.5, -1, 3), (0.6, 0, 2), (0.8, 7, 3), (0.9, 4, 3), (1.1, 7, 4)]
+    features, pids, camids = (np.array(column) for column in zip(*entries))
+    return Embeddings(np.zeros((1, 1)), np.array([7]), np.array([1])), Embeddings(features[:, None], pids, camids)
+
+
+def walk(query: Embeddings, gallery: Embeddings) -> pd.DataFrame:
+    """Walk down the one query's gallery and say what each entry counts for under the protocol of Market-1501.
+
+    Returns:
+        A row per entry in order of distance: ``distance, person, camera, counts as, rank, precision``; the precision is
+        given at right entries.
+    """
+    rows, rank, right = [], 0, 0
+    for j in np.argsort(np.abs(gallery.features[:, 0] - query.features[0, 0]), kind="stable"):
+        pid, camid = gallery.pids[j], gallery.camids[j]
+        is_right = pid == query.pids[0]
+        if pid == -1:
+            kind = "junk, ignored"
+        elif is_right and camid == query.camids[0]:
+            kind = "own camera, ignored"
+        else:
+            rank, right = rank + 1, right + is_right
+            kind = "right" if is_right else "distractor" if pid == 0 else "wrong"
+        counted = not kind.endswith("ignored")
+        rows.append(
+            {
+                "distance": abs(float(gallery.features[j, 0] - query.features[0, 0])),
+                "person": pid,
+                "camera": camid,
+                "counts as": kind,
+                "rank": str(rank) if counted else "",
+                "precision": f"{right} / {rank}" if kind == "right" else "",
+            }
+        )
+    return pd.DataFrame(rows).round(2)
+
+
+def people_by_cameras(table: pd.DataFrame, people: int) -> Sheet:
+    """Return one picture of each of the first labelled people by each camera.
+
+    Raises:
+        DataError: there are no labelled people.
+    """
+    from reidlab.data.images import read_picture
+
+    labelled = table[table["pid"] > 0]
+    if labelled.empty:
+        raise DataError(f"{table.attrs.get('dataset', 'table')}: no picture has an identity")
+    pids = sorted(labelled["pid"].unique())[:people]
+    camids = sorted(labelled["camid"].unique())
+    first = labelled.drop_duplicates(["pid", "camid"]).set_index(["pid", "camid"])["path"]
+    pictures = [[read_picture(first[p, c]) if (p, c) in first.index else None for c in camids] for p in pids]
+    return Sheet(pictures, [f"person {p}" for p in pids], [f"camera {c}" for c in camids])
+
+
+def busiest_frame(scene: Scene) -> tuple[int, int]:
+    """Return camera and frame of the test session with the most people in view, looking at a frame a second."""
+    session = scene.sessions["test"]
+    step = max(1, round(scene.spec.frame_rate))
+    places = [
+        (len(scene.visits_at(camera.camid, frame)), -camera.camid, -frame)
+        for camera in scene.cameras
+        for frame in range(session.first, session.last + 1, step)
+    ]
+    _, camid, frame = max(places)
+    return -camid, -frame
+
+
+def knob_sheet(spec: WorldSpec, knobs: Sequence[str]) -> Sheet:
+    """Return pictures of one person by each camera with every knob off, and then with one knob after the other high."""
+    from reidlab.data import load_world
+
+    off = {field: value for knob in KNOBS.values() for field, value in knob["off"].items()}
+    base = spec.with_(train_people=1, test_people=6, distractors=0, lookalikes=0.0, **off)
+    rows, labels, columns = [], [], []
+    for label, changes in {"all off": {}, **{knob: KNOBS[knob]["high"] for knob in knobs}}.items():
+        table = load_world(base.with_(**changes))
+        sheet = people_by_cameras(table[table["split"] != "train"], 1)
+        rows += sheet.pictures
+        labels.append(label.replace("_", " "))
+        columns = sheet.column_labels
+    return Sheet(rows, labels, columns)
+
+
+class RankedPictures(NamedTuple):
+    """Queries and their first answers, as :func:`reidlab.plots.ranked_lists` takes them."""
+
+    queries: list[np.ndarray]
+    galleries: list[list[np.ndarray]]
+    matches: list[list[bool]]
+    row_labels: list[str]
+
+
+def ranked_pictures(data: Splits, outcome: Outcome, count: int, top: int) -> RankedPictures:
+    """Return queries from the easiest to the hardest by average precision, evenly spaced, with their first answers."""
+    from reidlab.data.images import read_picture
+    from reidlab.evaluation.retrieval import ranked_list
+
+    table = outcome.scores.per_query
+    by_score = table[table["valid"]].sort_values("ap", ascending=False, kind="stable")
+    chosen = by_score.iloc[np.linspace(0, len(by_score) - 1, count).round().astype(int)]
+    queries, galleries, matches, labels = [], [], [], []
+    for row in chosen.itertuples():
+        answers = ranked_list(outcome.query, outcome.gallery, row.query, outcome.scores.protocol, top)
+        queries.append(read_picture(data.query["path"][row.query]))
+        galleries.append([read_picture(data.gallery["path"][j]) for j in answers["gallery"]])
+        matches.append([bool(match) for match in answers["match"]])
+        labels.append(f"AP {row.ap:.2f}")
+    return RankedPictures(queries, galleries, matches, labels)
+
+
+def some_people(embeddings: Embeddings, people: int) -> Embeddings:
+    """Return the embeddings of the labelled people with the most pictures."""
+    pids, counts = np.unique(embeddings.pids[embeddings.pids > 0], return_counts=True)
+    most = pids[np.argsort(-counts, kind="stable")][:people]
+    return embeddings.select(np.isin(embeddings.pids, most))
