@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -162,11 +161,14 @@ def test_the_version(capsys):
 
 
 def test_help_is_quick_and_names_every_command():
+    resource = pytest.importorskip("resource")
     times = []
     for _ in range(3):
-        clock = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         result = subprocess.run([sys.executable, "-m", "reidlab", "--help"], capture_output=True, text=True)
-        times.append(time.perf_counter() - clock)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        # Processor time: a busy machine is no slow start.
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert result.returncode == 0
     for command in ("run", "book", "claims", "keep", "info", "data"):
         assert f" {command} " in result.stdout

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reidlab.baseline.knobs import KNOBS
 from reidlab.baseline.methods import ColourHistogram, Extractor, Method, Network, TrainedNetwork, UntrainedNetwork
-from reidlab.errors import ConfigError, DataError
+from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.seeding import derive
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from reidlab.data.catalogue import Location
     from reidlab.evaluation.embeddings import Embeddings
     from reidlab.evaluation.retrieval import Scores
     from reidlab.training import TrainConfig
@@ -171,10 +173,10 @@ class Study:
             ``unseen``, method, scores: methods as they were fitted on the world, tested on everybody of the data set;
             then ``held_out``, method, scores: methods fitted on the data set's training people, tested on its test people.
         """
-        from reidlab.data import load
+        from reidlab.data import across_cameras, load
 
         table = load(name)
-        query, gallery = everyone_as_test(table)
+        _, query, gallery = across_cameras(table)
         for method, outcome in outcomes.items():
             yield "unseen", method, score(outcome.extractor, query, gallery).scores
         for method, outcome in compare(self.methods, splits(table), seed).items():
@@ -194,16 +196,19 @@ def splits(table: pd.DataFrame) -> Splits:
     return Splits(*parts)
 
 
-def everyone_as_test(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return query and gallery made of all labelled people, for a method that has seen none of them.
+def on_this_machine(names: Sequence[str]) -> dict[str, Location]:
+    """Return where data sets lie, leaving out those that are not on this machine.
 
-    Each person's pictures by the first of their cameras ask, the others answer; people whom one camera has seen only
-    answer.
+    Raises:
+        ConfigError: there is no data set of a name.
     """
-    people = table[table["pid"] > 0]
-    by_person = people.groupby("pid")["camid"]
-    asks = (people["camid"] == by_person.transform("min")) & (by_person.transform("nunique") > 1)
-    return people[asks].reset_index(drop=True), people[~asks].reset_index(drop=True)
+    from reidlab.data.catalogue import find
+
+    found = {}
+    for name in names:
+        with suppress(MissingDataError):
+            found[name] = find(name)
+    return found
 
 
 def score(extractor: Extractor, query: pd.DataFrame, gallery: pd.DataFrame, protocol: str = PROTOCOL) -> Outcome:

@@ -145,3 +145,15 @@ def some_people(embeddings: Embeddings, people: int) -> Embeddings:
     pids, counts = np.unique(embeddings.pids[embeddings.pids > 0], return_counts=True)
     most = pids[np.argsort(-counts, kind="stable")][:people]
     return embeddings.select(np.isin(embeddings.pids, most))
+
+
+def real_table(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return mean rank-1 and mAP on real data sets, by method, data set and test.
+
+    Args:
+        measured: records with their dimensions as columns.
+    """
+    if "test" not in measured or "data" not in measured:
+        return pd.DataFrame({"": ["none of the real data sets is on this machine"]})
+    real = measured[measured["data"].notna() & measured["test"].notna() & measured["key"].isin(["rank1", "mAP"])]
+    return real.pivot_table(index="method", columns=["data", "test", "key"], values="value").round(3)

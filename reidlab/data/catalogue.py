@@ -1,7 +1,7 @@
 """Where data sets lie and whether they are whole: what stands behind ``reidlab data``.
 
-A data set is looked for where :func:`add` was told it is, then in the folders named by ``REIDLAB_DATA``, under the folder
-names its manifest gives. Functions return plain data; printing is the command's business.
+A data set is looked for where :func:`add` was told it is, then in the folders named by ``REIDLAB_DATA``, under the
+folder names its manifest gives. Functions return plain data; printing is the command's business.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reidlab import paths
 from reidlab.data import embedded, readers
 from reidlab.data.images import unreadable
 from reidlab.data.manifest import Edition, Manifest, manifests
-from reidlab.data.readers.base import PICTURES, counted, first_few
+from reidlab.data.readers.base import PICTURES, counted, existing, first_few
 from reidlab.data.table import SPLITS, SampleTable
 from reidlab.errors import ConfigError, DataError, MissingDataError
 
@@ -151,9 +151,10 @@ class Report:
             more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
             return f"{self.name}: {self.problems[0]}{more}"
         edition = f", edition {self.edition}" if self.edition else ""
-        how = "every picture decoded" if self.deep else "every picture's header read"
         verdict = "as its manifest says" if self.compared else "readable"
-        return f"{self.name}: {verdict}{edition}; {counted(self.pictures, 'picture')}, {how}"
+        how = "every picture decoded" if self.deep else "every picture's header read"
+        seen = f"; {counted(self.pictures, 'picture')}, {how}" if self.pictures else ""
+        return f"{self.name}: {verdict}{edition}{seen}"
 
 
 @dataclass(frozen=True)
@@ -188,11 +189,14 @@ def entries(count: bool = True) -> list[Entry]:
     registered = _registered()
     for manifest in manifests().values():
         location = _find_known(manifest, registered)
-        expected = manifest.editions[0].pictures if manifest.editions else None
-        listed.append(_entry(manifest.name, manifest.title, manifest.status, manifest.layout, location, count, expected))
+        if location is None:
+            expected = manifest.editions[0].pictures if manifest.editions else None
+            listed.append(Entry(manifest.name, manifest.title, manifest.status, manifest.layout, expected=expected))
+        else:
+            listed.append(_entry(location, count))
     for name, (path, layout) in sorted(registered.items()):
         if name not in manifests():
-            listed.append(_entry(name, "your own", "own", layout, Location(name, path, layout, "registered"), count, None))
+            listed.append(_entry(Location(name, path, layout, "registered"), count))
     return listed
 
 
@@ -218,7 +222,7 @@ def add(name: str, path: str | Path, layout: str | None = None) -> Entry:
         raise ConfigError(f"name: {name!r} is not allowed; expected small letters, digits, '-', '_' and '.'")
     if manifest and layout and layout != manifest.layout:
         raise ConfigError(f"layout: {name} has the layout {manifest.layout or 'of no reader'}; leave the option out")
-    folder = readers.base.existing(path, name)
+    folder = existing(path, name)
     if manifest:
         layout = manifest.layout
     elif layout is None:
@@ -226,7 +230,7 @@ def add(name: str, path: str | Path, layout: str | None = None) -> Entry:
     if layout:
         readers.get(layout).read(folder, name)
     _remember(name, folder, layout)
-    return next(entry for entry in entries() if entry.name == name)
+    return _entry(Location(name, folder, layout, "registered", manifest), count=True)
 
 
 def find(name: str) -> Location:
@@ -241,7 +245,7 @@ def find(name: str) -> Location:
     if manifest is None:
         if name in registered:
             path, layout = registered[name]
-            return Location(name, readers.base.existing(path, name), layout, "registered")
+            return Location(name, existing(path, name), layout, "registered")
         known = [*manifests(), *registered]
         near = difflib.get_close_matches(_plain(name), [_plain(k) for k in known], n=1)
         hint = f"did you mean {next(k for k in known if _plain(k) == near[0])!r}? " if near else ""
@@ -249,7 +253,7 @@ def find(name: str) -> Location:
     location = _find_known(manifest, registered)
     if location is None:
         raise MissingDataError(_how_to_get(manifest))
-    readers.base.existing(location.path, manifest.name)
+    existing(location.path, manifest.name)
     return location
 
 
@@ -297,7 +301,7 @@ def check(name: str | Path, deep: bool = False, quiet: bool = False) -> Report:
     missing = _missing(files)
     if missing:
         problems.append(f"{counted(len(missing), 'picture')} listed but not there: {first_few(missing)}")
-    bad, copies = _read_all(sorted(set(files) - set(missing)), deep, quiet)
+    bad, copies = _read_all(sorted(set(files) - set(missing)), location.path, deep, quiet)
     if bad:
         problems.append(unreadable(bad))
     notes = [*_remarks(table, manifest), *copies, *(manifest.notes if manifest else ())]
@@ -403,7 +407,7 @@ def _located(name: str | Path) -> Location:
     path = Path(name).expanduser().absolute()
     if not path.is_dir():
         if isinstance(name, Path) or os.sep in name:
-            readers.base.existing(path, str(name))
+            existing(path, str(name))
         return find(str(name))
     for registered, (folder, layout) in _registered().items():
         if folder == path:
@@ -414,21 +418,18 @@ def _located(name: str | Path) -> Location:
     return Location(path.name, path, readers.detect(path).name, "given")
 
 
-def _entry(
-    name: str, title: str, status: str, layout: str, location: Location | None, count: bool, expected: int | None
-) -> Entry:
-    if location is None:
-        return Entry(name, title, status, layout, expected=expected)
+def _entry(location: Location, count: bool) -> Entry:
+    manifest = location.manifest
     there = location.path.is_dir()
     return Entry(
-        name,
-        title,
-        status,
-        layout,
+        location.name,
+        manifest.title if manifest else "your own",
+        manifest.status if manifest else "own",
+        location.layout,
         location.path,
         location.source,
         _count_pictures(location.path) if there and count else None,
-        expected,
+        manifest.editions[0].pictures if manifest and manifest.editions else None,
         "" if there else f"{location.path} does not exist",
     )
 
@@ -445,9 +446,9 @@ def _files(table: SampleTable | None, location: Location) -> list[str]:
     """Return the different picture files of a data set."""
     if table is not None:
         return table["path"].drop_duplicates().tolist()
-    globs = [item.glob for edition in (location.manifest.editions if location.manifest else ()) for item in edition.files]
-    found = {str(path) for glob in globs for path in location.path.glob(glob) if path.name.lower().endswith(PICTURES)}
-    return sorted(found)
+    editions = location.manifest.editions if location.manifest else ()
+    globs = {item.glob for edition in editions for item in edition.files if item.counts_pictures}
+    return sorted({str(path) for glob in globs for path in location.path.glob(glob)})
 
 
 def _compare(table: SampleTable | None, location: Location) -> tuple[Edition | None, list[Count]]:
@@ -494,7 +495,7 @@ def _missing(files: Iterable[str]) -> list[str]:
     return missing
 
 
-def _read_all(files: Sequence[str], deep: bool, quiet: bool) -> tuple[list[tuple[str, str]], list[str]]:
+def _read_all(files: Sequence[str], root: Path, deep: bool, quiet: bool) -> tuple[list[tuple[str, str]], list[str]]:
     """Read pictures; return the unreadable ones with the reason, and a remark on identical ones."""
     from tqdm import tqdm
 
@@ -511,7 +512,7 @@ def _read_all(files: Sequence[str], deep: bool, quiet: bool) -> tuple[list[tuple
                 if problem:
                     bad.append((path, problem))
                 elif digest and seen.setdefault(digest, path) != path:
-                    copies.append(f"{os.path.basename(seen[digest])} = {path}")
+                    copies.append(f"{os.path.relpath(path, root)} = {os.path.relpath(seen[digest], root)}")
             bar.update(len(chunk))
     remark = f"{counted(len(copies), 'picture')} the same as another, byte for byte: {first_few(copies)}"
     return bad, [remark] if copies else []

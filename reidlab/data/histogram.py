@@ -1,9 +1,9 @@
 """Colour histograms of horizontal stripes: the description of a person that needs no training.
 
 D. Gray and H. Tao, "Viewpoint invariant pedestrian recognition with an ensemble of localized features", ECCV 2008,
-describe people by eight colour channels (RGB, YCbCr, hue and saturation) and texture filters of horizontal stripes; later
-baselines fixed six stripes and 16 bins a channel (Prosser et al., "Person re-identification by support vector ranking",
-BMVC 2010). This is the colour part. The square root of a histogram makes Euclidean distance Hellinger's.
+describe people by eight colour channels (RGB, YCbCr, hue and saturation) and texture filters of horizontal stripes;
+later baselines fixed six stripes and 16 bins a channel (Prosser et al., "Person re-identification by support vector
+ranking", BMVC 2010). This is the colour part. The square root of a histogram makes Euclidean distance Hellinger's.
 """
 
 from __future__ import annotations

@@ -29,14 +29,15 @@ Box = tuple[float, float, float, float]
 class ImageCache:
     """The pictures of a sample table, decoded once, as an array (N, H, W, 3) uint8 RGB.
 
-    A row with a box ``x, y, w, h`` is that window of its file. Files that several rows share are opened once. Pictures are
-    resized with an antialiased bilinear filter. On disk they are stored under the cache folder, under a name made from
-    the files' paths, times and sizes, so that a changed file is read anew; a half-written store is never seen.
+    A row with a box ``x, y, w, h`` is that window of its file. Files that several rows share are opened once. Pictures
+    are resized with an antialiased bilinear filter. On disk they are stored under the cache folder, under a name made
+    from the files' paths, times and sizes, so that a changed file is read anew; a half-written store is never seen.
 
     Args:
         table: sample table of N rows.
         size: height and width, in pixels.
-        on_disk: keep the pictures in a file that is mapped into memory, for this and later runs; None does so above 4 GiB.
+        on_disk: keep the pictures in a file that is mapped into memory, for this and later runs; None does so above
+            4 GiB.
         threads: number of decoding threads; None takes one per core, at most 8.
         quiet: whether to leave out the progress bar.
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import yaml
 
 from reidlab.data.readers import READERS
+from reidlab.data.readers.base import PICTURES
 from reidlab.data.table import SPLITS
 from reidlab.errors import ConfigError
 
@@ -37,6 +38,11 @@ class FileCount:
     count: int
     what: str = "files"
 
+    @property
+    def counts_pictures(self) -> bool:
+        """Whether the files are pictures, from the ending of the pattern."""
+        return self.glob.lower().endswith(PICTURES)
+
 
 @dataclass(frozen=True)
 class Edition:
@@ -44,8 +50,8 @@ class Edition:
 
     Attributes:
         name: of the edition; empty if there is only one.
-        splits: for each split the expected numbers of pictures, identities, cameras, tracklets; those not known are left
-            out. The rows of a sample table are counted; junk is no identity, and neither is a distractor.
+        splits: for each split the expected numbers of pictures, identities, cameras, tracklets, as far as they are
+            known. The rows of a sample table are counted; junk is no identity, and neither is a distractor.
         files: numbers of files.
     """
 
@@ -56,8 +62,9 @@ class Edition:
     @property
     def pictures(self) -> int | None:
         """Expected number of pictures, or None if the manifest does not say."""
-        counts = [numbers.get("pictures") for numbers in self.splits.values()] or [item.count for item in self.files]
-        return sum(counts) if counts and all(count is not None for count in counts) else None
+        counts = [numbers.get("pictures") for numbers in self.splits.values()]
+        counts = counts or [item.count for item in self.files if item.counts_pictures]
+        return sum(counts) if counts and None not in counts else None
 
 
 @dataclass(frozen=True)

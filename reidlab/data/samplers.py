@@ -15,9 +15,9 @@ from reidlab.seeding import rng
 class PKSampler:
     """Batches of ``k`` pictures of each of ``p`` identities, the same on every run and resumable at every batch.
 
-    An epoch deals all identities out in a new order; those left over at its end (fewer than ``p``) sit it out. The pictures of
-    an identity are drawn without replacement; one with fewer than ``k`` pictures gives all of them and repeats some,
-    drawn with replacement. What a batch holds depends on the seed, the epoch and its place in the epoch alone.
+    An epoch deals all identities out in a new order; those left over at its end (fewer than ``p``) sit it out. The
+    pictures of an identity are drawn without replacement; one with fewer than ``k`` pictures gives all of them and
+    repeats some, drawn with replacement. What a batch holds depends on the seed, the epoch and its place in it alone.
 
     Also a ``batch_sampler`` for :class:`torch.utils.data.DataLoader`: iterating gives the rest of the present epoch.
 

@@ -164,10 +164,3 @@ def _integers(name: str, values: Any) -> Any:
     found = np.asarray(values)
     # An empty list is one of floats to numpy; other floats are for validate() to refuse.
     return found.astype(np.int64) if found.size == 0 or np.issubdtype(found.dtype, np.integer) else found
-
-
-def renamed(table: SampleTable, dataset: str) -> SampleTable:
-    """Return a table under another data set's name: ``domain`` and ``attrs`` change, rows do not."""
-    out = table.assign(domain=dataset)
-    out.attrs["dataset"] = dataset
-    return out

@@ -7,14 +7,36 @@ about one comparison however many positives there are.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numba
 import numpy as np
 
 OTHER, POSITIVE, IGNORED = 0, 1, 2
 _CELLS = 512
+#: Smaller arrays are worked on by one thread: on a busy machine, starting a second can take 50 ms.
+_PARALLEL_ENTRIES = 2**21
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+def _parallel(function: Callable) -> Callable:
+    """Compile a loop over queries for as many threads as its largest array is worth."""
+    compiled = numba.njit(parallel=True, cache=True, nogil=True)(function)
+
+    @functools.wraps(function)
+    def call(*arguments: object) -> object:
+        before = numba.get_num_threads()
+        if max(getattr(argument, "size", 0) for argument in arguments) < _PARALLEL_ENTRIES:
+            numba.set_num_threads(1)
+        try:
+            return compiled(*arguments)
+        finally:
+            numba.set_num_threads(before)
+
+    return call
+
+
+@_parallel
 def same_identity(
     pids: np.ndarray, camids: np.ndarray, gallery_pids: np.ndarray, gallery_camids: np.ndarray, rule: int
 ) -> np.ndarray:
@@ -32,7 +54,7 @@ def same_identity(
     return out
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@_parallel
 def squared_from_products(products: np.ndarray, query_norms: np.ndarray, gallery_norms: np.ndarray) -> None:
     """Turn ``-2 q.g`` (Q, N) into squared distances, in place; rounding below 0 is cut off."""
     for q in numba.prange(products.shape[0]):
@@ -41,7 +63,7 @@ def squared_from_products(products: np.ndarray, query_norms: np.ndarray, gallery
             products[q, j] = max(products[q, j] + (norm + gallery_norms[j]), np.float32(0.0))
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@_parallel
 def count_positives(relevance: np.ndarray) -> np.ndarray:
     """Return the number of positives of each row, (Q,) int64."""
     counts = np.zeros(relevance.shape[0], dtype=np.int64)
@@ -53,7 +75,7 @@ def count_positives(relevance: np.ndarray) -> np.ndarray:
     return counts
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@_parallel
 def one_per_group(relevance: np.ndarray, groups: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Return (Q, N) int8 relevance in which each group keeps the first entry not ignored; the others are ignored.
 
@@ -73,7 +95,7 @@ def one_per_group(relevance: np.ndarray, groups: np.ndarray, order: np.ndarray) 
     return out
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@_parallel
 def positive_ranks(distances: np.ndarray, relevance: np.ndarray, starts: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     """Write the ranks (from 1) of each query's positives among what is not ignored; ties go by gallery index.
 

@@ -24,7 +24,7 @@ import pandas as pd
 from reidlab.errors import ConfigError
 from reidlab.seeding import rng
 from reidlab.world.recording import (
-    MIN_HEIGHT_PX,
+    MIN_HEIGHT,
     Labels,
     Sighting,
     Tracklet,
@@ -403,7 +403,7 @@ def _detections(scene: Scene, camid: int, frame: int, number: int, boxes: pd.Dat
         true = np.array([row.x, row.y, row.w, row.h])
         random = rng(spec.seed, "detection", int(row.visit), frame)
         missed = not detected(scene, int(row.visit), frame)
-        if missed or row.visibility < spec.min_visibility or row.h < MIN_HEIGHT_PX:
+        if missed or row.visibility < spec.min_visibility or row.h < MIN_HEIGHT * camera.height:
             continue
         box = cut(jittered(true, spec.nuisances.box_jitter, random), camera)
         score = float(np.clip(0.45 + 0.5 * row.visibility + random.normal(0, 0.06), 0.05, 0.999))

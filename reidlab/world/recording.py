@@ -14,7 +14,7 @@ from reidlab.seeding import rng
 from reidlab.world.camera import Camera
 from reidlab.world.scene import Scene, clip_boxes
 
-MIN_HEIGHT_PX = 40.0  # people smaller than this are not detected
+MIN_HEIGHT = 1 / 9  # people who are a smaller share of the frame's height are not detected
 _ASPECT = 0.5  # width over height of a picture of a person, as detectors of pedestrians give it
 _MARGIN = 1.06
 _NEAR = 2.5  # how many widths away a tracker may slide onto somebody else
@@ -56,7 +56,7 @@ def frames_in_view(scene: Scene, visit: int) -> np.ndarray:
     camera = scene.cameras[row.camid - 1]
     x, y, w, h = scene.outline(visit).T
     inside = (y > -0.05 * h) & (y + h < camera.height + 0.05 * h) & (x > -0.15 * w) & (x + w < camera.width + 0.15 * w)
-    return row.start_frame + np.flatnonzero(inside & (h >= MIN_HEIGHT_PX))
+    return row.start_frame + np.flatnonzero(inside & (h >= MIN_HEIGHT * camera.height))
 
 
 @dataclass(frozen=True)

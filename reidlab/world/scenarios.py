@@ -47,10 +47,10 @@ def _add(base: WorldSpec, **changes: Any) -> WorldSpec:
 # Five cameras of a campus in summer. A small network trained for a minute finds about two of three people.
 _STANDARD = _add(
     WorldSpec(
-        name="standard", train_people=100, test_people=80, lookalikes=0.05,
+        name="standard", train_people=100, test_people=80, lookalikes=0.15,
         nuisances=Nuisances(
-            colour_shift=0.55, light_change=0.15, blur=0.5, noise=0.5, jpeg=0.5, occlusion=0.35, crossing=0.2,
-            box_jitter=0.03,
+            colour_shift=0.6, light_change=0.2, blur=0.5, noise=0.5, jpeg=0.5, occlusion=0.4, crossing=0.25,
+            box_jitter=0.045,
         ),
     )
 )  # fmt: skip

@@ -135,14 +135,16 @@ def test_scores_do_not_depend_on_the_number_of_threads():
     import numba
 
     random = np.random.default_rng(3)
-    distance = random.integers(0, 50, (40, 300)).astype(np.float32)
-    query, gallery = (labels(random.integers(0, 9, n), random.integers(1, 4, n)) for n in (40, 300))
+    # Large enough to be shared among threads where there are several.
+    distance = random.integers(0, 500, (800, 3000)).astype(np.float32)
+    query, gallery = (labels(random.integers(0, 9, n), random.integers(1, 4, n)) for n in (800, 3000))
     before = numba.get_num_threads()
     try:
         tables = []
-        for threads in {1, before}:
+        for threads in sorted({1, before}):
             numba.set_num_threads(threads)
             tables.append(evaluate_distances(distance, query, gallery).per_query)
+            assert numba.get_num_threads() == threads
     finally:
         numba.set_num_threads(before)
     assert all(table.equals(tables[0]) for table in tables)
@@ -191,7 +193,7 @@ def test_queries_are_dropped_from_the_gallery_by_their_tracklets():
     gallery = labels([2, 2, 1], [2, 3, 2], [10, 12, 13])
     assert evaluate(query, gallery, twin).per_query.first_rank[0] == 2
     for numbers in (None, [-1]):  # without numbers, and with the number that stands for none
-        with pytest.raises(DataError, match="query tracklets: .* give every entry one"):
+        with pytest.raises(DataError, match=r"query tracklets: .* give every entry one"):
             evaluate(labels([1], [1], numbers), gallery, twin)
 
 
@@ -274,14 +276,13 @@ def test_a_matcher_of_ones_own_decides_what_is_right():
 
 
 def test_cleaned_labels_can_be_expressed_as_a_matcher():
-    """A second identity per tracklet: any of the four combinations matches; own camera and distractors there are out."""
+    """A second identity per tracklet: any of four combinations matches; what the own camera saw may be left out."""
+    new_pid = {10: 1, 11: 3, 12: 1, 13: 4, 14: 2, 15: 0}
+    ambiguous = {10: 2, 11: 1, 12: -1, 13: -1, 14: -1, 15: -1}
 
     class Cleaned:
-        pid = {10: 1, 11: 3, 12: 1, 13: 4, 14: 2, 15: 0}
-        ambiguous = {10: 2, 11: 1, 12: -1, 13: -1, 14: -1, 15: -1}
-
         def labels(self, part):
-            return (np.array([table[t] for t in part.tracklets]) for table in (self.pid, self.ambiguous))
+            return (np.array([table[t] for t in part.tracklets]) for table in (new_pid, ambiguous))
 
         def relevance(self, query, gallery, rows):
             (pid, second), (pids, seconds) = self.labels(query), self.labels(gallery)

@@ -18,8 +18,8 @@ from reidlab.world import LAYOUTS, Scene, WorldSpec, export, export_market, expo
 from reidlab.world.recording import drifting, frames_in_view, iou, jittered
 
 SPEC = WorldSpec(
-    name="tiny", seed=5, train_people=6, test_people=6, distractors=2, cameras=3, visits=1, shots=3, occluders=2,
-    frame_width=320, frame_height=240, tracklet_frames=8, mot_seconds=3.0, misses=0.1, false_alarms=0.5, junk=0.4,
+    name="tiny", seed=5, train_people=6, test_people=6, distractors=1, cameras=3, visits=1, shots=3, occluders=2,
+    frame_width=240, frame_height=180, tracklet_frames=6, mot_seconds=2.0, misses=0.1, false_alarms=0.5, junk=0.4,
     fragments=0.4, duplicates=0.4, buried=0.25, fault_splits=("train", "test"), sites=3, crop_height=64, crop_width=32,
 ).with_(drift=0.25, label_noise=0.2, box_jitter=0.05, crossing=0.5)  # fmt: skip
 MARKET_NAME = re.compile(r"(-1|\d{4})_c([1-9])s([12])_(\d{6})_(\d{2})\.jpg")
@@ -203,15 +203,15 @@ def test_mot_sequences(exports, scene):
             info = ini["Sequence"]
             assert info["name"] == sequence.name
             images = sorted((sequence / info["imDir"]).iterdir())
-            assert len(images) == int(info["seqLength"]) == 30
-            assert [path.name for path in images] == [f"{n:06d}{info['imExt']}" for n in range(1, 31)]
+            assert len(images) == int(info["seqLength"]) == 20
+            assert [path.name for path in images] == [f"{n:06d}{info['imExt']}" for n in range(1, 21)]
             assert cv2.imread(str(images[0])).shape == (int(info["imHeight"]), int(info["imWidth"]), 3)
             gt, det = read_boxes(sequence / "gt" / "gt.txt", 9), read_boxes(sequence / "det" / "det.txt", 10)
             for table in (gt, det):
-                assert ((table[:, 0] >= 1) & (table[:, 0] <= 30)).all()
+                assert ((table[:, 0] >= 1) & (table[:, 0] <= 20)).all()
                 assert (table[:, 2:4] >= 0).all()
-                assert (table[:, 2] + table[:, 4] <= 320.02).all()
-                assert (table[:, 3] + table[:, 5] <= 240.02).all()
+                assert (table[:, 2] + table[:, 4] <= 240.02).all()
+                assert (table[:, 3] + table[:, 5] <= 180.02).all()
                 assert (table[:, 4:6] > 0).all()
             assert len({(f, p) for f, p in gt[:, :2]}) == len(gt), "an identity is once in a frame"
             assert (det[:, 1] == -1).all()

@@ -69,5 +69,6 @@ def detect(root: Path) -> Reader:
 
 __all__ = [
     "CUHK03_NP_DETECTED", "CUHK03_NP_LABELED", "DUKEMTMC_REID", "DUKEMTMC_VIDEOREID", "FOLDER", "MARKET1501", "MARS",
-    "MOT", "MOT_SHARED", "MSMT17", "PKU_REID", "READERS", "VERI776", "FlatReader", "NamePattern", "Reader", "detect", "get",
+    "MOT", "MOT_SHARED", "MSMT17", "PKU_REID", "READERS", "VERI776", "FlatReader", "NamePattern", "Reader", "detect",
+    "get",
 ]  # fmt: skip

@@ -6,9 +6,9 @@
 ``*.jpg``                   the same, of one camera
 =========================== =====================================================================================
 
-Any of the three may lie in ``train``, ``query`` and ``gallery``; without those folders all rows are ``train``. Names that are
-numbers keep them, and cameras named like ``cam3`` keep theirs; otherwise people and cameras are numbered from 1 in
-the order of their names. The names themselves are in the columns ``person`` and ``camera``.
+Any of the three may lie in ``train``, ``query`` and ``gallery``; without those folders all rows are ``train``. Names
+that are numbers keep them, and cameras named like ``cam3`` keep theirs; otherwise people and cameras are numbered from
+1 in the order of their names. The names themselves are in the columns ``person`` and ``camera``.
 """
 
 from __future__ import annotations

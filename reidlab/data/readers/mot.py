@@ -1,8 +1,10 @@
-"""MOTChallenge (Milan et al., arXiv:1603.00831): whole frames, true boxes in ``gt/gt.txt``, found ones in ``det/det.txt``.
+"""MOTChallenge (Milan et al., arXiv:1603.00831): whole frames with true and with detected boxes.
 
-Each line of those files is ``frame, id, x, y, w, h, score, class, visibility`` (the last two may be missing). Boxes
-are kept as they are written; they may reach over the edge of the frame. Each sequence is a camera: its number is the one
-at the end of the sequence's name where all have one (``-C3``), else its place in the sorted list of names.
+Each line of ``gt/gt.txt`` and ``det/det.txt`` is ``frame, id, x, y, w, h, score, class, visibility`` (the last two may
+be missing). Boxes are kept as they are written; they may reach over the edge of the frame. Each sequence is a camera:
+its number is the one at the end of the sequence's name where all have one (``-C3``), else its place in the sorted list
+of names. MOT17 has each sequence three times, once per detector (``-DPM``, ``-FRCNN``, ``-SDP``), with the same frames
+and people: these are one camera, and one of them is enough for a sample table.
 
 Two sequences of the real challenge use the same number for different people; those of the embedded world share their
 people. :data:`MOT` therefore makes identities different by adding 100,000 x camera, :data:`MOT_SHARED` does not.
@@ -83,7 +85,9 @@ class MOTReader:
         """
         dataset = dataset or self.name
         boxes = self.boxes(root, "gt", dataset)
-        people = boxes[(boxes["score"] != 0) & (boxes["class_id"] == _PEDESTRIAN)].reset_index(drop=True)
+        first = boxes.groupby(["split", "camid"])["sequence"].transform("min")
+        considered = (boxes["score"] != 0) & (boxes["class_id"] == _PEDESTRIAN)
+        people = boxes[considered & (boxes["sequence"] == first)].reset_index(drop=True)
         refuse_empty(len(people), Path(root), dataset)
         people["tracklet"] = people.groupby(["split", "sequence", "id"], sort=False).ngroup() + 1
         columns = ("path", "pid", "camid", "split", "tracklet", "frame", "sequence", "visibility", "x", "y", "w", "h")
@@ -98,8 +102,8 @@ class MOTReader:
             dataset: name for messages.
 
         Returns:
-            Columns ``split, sequence, camid, frame, path, id, pid, x, y, w, h, score, class_id, visibility``; ``pid`` is -1 in
-            detections, ``visibility`` is 1 where the file does not say.
+            Columns ``split, sequence, camid, frame, path, id, pid, x, y, w, h, score, class_id, visibility``; ``pid``
+            is -1 in detections, ``visibility`` is 1 where the file does not say.
 
         Raises:
             ConfigError: the kind is unknown.
@@ -154,7 +158,9 @@ def _cameras(names: set[str]) -> dict[str, int]:
     numbered = {name: re.search(r"-C(\d+)$", name) for name in names}
     if all(numbered.values()):
         return {name: int(hit[1]) for name, hit in numbered.items()}
-    return {name: place for place, name in enumerate(sorted(names), start=1)}
+    scenes = {name: re.sub(r"-(DPM|FRCNN|SDP)$", "", name) for name in names}
+    places = {scene: place for place, scene in enumerate(sorted(set(scenes.values())), start=1)}
+    return {name: places[scene] for name, scene in scenes.items()}
 
 
 def _read_sequence(folder: Path, split: str, camid: int, dataset: str) -> Sequence:

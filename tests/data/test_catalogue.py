@@ -1,0 +1,250 @@
+"""Finding data sets, remembering where they are, and saying what is wrong with a copy."""
+
+import cv2
+import numpy as np
+import pytest
+
+from reidlab import paths
+from reidlab.data import catalogue, load, manifest
+from reidlab.data.manifest import Edition, FileCount, Manifest
+from reidlab.errors import ConfigError, DataError, MissingDataError
+
+STREET = (
+    "bounding_box_train/0001_c1s1_000001_00.jpg",
+    "bounding_box_train/0001_c2s1_000009_00.jpg",
+    "bounding_box_train/0002_c1s1_000001_01.jpg",
+    "query/0003_c1s1_000001_00.jpg",
+    "bounding_box_test/0003_c2s1_000003_00.jpg",
+    "bounding_box_test/0000_c2s1_000003_01.jpg",
+    "bounding_box_test/-1_c2s1_000003_02.jpg",
+)
+COUNTS = {
+    "train": {"pictures": 3, "identities": 2, "cameras": 2},
+    "query": {"pictures": 1, "identities": 1},
+    "gallery": {"pictures": 3, "identities": 1},
+}
+
+
+def known(name, **more):
+    base = {"title": name.title(), "about": "a", "task": "t", "terms": "t", "status": "open", "layout": "market1501"}
+    return Manifest(name=name, **{**base, **more})
+
+
+@pytest.fixture(autouse=True)
+def sets(own_settings, monkeypatch):
+    """Five data sets that nobody has heard of; nothing of this machine is looked at."""
+    found = [
+        known("street", folders=("Street-v1", "nested/street"), distractor=0, editions=(Edition("", COUNTS),)),
+        known("square", editions=(Edition("whole", {"train": {"pictures": 9}}), Edition("half", COUNTS))),
+        known("gone", status="withdrawn"),
+        known("asked", status="on request", homepage="https://example.org/asked"),
+        known("films", layout="", editions=(Edition("", {}, (FileCount("*/*.png", 2, "frames"),)),)),
+    ]
+    monkeypatch.setattr(catalogue, "manifests", lambda: {item.name: item for item in found})
+    return own_settings
+
+
+@pytest.fixture
+def street(sets, lay):
+    return lay(sets / "Street-v1", *STREET)
+
+
+@pytest.mark.parametrize("name", ["street", "Street", "STREET", "st-reet"])
+def test_a_set_is_found_however_its_name_is_written(street, name):
+    table = load(name)
+    assert len(table) == 7
+    assert table.attrs["dataset"] == "street"
+    assert set(table["domain"]) == {"street"}
+
+
+@pytest.mark.parametrize("folder", ["street", "STREET-V1", "nested/street", "Nested/Street"])
+def test_folder_names_of_the_manifest_are_looked_for(sets, lay, folder):
+    lay(sets / folder, *STREET)
+    assert catalogue.find("street").path == sets / folder
+
+
+def test_a_root_may_be_the_set_itself(street, monkeypatch):
+    monkeypatch.setenv("REIDLAB_DATA", str(street))
+    assert catalogue.find("street").path == street
+
+
+def test_the_first_root_wins_and_registered_before_all(street, lay, tmp_path, monkeypatch):
+    other = lay(tmp_path / "other" / "street", *STREET)
+    monkeypatch.setenv("REIDLAB_DATA", f"{tmp_path / 'nowhere'}:{other.parent}:{street.parent}")
+    assert catalogue.find("street").path == other
+    third = lay(tmp_path / "third", *STREET)
+    catalogue.add("street", third)
+    assert catalogue.find("street") == catalogue.Location(
+        "street", third, "market1501", "registered", catalogue.manifests()["street"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        (
+            "street",
+            r"street is not on this machine .* put its folder \(Street-v1 or nested/street\) .*reidlab data add",
+        ),
+        ("gone", "withdrew"),
+        ("asked", r"ask its makers for it, https://example\.org/asked"),
+    ],
+)
+def test_a_missing_set_says_how_to_get_it(name, hint):
+    with pytest.raises(MissingDataError, match=hint):
+        load(name)
+
+
+def test_an_unknown_name_is_answered_with_a_known_one():
+    with pytest.raises(ConfigError, match=r"no data set 'stret'; did you mean 'street'\?"):
+        load("stret")
+    with pytest.raises(ConfigError, match="reidlab data list"):
+        catalogue.check("qqqq")
+
+
+def test_a_set_without_a_reader_is_found_but_not_loaded(sets, lay):
+    lay(sets / "films", "a/1.png", "b/1.png")
+    with pytest.raises(DataError, match="no reader makes a sample table"):
+        load("films")
+    assert catalogue.check("films", deep=True).ok
+    lay(sets / "films", "b/2.png")
+    assert catalogue.check("films").line == "films: there are 3 frames, expected 2"
+
+
+def test_the_list_has_all_sets_and_ones_own(street, lay, tmp_path):
+    own = lay(tmp_path / "crops", "anna/cam1/a.jpg", "bert/cam1/b.jpg")
+    catalogue.add("my-cameras", own)
+    listed = {entry.name: entry for entry in catalogue.entries()}
+    assert set(listed) == {"street", "square", "gone", "asked", "films", "my-cameras"}
+    assert (listed["street"].path, listed["street"].source) == (street, "REIDLAB_DATA")
+    assert (listed["street"].pictures, listed["street"].expected) == (7, 7)
+    assert (listed["square"].path, listed["square"].pictures, listed["square"].expected) == (None, None, 9)
+    own_entry = listed["my-cameras"]
+    assert (own_entry.status, own_entry.layout, own_entry.pictures) == ("own", "folder", 2)
+    assert catalogue.entries(count=False)[0].pictures is None
+
+
+def test_a_registered_folder_that_went_away_is_listed_as_such(lay, tmp_path):
+    own = lay(tmp_path / "crops", "anna/cam1/a.jpg")
+    catalogue.add("mine", own)
+    own.rename(tmp_path / "elsewhere")
+    assert catalogue.entries()[-1].problem == f"{own} does not exist"
+    with pytest.raises(MissingDataError, match="mine: .*crops does not exist"):
+        load("mine")
+
+
+def test_what_is_added_stays_and_is_read_by_its_layout(lay, tmp_path):
+    catalogue.add("mine", lay(tmp_path / "a", "7/cam3/a.jpg"))
+    entry = catalogue.add("market-like", lay(tmp_path / "b", *STREET))
+    assert (entry.layout, entry.pictures, entry.source) == ("market1501", 7, "registered")
+    assert load("mine")[["pid", "camid"]].values.tolist() == [[7, 3]]
+    assert sorted(path.name for path in paths.config_dir().iterdir()) == ["data.lock", "data.yml"]
+
+
+def test_what_cannot_be_read_is_not_added(lay, tmp_path):
+    with pytest.raises(MissingDataError, match="does not exist"):
+        catalogue.add("mine", tmp_path / "nowhere")
+    with pytest.raises(MissingDataError, match="has no bounding_box_train"):
+        catalogue.add("street", lay(tmp_path / "a", "x/y/z.jpg"))
+    with pytest.raises(ConfigError, match="name: 'My Cameras' is not allowed"):
+        catalogue.add("My Cameras", tmp_path)
+    with pytest.raises(ConfigError, match="did you mean 'market1501'"):
+        catalogue.add("mine", tmp_path / "a", layout="market1510")
+    with pytest.raises(DataError, match="looks like no layout"):
+        (tmp_path / "empty").mkdir()
+        catalogue.add("mine", tmp_path / "empty")
+    assert not (paths.config_dir() / "data.yml").exists()
+
+
+def test_a_broken_list_of_folders_is_named(sets):
+    home = paths.config_dir()
+    home.mkdir(parents=True)
+    for text in ("- a\n", "a: [\n", "a: {layout: x}\n"):
+        (home / "data.yml").write_text(text)
+        with pytest.raises(ConfigError, match=r"data\.yml is not a list of data sets"):
+            catalogue.entries()
+
+
+def test_a_whole_copy_is_as_its_manifest_says(street):
+    report = catalogue.check("street")
+    assert report.ok
+    assert report.line == "street: as its manifest says; 7 pictures, every picture's header read"
+    counts = {(count.split, count.what): (count.found, count.expected) for count in report.counts}
+    assert counts["gallery", "identities"] == (1, 1)
+    assert counts["query", "cameras"] == (1, None)
+    assert catalogue.check(street).ok
+    assert catalogue.check(str(street), deep=True).line.endswith("every picture decoded")
+
+
+def test_the_edition_that_fits_best_is_named(sets, lay):
+    lay(sets / "square", *STREET)
+    assert catalogue.check("square").problems == ("gallery has 2 identities, expected 1",)
+    assert catalogue.check("square").edition == "half"
+
+
+def test_wrong_numbers_are_named(street):
+    (street / STREET[2]).unlink()
+    report = catalogue.check("street")
+    assert report.problems == ("train has 2 pictures, expected 3", "train has 1 identities, expected 2")
+    assert report.line == "street: train has 2 pictures, expected 3 (and 1 more)"
+
+
+def test_a_missing_folder_is_named(street):
+    (street / STREET[3]).unlink()
+    (street / "query").rmdir()
+    assert "has no query; expected bounding_box_train, query, bounding_box_test" in catalogue.check("street").line
+
+
+def test_a_name_that_breaks_the_pattern_is_named(street, lay):
+    lay(street, "query/holiday.jpg")
+    line = catalogue.check("street").line
+    assert line.startswith("street: 1 file name in query does not follow <pid>_c<cam>s<seq>_<frame>_<box>.jpg: holiday")
+
+
+def test_unreadable_pictures_are_named(street):
+    (street / STREET[0]).write_bytes(b"")
+    assert "1 picture cannot be read: " in catalogue.check("street").line
+    noise = np.random.default_rng(0).integers(0, 256, (64, 32, 3), dtype=np.uint8)
+    data = cv2.imencode(".jpg", noise)[1].tobytes()
+    (street / STREET[0]).write_bytes(data[: len(data) // 2])
+    assert catalogue.check("street").ok, "a header is all that the quick check reads"
+    assert "0001_c1s1_000001_00.jpg (image file is truncated" in catalogue.check("street", deep=True).line
+
+
+def test_copies_are_noted_but_no_fault(street):
+    (street / STREET[1]).write_bytes((street / STREET[0]).read_bytes())
+    report = catalogue.check("street", deep=True)
+    assert report.ok
+    assert report.notes == (f"1 picture the same as another, byte for byte: {STREET[1]} = {STREET[0]}",)
+
+
+def test_own_data_are_checked_without_a_manifest(lay, tmp_path):
+    own = lay(tmp_path / "crops", "anna/cam1/a.jpg", "anna/cam2/b.jpg", "bert/cam1/b.jpg")
+    report = catalogue.check(own)
+    assert report.line == "crops: readable; 3 pictures, every picture's header read"
+    assert report.notes == ("1 of 2 people were seen by one camera only and can be no query",)
+    unlabelled = catalogue.check(lay(tmp_path / "frames", "cam1/a.jpg"))
+    assert "nobody says who is who" in unlabelled.notes[0]
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(MissingDataError, match="nowhere does not exist"):
+        catalogue.check(tmp_path / "nowhere")
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "edition", "pictures"),
+    [("pku-reid", "col780", 1184), ("mot17", "sample", 12), ("orl-faces", "", 400), ("yang91", "", 91), ("set14", "", 14)],
+)  # fmt: skip
+def test_real_samples_are_as_their_manifests_say(real_roots, monkeypatch, name, edition, pictures):
+    monkeypatch.setenv("REIDLAB_DATA", real_roots)
+    monkeypatch.setattr(catalogue, "manifests", manifest.manifests)
+    try:
+        report = catalogue.check(name, deep=True)
+    except MissingDataError as error:
+        pytest.skip(str(error))
+    if report.edition != edition:
+        pytest.skip(f"{name} is here in another edition than the sample's")
+    assert report.ok, report.problems
+    assert report.pictures == pictures
