@@ -15,7 +15,8 @@ FLOORS = [
     {"training"},
     {"baseline"},
     {"lab", "plots"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-#: For each level of a knob, the fields of a world to change (see ``WorldSpec.with_``).
-Levels = Mapping[str, Mapping[str, Any]]
 
-KNOBS: Mapping[str, Levels] = {
-    "camera_look": {
-        "off": {"colour_shift": 0.0, "light_change": 0.0},
-        "high": {"colour_shift": 1.0, "light_change": 0.5},
-    },
-    "sensor": {
-        "off": {"blur": 0.0, "noise": 0.0, "jpeg": 0.0},
-        "high": {"blur": 1.0, "noise": 1.0, "jpeg": 1.0},
-    },
-    "occlusion": {
-        "off": {"occlusion": 0.0, "crossing": 0.0},
-        "high": {"occlusion": 1.0, "crossing": 0.6},
-    },
-    "box_jitter": {
-        "off": {"box_jitter": 0.0},
-        "high": {"box_jitter": 0.12},
-    },
-    "drift": {
-        "off": {"drift": 0.0},
-        "high": {"drift": 0.3},
-    },
+@dataclass(frozen=True)
+class Knob:
+    """One difficulty.
+
+    Attributes:
+        levels: for each level the fields of a world to change (see ``WorldSpec.with_``).
+        layout: format in which its effect shows; in ``mars`` a person is described by the mean of a tracklet.
+        protocol: name of the evaluation protocol.
+    """
+
+    levels: Mapping[str, Mapping[str, Any]]
+    layout: str = "market1501"
+    protocol: str = "market1501"
+
+
+KNOBS: Mapping[str, Knob] = {
+    "camera_look": Knob(
+        {"off": {"colour_shift": 0.0, "light_change": 0.0}, "high": {"colour_shift": 1.0, "light_change": 0.5}}
+    ),
+    "sensor": Knob({"off": {"blur": 0.0, "noise": 0.0, "jpeg": 0.0}, "high": {"blur": 1.0, "noise": 1.0, "jpeg": 1.0}}),
+    "occlusion": Knob({"off": {"occlusion": 0.0, "crossing": 0.0}, "high": {"occlusion": 1.0, "crossing": 0.6}}),
+    "box_jitter": Knob({"off": {"box_jitter": 0.0}, "high": {"box_jitter": 0.12}}),
+    # A tracker slides off people over time; single pictures don't show it.
+    "drift": Knob({"off": {"drift": 0.0}, "high": {"drift": 0.5}}, layout="mars", protocol="mars-cf-aan"),
 }

@@ -121,8 +121,8 @@ class TrainedNetwork:
     Attributes:
         network: its size.
         config: length, batches, geometry of the pictures and optimisation.
-        jitter: share (0..1) by which brightness, contrast and saturation of training pictures are changed at random, and
-            a tenth of it by which hue is: cameras differ in all of them.
+        jitter: share (0..1) by which brightness, contrast and saturation of training pictures change at random, and a
+            tenth of it by which hue does: cameras differ in all of them.
     """
 
     config: TrainConfig

@@ -146,9 +146,10 @@ class Study:
             Knob, level and scores.
         """
         base = self.world(seed).with_(train_people=1)
-        for knob in self.knobs:
-            for level, changes in KNOBS[knob].items():
-                yield knob, level, evaluate_on(extractor, base.with_(**changes))
+        for name in self.knobs:
+            knob = KNOBS[name]
+            for level, changes in knob.levels.items():
+                yield name, level, evaluate_on(extractor, base.with_(**changes), knob.protocol, knob.layout)
 
     def cross_seasons(self, seed: int) -> Iterator[tuple[str, str, Scores]]:
         """Train in summer and in winter and test in both: one place, the same cameras; only what people wear differs.
@@ -164,14 +165,12 @@ class Study:
             for target, part in data.items():
                 yield source, target, score(extractor, part.query, part.gallery).scores
 
-    def on_real(
-        self, name: str, outcomes: dict[str, Outcome], seed: int
-    ) -> Iterator[tuple[str, str, Scores]]:
+    def on_real(self, name: str, outcomes: dict[str, Outcome], seed: int) -> Iterator[tuple[str, str, Scores]]:
         """Score on a real data set.
 
         Yields:
-            ``unseen``, method, scores: methods as they were fitted on the world, tested on everybody of the data set;
-            then ``held_out``, method, scores: methods fitted on the data set's training people, tested on its test people.
+            First ``unseen``, method, scores: as fitted on the world, tested on everybody of the data set. Then
+            ``held_out``, method, scores: fitted on the data set's training people, tested on its test people.
         """
         from reidlab.data import across_cameras, load
 
@@ -228,12 +227,19 @@ def compare(methods: Sequence[Method], data: Splits, seed: int, protocol: str = 
     return {m.name: score(m.fit(data.train, seed), data.query, data.gallery, protocol) for m in methods}
 
 
-def evaluate_on(extractor: Extractor, spec: WorldSpec, protocol: str = PROTOCOL) -> Scores:
-    """Score a fitted method on the test people of a world, whatever world it was fitted on."""
-    from reidlab.data import load_world
+def evaluate_on(extractor: Extractor, spec: WorldSpec, protocol: str = PROTOCOL, layout: str = "market1501") -> Scores:
+    """Score a fitted method on the test people of a world, whatever world it was fitted on.
 
-    data = splits(load_world(spec))
-    return score(extractor, data.query, data.gallery, protocol).scores
+    Where the layout has tracklets, the features of a tracklet's pictures are brought to length 1 and averaged.
+    """
+    from reidlab.data import load_world
+    from reidlab.evaluation.retrieval import evaluate
+
+    _, query, gallery = splits(load_world(spec, layout))
+    parts = [extractor(part) for part in (query, gallery)]
+    if (query["tracklet"] >= 0).all():
+        parts = [part.normalized().tracklet_means() for part in parts]
+    return evaluate(*parts, protocol)
 
 
 def _rows(scores: Scores, seed: int, **dims: str) -> list[dict[str, Any]]:

@@ -101,10 +101,10 @@ def knob_sheet(spec: WorldSpec, knobs: Sequence[str]) -> Sheet:
     """Return pictures of one person by each camera with every knob off, and then with one knob after the other high."""
     from reidlab.data import load_world
 
-    off = {field: value for knob in KNOBS.values() for field, value in knob["off"].items()}
+    off = {field: value for knob in KNOBS.values() for field, value in knob.levels["off"].items()}
     base = spec.with_(train_people=1, test_people=6, distractors=0, lookalikes=0.0, **off)
     rows, labels, columns = [], [], []
-    for label, changes in {"all off": {}, **{knob: KNOBS[knob]["high"] for knob in knobs}}.items():
+    for label, changes in {"all off": {}, **{name: KNOBS[name].levels["high"] for name in knobs}}.items():
         table = load_world(base.with_(**changes))
         sheet = people_by_cameras(table[table["split"] != "train"], 1)
         rows += sheet.pictures

@@ -372,16 +372,12 @@ def _find_known(manifest: Manifest, registered: dict[str, tuple[Path, str]]) -> 
 
 def _inside(root: Path, folder: str) -> Path | None:
     """Return the folder of that relative path, small and capital letters alike; the root itself if it has the name."""
-    if root.name.lower() == folder.lower() and root.is_dir():
-        return root
     path = root
     for part in folder.split("/"):
-        if not path.is_dir():
-            return None
-        names = {name.lower(): name for name in sorted(os.listdir(path), reverse=True)}
+        names = {name.lower(): name for name in sorted(os.listdir(path), reverse=True)} if path.is_dir() else {}
         if part.lower() not in names:
-            return None
-        path = path / (part if (path / part).exists() else names[part.lower()])
+            return root if root.is_dir() and root.name.lower() == folder.lower() else None
+        path = path / (part if part in names.values() else names[part.lower()])
     return path if path.is_dir() else None
 
 

@@ -2,7 +2,7 @@
 
 Pictures come as bytes, (B, H, W, 3) or (B, 3, H, W) uint8 RGB, on any device, and leave as (B, 3, H, W) floats. Every
 picture of a batch is changed on its own. Random numbers are drawn on the CPU from a seeded ``torch.Generator``, so that
-a batch comes out the same on every device.
+every device sees the same draws.
 """
 
 from __future__ import annotations

@@ -59,6 +59,25 @@ class Embeddings:
         norms = np.linalg.norm(self.features, axis=1, keepdims=True)
         return Embeddings(self.features / np.maximum(norms, 1e-12), self.pids, self.camids, self.tracklets)
 
+    def tracklet_means(self) -> Embeddings:
+        """Return one row per tracklet, in order of their numbers: the mean of its features, with its labels.
+
+        Raises:
+            DataError: there are no tracklet numbers, or a tracklet has two identities or cameras.
+        """
+        if self.tracklets is None or (self.tracklets < 0).any():
+            raise DataError("tracklets: every row needs the number of its tracklet, 0 or more, to be averaged by it")
+        numbers, first, group, counts = np.unique(
+            self.tracklets, return_index=True, return_inverse=True, return_counts=True
+        )
+        for name, labels in (("pids", self.pids), ("camids", self.camids)):
+            mixed = labels != labels[first][group]
+            if mixed.any():
+                raise DataError(f"{name}: tracklet {self.tracklets[mixed][0]} has more than one value")
+        sums = np.zeros((len(numbers), self.features.shape[1]), dtype=np.float64)
+        np.add.at(sums, group, self.features)
+        return Embeddings(sums / counts[:, None], self.pids[first], self.camids[first], numbers)
+
 
 def _whole(name: str, labels: np.ndarray) -> np.ndarray:
     """Return labels as int64, and refuse those that would change on the way, such as missing values."""

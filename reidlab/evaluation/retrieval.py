@@ -147,7 +147,7 @@ def ranked_list(
     top: int = 10,
     *,
     distances: np.ndarray | None = None,
-    show_ignored: bool = True,
+    show_ignored: bool = False,
 ) -> pd.DataFrame:
     """Return a query's nearest gallery entries, for looking at them.
 
@@ -158,11 +158,11 @@ def ranked_list(
         protocol: what is a match, what is ignored, and by which distance to rank.
         top: how many entries; fewer if the gallery is smaller.
         distances: (N,) distances of this query to rank by, such as re-ranked ones; by default those of the features.
-        show_ignored: whether entries that the protocol ignores are listed where they stand.
+        show_ignored: whether entries that the protocol ignores are listed too, where they stand.
 
     Returns:
         Rows from the nearest on: ``gallery`` (its row number), ``rank`` (missing if ignored), ``pid``, ``camid``,
-        ``distance`` and ``match``: True (right), False (wrong) or None (ignored).
+        ``distance`` and ``match``: True (right), False (wrong) or, where ignored entries are shown, None (ignored).
 
     Raises:
         ConfigError: there is no query of that number, or ``top`` is not positive.
@@ -193,17 +193,19 @@ def ranked_list(
     order, rank, counted = order[:top], rank[:top], counted[:top]
     if distances is None and rule.metric == "euclidean":
         values = np.sqrt(values)
-    match = np.where(counted, relevance[order] == kernels.POSITIVE, None)
+    match = relevance[order] == kernels.POSITIVE
+    if show_ignored:
+        match = np.where(counted, match, None)
     return pd.DataFrame(
         {
             "gallery": places[order],
-            "rank": pd.array(rank, dtype="Int64"),
+            "rank": pd.arrays.IntegerArray(rank.astype(np.int64), ~counted),
             "pid": admitted.pids[order],
             "camid": admitted.camids[order],
             "distance": values[order],
-            "match": pd.Series(match, dtype=object),
+            "match": match,
         }
-    ).assign(rank=lambda table: table["rank"].where(counted))
+    )
 
 
 def _ranking_metric(rule: Protocol) -> str:

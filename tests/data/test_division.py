@@ -2,8 +2,8 @@
 
 import pytest
 
-from reidlab.data import across_cameras, divide_identities, load, make_table
-from reidlab.errors import ConfigError, DataError, MissingDataError
+from reidlab.data import across_cameras, divide_identities, make_table
+from reidlab.errors import ConfigError, DataError
 
 
 @pytest.fixture
@@ -50,16 +50,3 @@ def test_bad_divisions_are_named(table):
         across_cameras(table, (3,))
     with pytest.raises(DataError, match="1 identity"):
         divide_identities(table[table.pid == 1], 0.5, seed=0)
-
-
-@pytest.mark.real_data
-def test_pku_reid_divides_across_its_two_cameras():
-    try:
-        table = load("pku-reid")
-    except MissingDataError as error:
-        pytest.skip(str(error))
-    part = divide_identities(table, 0.5, seed=0)
-    assert part.query.pid.nunique() == part.gallery.pid.nunique() == 37
-    assert part.query.groupby("pid").size().eq(8).all()
-    assert set(part.query.camid) == {1}
-    assert set(part.gallery.camid) == {2}

@@ -6,12 +6,13 @@ import pytest
 from reidlab.data import catalogue, load_world
 from reidlab.data.embedded import LAYOUTS
 from reidlab.errors import ConfigError
-from reidlab.world import WorldSpec
 from reidlab.world import LAYOUTS as WRITTEN
+from reidlab.world import WorldSpec
 
 SPEC = WorldSpec(
     name="tiny", seed=3, train_people=4, test_people=4, distractors=1, cameras=2, visits=1, shots=2, occluders=1,
-    frame_width=240, frame_height=160, tracklet_frames=4, mot_seconds=1.0, sites=2, crop_height=32, crop_width=16,
+    frame_width=240, frame_height=160, tracklet_frames=4, mot_seconds=20.0, frame_rate=2.0, sites=2, crop_height=32,
+    crop_width=16,
 )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ GOOD = {
 def read(tmp_path):
     def write_and_read(content):
         path = tmp_path / "street.yml"
-        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
         return read_manifest(path)
 
     return write_and_read

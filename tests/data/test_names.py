@@ -57,8 +57,15 @@ def test_pku_reid(pid, camid, orientation):
 
 @pytest.mark.parametrize(
     "name",
-    ["0002_c1s1_000451_03.jpg.part", "0002_c0s1_000451_03.jpg", "-2_c1s1_1_1.jpg", "0002_c1_f0000451.jpg", "a0002_c1s1_1_1.jpg", ""],
-)  # fmt: skip
+    [
+        "0002_c1s1_1_03.jpg.part",
+        "0002_c0s1_1_03.jpg",
+        "-2_c1s1_1_1.jpg",
+        "0002_c1_f0000451.jpg",
+        "a0002_c1s1_1_1.jpg",
+        "",
+    ],
+)
 def test_other_names_are_refused(name):
     assert not MARKET1501.pattern.fits(name)
     with pytest.raises(DataError, match="does not follow <pid>_c<cam>"):

@@ -38,7 +38,7 @@ def test_further_columns_are_kept():
         ("frame", 0, -7, r"column 'frame', row 0: found -7"),
         ("split", 1, "test", r"column 'split', row 1: found 'test', expected one of train, query, gallery"),
         ("path", 2, "c.jpg", r"column 'path', row 2: found 'c\.jpg', expected an absolute path"),
-        ("path", 0, None, r"column 'path', row 0: found None, expected an absolute path"),
+        ("path", 0, None, r"column 'path', row 0: found (nan|None), expected an absolute path"),
         ("domain", 0, "", r"column 'domain', row 0: found '', expected the name"),
         ("pid", 1, 2.5, r"column 'pid', row 1: found 2\.5 in a column of float64, expected int64"),
         ("camid", 2, float("nan"), r"column 'camid', row 2: found nan in a column of float64, expected int64"),
@@ -48,9 +48,7 @@ def test_further_columns_are_kept():
 def test_what_does_not_fit_is_named(table, column, row, value, expected):
     values = table[column].tolist()
     values[row] = value
-    table[column] = pd.Series(values, dtype="float64" if isinstance(value, float) else None)
-    if isinstance(value, str) and column == "pid":
-        table[column] = pd.Series(values, dtype=object)
+    table[column] = pd.Series(values)
     with pytest.raises(DataError, match=f"^sample table street: {expected}") as caught:
         validate(table)
     assert "\n" not in str(caught.value)

@@ -252,6 +252,9 @@ def test_a_single_shot_is_drawn_among_what_is_not_ignored():
     scores = evaluate_distances(distance, query, gallery, "cuhk03-single-shot")
     assert (scores.num_valid, scores.per_query.num_positives[0], scores.per_query.first_rank[0]) == (1, 1, 2)
     assert scores.mAP == pytest.approx(0.5)
+    for seed in range(10):  # a single draw never misses it either
+        once = Protocol("tried", single_shot=1, shot_seed=seed)
+        assert evaluate_distances(distance, query, gallery, once).rank(2) == 1.0
 
 
 def test_a_matcher_of_ones_own_decides_what_is_right():
@@ -306,18 +309,20 @@ def test_ranked_list_shows_what_was_scored():
     features = np.array([[0.0], [1.0], [2.0], [3.0], [4.0]], np.float32)
     query = Embeddings(features[:1], [7], [1])
     gallery = Embeddings(features[1:], [7, -1, 5, 7], [1, 2, 2, 3])
-    rows = ranked_list(query, gallery, 0, "market1501")
+    rows = ranked_list(query, gallery, 0, "market1501", show_ignored=True)
     assert rows.gallery.tolist() == [0, 1, 2, 3]
     assert rows.match.tolist() == [None, None, False, True]  # own camera, junk, wrong, right
     assert rows["rank"].isna().tolist() == [True, True, False, False]
     assert rows["rank"].dropna().tolist() == [1, 2]
     assert rows.distance.tolist() == pytest.approx([1.0, 2.0, 3.0, 4.0])
     assert rows.pid.tolist() == [7, -1, 5, 7]
-    counted = ranked_list(query, gallery, 0, show_ignored=False, top=1)
-    assert (counted.gallery.tolist(), counted.match.tolist()) == ([2], [False])
+    counted = ranked_list(query, gallery, 0)
+    assert (counted.gallery.tolist(), counted["rank"].tolist()) == ([2, 3], [1, 2])
+    assert (counted.match.tolist(), counted.match.dtype) == ([False, True], bool)
+    assert ranked_list(query, gallery, 0, top=1).gallery.tolist() == [2]
     dropped = Protocol("tried", junk="dropped")
-    assert ranked_list(query, gallery, 0, dropped).gallery.tolist() == [0, 2, 3]
-    turned = ranked_list(query, gallery, 0, dropped, distances=np.array([4.0, 3.0, 2.0, 1.0]))
+    assert ranked_list(query, gallery, 0, dropped, show_ignored=True).gallery.tolist() == [0, 2, 3]
+    turned = ranked_list(query, gallery, 0, dropped, distances=np.array([4.0, 3.0, 2.0, 1.0]), show_ignored=True)
     assert (turned.gallery.tolist(), turned.distance.tolist()) == ([3, 2, 0], [1.0, 2.0, 4.0])
     with pytest.raises(ConfigError, match="index: 5"):
         ranked_list(query, gallery, 5)

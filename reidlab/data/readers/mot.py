@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reidlab.data.readers.base import existing, first_few, folders_in, pictures_in, refuse_empty
+from reidlab.data.readers.base import existing, first_few, folders_in, pictures_in
 from reidlab.data.table import SampleTable, make_table
 from reidlab.errors import ConfigError, DataError, MissingDataError
 
@@ -88,7 +88,9 @@ class MOTReader:
         first = boxes.groupby(["split", "camid"])["sequence"].transform("min")
         considered = (boxes["score"] != 0) & (boxes["class_id"] == _PEDESTRIAN)
         people = boxes[considered & (boxes["sequence"] == first)].reset_index(drop=True)
-        refuse_empty(len(people), Path(root), dataset)
+        if people.empty:
+            home = existing(root, dataset)
+            raise MissingDataError(f"{dataset}: no {_KINDS['gt']} in {home} has a pedestrian in a frame that is there")
         people["tracklet"] = people.groupby(["split", "sequence", "id"], sort=False).ngroup() + 1
         columns = ("path", "pid", "camid", "split", "tracklet", "frame", "sequence", "visibility", "x", "y", "w", "h")
         return make_table(dataset, **{name: people[name].to_numpy() for name in columns})
