@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -13,6 +13,7 @@ class Knob:
 
     Attributes:
         levels: for each level the fields of a world to change (see ``WorldSpec.with_``).
+        throughout: fields to change at every level.
         layout: format in which its effect shows; in ``mars`` a person is described by the mean of a tracklet.
         protocol: name of the evaluation protocol.
     """
@@ -20,6 +21,7 @@ class Knob:
     levels: Mapping[str, Mapping[str, Any]]
     layout: str = "market1501"
     protocol: str = "market1501"
+    throughout: Mapping[str, Any] = field(default_factory=dict)
 
 
 KNOBS: Mapping[str, Knob] = {
@@ -30,5 +32,10 @@ KNOBS: Mapping[str, Knob] = {
     "occlusion": Knob({"off": {"occlusion": 0.0, "crossing": 0.0}, "high": {"occlusion": 1.0, "crossing": 0.6}}),
     "box_jitter": Knob({"off": {"box_jitter": 0.0}, "high": {"box_jitter": 0.12}}),
     # A tracker slides off people over time; single pictures don't show it.
-    "drift": Knob({"off": {"drift": 0.0}, "high": {"drift": 0.5}}, layout="mars", protocol="mars-cf-aan"),
+    "drift": Knob(
+        {"off": {"drift": 0.0}, "high": {"drift": 0.5}},
+        layout="mars",
+        protocol="mars-cf-aan",
+        throughout={"visits": 1, "tracklet_frames": 8, "tracklet_stride": 6},
+    ),
 }

@@ -149,7 +149,8 @@ class Study:
         for name in self.knobs:
             knob = KNOBS[name]
             for level, changes in knob.levels.items():
-                yield name, level, evaluate_on(extractor, base.with_(**changes), knob.protocol, knob.layout)
+                spec = base.with_(**knob.throughout, **changes)
+                yield name, level, evaluate_on(extractor, spec, knob.protocol, knob.layout)
 
     def cross_seasons(self, seed: int) -> Iterator[tuple[str, str, Scores]]:
         """Train in summer and in winter and test in both: one place, the same cameras; only what people wear differs.
