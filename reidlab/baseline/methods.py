@@ -127,7 +127,7 @@ class TrainedNetwork:
 
     config: TrainConfig
     network: Network = field(default_factory=Network)
-    jitter: float = 0.3
+    jitter: float = 0.2
     name: str = "network"
 
     def fit(self, train: pd.DataFrame, seed: int) -> Extractor:

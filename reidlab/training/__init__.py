@@ -5,7 +5,6 @@ and the book's two losses; a chapter with other batches or losses calls :func:`t
 :class:`~reidlab.training.sources.BatchSource`, objective and hooks.
 """
 
-from reidlab.training import denormals  # noqa: F401 - first: see there
 from reidlab.training.config import LoopConfig, TrainConfig
 from reidlab.training.extract import extract
 from reidlab.training.fit import fit

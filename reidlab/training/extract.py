@@ -12,11 +12,13 @@ from reidlab.data import ImageCache, normalize
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.embeddings import Embeddings
 from reidlab.models import evaluating
+from reidlab.training.denormals import flushed_denormals
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+@flushed_denormals()
 def extract(
     model: nn.Module,
     table: pd.DataFrame,

@@ -20,6 +20,7 @@ from reidlab.models.weights import reason
 from reidlab.seeding import derive
 from reidlab.training.checkpoints import Checkpoints, check_same_run
 from reidlab.training.config import LoopConfig
+from reidlab.training.denormals import flushed_denormals
 from reidlab.training.determinism import deterministic, random_state, restore_random_state, seeded
 from reidlab.training.history import History
 from reidlab.training.hooks import Hook, TrainState
@@ -49,6 +50,7 @@ class FitResult:
     seconds: float
 
 
+@flushed_denormals()
 def train(
     model: nn.Module,
     source: BatchSource,
