@@ -98,13 +98,17 @@ def busiest_frame(scene: Scene) -> tuple[int, int]:
 
 
 def knob_sheet(spec: WorldSpec, knobs: Sequence[str]) -> Sheet:
-    """Return pictures of one person by each camera with every knob off, and then with one knob after the other high."""
+    """Return pictures of one person by each camera with every knob off, and then with one knob after the other high.
+
+    Knobs whose effect does not show in single pictures are left out.
+    """
     from reidlab.data import load_world
 
     off = {field: value for knob in KNOBS.values() for field, value in knob.levels["off"].items()}
     base = spec.with_(train_people=1, test_people=6, distractors=0, lookalikes=0.0, **off)
     rows, labels, columns = [], [], []
-    for label, changes in {"all off": {}, **{name: KNOBS[name].levels["high"] for name in knobs}}.items():
+    shown = {name: KNOBS[name].levels["high"] for name in knobs if KNOBS[name].layout == "market1501"}
+    for label, changes in {"all off": {}, **shown}.items():
         table = load_world(base.with_(**changes))
         sheet = people_by_cameras(table[table["split"] != "train"], 1)
         rows += sheet.pictures

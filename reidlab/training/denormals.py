@@ -1,7 +1,8 @@
 """Denormal numbers are taken for 0 while networks are at work.
 
-Weights, gradients and moments of an optimiser that decay towards 0 pass through denormal numbers, on which a CPU is ten
-times slower or more: without this, a small network's iterations slow down from 40 to 700 milliseconds as training goes on.
+Weights, gradients and moments of an optimiser that decay towards 0 pass through denormal numbers, on which a CPU is
+ten times slower or more: without this, a small network's iterations slow down from 40 to 700 milliseconds as training
+goes on.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import torch
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Take denormal numbers for 0 inside the block, where the processor can, and put back how it was after it.
+    """Take denormal numbers for 0 inside the block, where the processor can, and put back how it was.
 
-    The setting belongs to a thread, and threads take it over from the one that starts them: torch's own workers keep the
-    one they were started under, so whatever runs networks first in a process should do so inside such a block.
+    The setting belongs to a thread, and threads take it over from the one that starts them: torch's own workers keep
+    the one they were started under, so whatever runs networks first in a process should do so inside such a block.
     """
     before = not (torch.tensor(1e-30) * torch.tensor(1e-12)).item()
     torch.set_flush_denormal(True)
