@@ -3,10 +3,10 @@
 import shutil
 
 import pytest
-from made_up_project import Silent, execute_in_process, make_project
 
 from reidlab.lab import runner
 from reidlab.lab.project import Project
+from tests.lab.made_up_project import Silent, execute_in_process, make_project
 
 
 @pytest.fixture

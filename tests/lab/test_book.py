@@ -5,10 +5,10 @@ import shutil
 from html.parser import HTMLParser
 
 import pytest
-from made_up_project import write_chapter, write_profiles
 
 from reidlab.errors import ClaimError, ConfigError, RunError
 from reidlab.lab import book, store
+from tests.lab.made_up_project import write_chapter, write_profiles
 
 # One worker, one really run project.
 pytestmark = pytest.mark.xdist_group("lab")

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from made_up_project import code, write_notebook
 
 import reidlab
 from reidlab.errors import ConfigError
 from reidlab.lab import codehash
+from tests.lab.made_up_project import code, write_notebook
 
 PACKAGE = Path(reidlab.__file__).parent
 ROOMS = sorted(p.parent.name for p in PACKAGE.glob("*/__init__.py") if p.parent.name != "lab")

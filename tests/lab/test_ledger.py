@@ -9,12 +9,12 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_project import make_project, write_chapter
 
 from reidlab.errors import ClaimError, RunError
 from reidlab.lab import claims, codehash, files, records, store
 from reidlab.lab.ledger import VERDICTS, Ledger, interval_of, judge_differences
 from reidlab.lab.pages import ledger_page
+from tests.lab.made_up_project import make_project, write_chapter
 
 # One worker, one really run project.
 pytestmark = pytest.mark.xdist_group("lab")

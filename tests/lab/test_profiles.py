@@ -3,12 +3,12 @@
 import ast
 
 import pytest
-from made_up_project import code, write_chapter, write_notebook, write_profiles
 
 from reidlab.errors import ConfigError
 from reidlab.lab import profiles, runner
 from reidlab.lab.notebook import parameters_of
 from reidlab.lab.project import Project
+from tests.lab.made_up_project import code, write_chapter, write_notebook, write_profiles
 
 
 def test_parameters_are_those_papermill_sees(project):

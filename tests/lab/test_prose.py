@@ -1,9 +1,9 @@
 """The rule on numbers in a chapter's text, on both of its sides."""
 
 import pytest
-from made_up_project import code, markdown, write_notebook
 
 from reidlab.lab.prose import bare_results, check_notebook
+from tests.lab.made_up_project import code, markdown, write_notebook
 
 REFUSED = [
     ("The network reaches 0.853.", "0.853"),

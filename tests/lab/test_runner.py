@@ -1,6 +1,7 @@
 """Runs: what has to run, what stays when it fails, is killed, is run twice at a time, or finds the disk full."""
 
 import errno
+import functools
 import json
 import os
 import signal
@@ -11,9 +12,16 @@ from pathlib import Path
 
 import filelock
 import pytest
-from made_up_project import Silent, execute_in_process, make_project, run_chapters, write_chapter, write_profiles
 
 from reidlab.lab import environment, files, runner, store
+from tests.lab.made_up_project import (
+    Silent,
+    execute_in_process,
+    make_project,
+    run_chapters,
+    write_chapter,
+    write_profiles,
+)
 
 # One worker, one really run project.
 pytestmark = pytest.mark.xdist_group("lab")
@@ -150,7 +158,9 @@ def test_ctrl_c_ends_the_notebook_and_exits_130(tmp_path):
     mark = project.root / "reached"
     write_chapter(project, "01_tiny", SLOW.format(mark=str(mark), seconds=60))
     command = [sys.executable, "-m", "reidlab", "run", "--project", str(project.root)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # A shell's background jobs ignore Ctrl-C and pass that on; a user's terminal does not.
+    heeds = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeds)
     wait_for(mark.exists)
     children = descendants(process.pid)
     process.send_signal(signal.SIGINT)

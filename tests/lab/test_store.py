@@ -4,10 +4,10 @@ import json
 
 import pandas as pd
 import pytest
-from made_up_project import run_chapters, write_chapter
 
 from reidlab.errors import RunError
 from reidlab.lab import store
+from tests.lab.made_up_project import run_chapters, write_chapter
 
 # One worker, one really run project.
 pytestmark = pytest.mark.xdist_group("lab")
