@@ -56,6 +56,12 @@ def test_every_row_can_be_recorded_and_is_complete(study, measured):
     assert set(zip(crossed.train, crossed.test)) == {(a, b) for a in studies.SEASONS for b in studies.SEASONS}
 
 
+def test_every_person_before_every_camera_asks_whatever_the_knob(study, measured):
+    extractor = measured.outcomes["histogram"].extractor
+    for knob, level, scores in study.turn_knobs(extractor, 3):
+        assert scores.num_valid == len(scores.per_query) >= study.people, (knob, level)
+
+
 def test_one_seed_measures_the_same_twice(study, measured):
     assert study.measure(3).rows == measured.rows
 
