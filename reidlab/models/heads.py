@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from reidlab.errors import ConfigError
@@ -33,6 +34,66 @@ class AveragePool(nn.Module):
     def pool_macs(self, given: Tensor, output: Tensor) -> int:
         """Return the accumulations of one pass, for :func:`reidlab.models.cost.cost`."""
         return given.numel()
+
+
+class ClipPool(nn.Module):
+    """Pool a clip's maps over space, then over time: (B, D, T, h, w) -> (B, D).
+
+    Two means are the feature pooling layer of Sec. 2.2.1 (3-D average pooling) and, with boxes, the masked average of
+    Sec. 2.5.3; two maxima are that layer with 3-D maximum pooling; a mean over space and a maximum over time are the
+    released code's "max-FPL".
+
+    Args:
+        space: ``mean`` or ``max`` over a frame's positions.
+        time: ``mean`` or ``max`` over the frames.
+
+    Raises:
+        ConfigError: an argument is neither ``mean`` nor ``max``.
+    """
+
+    def __init__(self, space: str = "mean", time: str = "mean") -> None:
+        super().__init__()
+        for name, way in (("space", space), ("time", time)):
+            if way not in ("mean", "max"):
+                raise ConfigError(f"{name}: {way!r} must be 'mean' or 'max'")
+        self.space = space
+        self.time = time
+
+    def forward(self, x: Tensor, boxes: Tensor | None = None) -> Tensor:
+        """Return the pooled features of maps, of the positions inside the boxes where there are any.
+
+        Args:
+            x: (B, D, T, h, w) maps.
+            boxes: (B, T, 4) integers (y0, y1, x0, x1), positions of each map from the first to before the second.
+
+        Returns:
+            (B, D) features.
+        """
+        inside = None if boxes is None else _inside(boxes, x.shape[-2:])
+        if self.space == "max":
+            frames = (x if inside is None else x.masked_fill(~inside, -torch.inf)).amax(dim=(3, 4))
+        elif inside is None:
+            frames = x.sum(dim=(3, 4)) / (x.shape[3] * x.shape[4])
+        else:
+            frames = (x * inside).sum(dim=(3, 4)) / inside.sum(dim=(3, 4))
+        return frames.amax(dim=2) if self.time == "max" else frames.mean(dim=2)
+
+    def pool_macs(self, given: Tensor, output: Tensor) -> int:
+        """Return the accumulations of one pass, for :func:`reidlab.models.cost.cost`."""
+        return given.numel()
+
+    def extra_repr(self) -> str:
+        """Return the two ways, for printing."""
+        return f"space={self.space!r}, time={self.time!r}"
+
+
+def _inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return (B, 1, T, h, w) booleans: which positions of the maps lie inside their boxes (B, T, 4)."""
+    rows, columns = (torch.arange(n, device=boxes.device) for n in size)
+    y0, y1, x0, x1 = boxes.unsqueeze(-1).unbind(2)  # each (B, T, 1)
+    vertical = (rows >= y0) & (rows < y1)
+    horizontal = (columns >= x0) & (columns < x1)
+    return (vertical.unsqueeze(3) & horizontal.unsqueeze(2)).unsqueeze(1)
 
 
 class BNNeck(nn.Module):

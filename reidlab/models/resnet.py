@@ -3,19 +3,45 @@
 K. He et al., "Deep residual learning for image recognition", CVPR 2016 (https://arxiv.org/abs/1512.03385). As in
 torchvision, a bottleneck's stride sits on its 3x3 convolution. Re-identification keeps the last stage at stride 1
 (twice the height and width of the feature map); that changes no weight, so ImageNet weights still fit.
+
+SE-ResNet: J. Hu et al., "Squeeze-and-excitation networks", CVPR 2018 (https://arxiv.org/abs/1709.01507).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
 from reidlab.errors import ConfigError
 
+#: What a block may be asked to put on its (strided) 3x3 convolution's output: a map to a map of the same shape.
+Then = Callable[[Tensor], Tensor]
+
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+
+
+class SqueezeExcitation(nn.Module):
+    """Weigh channels by a sigmoid of two layers on their averages: (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        channels: C.
+        reduction: the layer between has ``C / reduction`` channels, at least 1; the paper's choice is 16.
+    """
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        inner = max(channels // reduction, 1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.fc1 = nn.Conv2d(channels, inner, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.fc2 = nn.Conv2d(inner, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the map with each channel multiplied by its weight between 0 and 1."""
+        return x * self.fc2(self.relu(self.fc1(self.pool(x)))).sigmoid()
 
 
 class BasicBlock(nn.Module):
@@ -26,24 +52,38 @@ class BasicBlock(nn.Module):
         planes: channels of the block; it puts out ``planes * expansion``.
         stride: of the first convolution.
         downsample: projection of the shortcut, or None where it is the identity.
+        se: reduction of a squeeze-and-excitation of the block's output, before the shortcut is added; None for none.
     """
 
     expansion = 1
 
-    def __init__(self, inputs: int, planes: int, stride: int = 1, downsample: nn.Module | None = None) -> None:
+    def __init__(
+        self, inputs: int, planes: int, stride: int = 1, downsample: nn.Module | None = None, se: int | None = None
+    ) -> None:
         super().__init__()
         self.conv1 = _conv(inputs, planes, 3, stride)
         self.bn1 = nn.BatchNorm2d(planes)
         self.relu = nn.ReLU(inplace=True)
         self.conv2 = _conv(planes, planes, 3)
         self.bn2 = nn.BatchNorm2d(planes)
+        self.se = None if se is None else SqueezeExcitation(planes, se)
         self.downsample = downsample
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, planes, H / stride, W / stride)."""
+    def forward(self, x: Tensor, then: Then | None = None) -> Tensor:
+        """(B, inputs, H, W) -> (B, planes, H / stride, W / stride).
+
+        ``then`` is put on the first 3x3 convolution's output, (B, planes, H / stride, W / stride), before its
+        normalisation: the place where video networks convolve over time. It belongs to the caller, so that the block's
+        weights keep their names.
+        """
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.conv1(x)
+        if then is not None:
+            x = then(x)
+        x = self.relu(self.bn1(x))
         x = self.bn2(self.conv2(x))
+        if self.se is not None:
+            x = self.se(x)
         return self.relu(x + shortcut)
 
 
@@ -52,7 +92,9 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, inputs: int, planes: int, stride: int = 1, downsample: nn.Module | None = None) -> None:
+    def __init__(
+        self, inputs: int, planes: int, stride: int = 1, downsample: nn.Module | None = None, se: int | None = None
+    ) -> None:
         super().__init__()
         self.conv1 = _conv(inputs, planes, 1)
         self.bn1 = nn.BatchNorm2d(planes)
@@ -61,14 +103,20 @@ class Bottleneck(nn.Module):
         self.conv3 = _conv(planes, planes * self.expansion, 1)
         self.bn3 = nn.BatchNorm2d(planes * self.expansion)
         self.relu = nn.ReLU(inplace=True)
+        self.se = None if se is None else SqueezeExcitation(planes * self.expansion, se)
         self.downsample = downsample
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, 4 * planes, H / stride, W / stride)."""
+    def forward(self, x: Tensor, then: Then | None = None) -> Tensor:
+        """(B, inputs, H, W) -> (B, 4 * planes, H / stride, W / stride); ``then`` as in :class:`BasicBlock`."""
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
+        x = self.conv2(x)
+        if then is not None:
+            x = then(x)
+        x = self.relu(self.bn2(x))
         x = self.bn3(self.conv3(x))
+        if self.se is not None:
+            x = self.se(x)
         return self.relu(x + shortcut)
 
 
@@ -94,9 +142,14 @@ class ResNet(nn.Module):
         width: channels of the stem; stages have 1, 2, 4 and 8 times as many planes.
         last_stride: stride of stage 4, 1 or 2.
         num_classes: adds torchvision's ``fc`` on the average of the map; None for a backbone.
+        se: reduction of each block's squeeze-and-excitation (16 in SE-ResNet); None for none. Its weights are
+            ``se.fc1`` and ``se.fc2`` of the block, timm's names; all others keep theirs.
 
     Attributes:
         out_channels: channels of the feature map.
+        channels: channels of each stage's map.
+        planes: channels of each stage's 3x3 convolutions.
+        strides: pixels of the picture per step on each stage's map, ``(4, 8, 16, 16)`` at last stride 1.
         stages: the four stages; ``stages[2][-1]`` is the last block of stage 3.
 
     Raises:
@@ -111,6 +164,7 @@ class ResNet(nn.Module):
         width: int = 64,
         last_stride: int = 1,
         num_classes: int | None = None,
+        se: int | None = None,
     ) -> None:
         super().__init__()
         if len(blocks) != 4 or any(n < 1 for n in blocks):
@@ -121,16 +175,20 @@ class ResNet(nn.Module):
             raise ConfigError(f"last_stride: {last_stride} must be 1 or 2")
         if num_classes is not None and num_classes < 1:
             raise ConfigError(f"num_classes: {num_classes} must be at least 1, or None for a backbone")
+        if se is not None and se < 1:
+            raise ConfigError(f"se: {se} must be at least 1, or None for no squeeze-and-excitation")
         self.conv1 = _conv(3, width, 7, 2)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.planes = tuple(width * 2**number for number in range(4))
+        self.channels = tuple(planes * block.expansion for planes in self.planes)
+        self.strides = (4, 8, 16, 16 * last_stride)
         channels = width
         for number, (count, stride) in enumerate(zip(blocks, (1, 2, 2, last_stride), strict=True)):
-            planes = width * 2**number
-            stage = _stage(block, channels, planes, count, stride)
+            stage = _stage(block, channels, self.planes[number], count, stride, se)
             self.add_module(f"layer{number + 1}", stage)
-            channels = planes * block.expansion
+            channels = self.channels[number]
         self.out_channels = channels
         if num_classes is not None:
             self.avgpool = nn.AdaptiveAvgPool2d(1)
@@ -145,9 +203,13 @@ class ResNet(nn.Module):
         """Stages 1 to 4, each a sequence of blocks."""
         return self.layer1, self.layer2, self.layer3, self.layer4
 
+    def stem(self, x: Tensor) -> Tensor:
+        """Return what stage 1 is given, (B, width, H / 4, W / 4), of images (B, 3, H, W)."""
+        return self.maxpool(self.relu(self.bn1(self.conv1(x))))
+
     def features(self, x: Tensor) -> Tensor:
         """Return the feature map (B, out_channels, H / 16, W / 16) of images (B, 3, H, W); / 32 at last stride 2."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.stem(x)
         for stage in self.stages:
             x = stage(x)
         return x
@@ -158,13 +220,13 @@ class ResNet(nn.Module):
         return x if self.num_classes is None else self.fc(self.avgpool(x).flatten(1))
 
 
-def _stage(block: Block, inputs: int, planes: int, count: int, stride: int) -> nn.Sequential:
+def _stage(block: Block, inputs: int, planes: int, count: int, stride: int, se: int | None) -> nn.Sequential:
     outputs = planes * block.expansion
     downsample = None
     if stride != 1 or inputs != outputs:
         downsample = nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
-    first = block(inputs, planes, stride, downsample)
-    return nn.Sequential(first, *(block(outputs, planes) for _ in range(count - 1)))
+    first = block(inputs, planes, stride, downsample, se)
+    return nn.Sequential(first, *(block(outputs, planes, se=se) for _ in range(count - 1)))
 
 
 def resnet(
@@ -174,6 +236,7 @@ def resnet(
     blocks: Sequence[int] | None = None,
     last_stride: int = 1,
     num_classes: int | None = None,
+    se: int | None = None,
 ) -> ResNet:
     """Return a residual network by its depth.
 
@@ -183,6 +246,7 @@ def resnet(
         blocks: blocks per stage, where other numbers than the depth's are wanted; the depth still chooses the block.
         last_stride: stride of stage 4; 2 is the stock network, 1 the habit of re-identification.
         num_classes: adds a classifier; None for a backbone.
+        se: squeeze-and-excitation with this reduction in every block; ``resnet(50, se=16)`` is SE-ResNet-50.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -194,4 +258,4 @@ def resnet(
     if depth not in DEPTHS:
         raise ConfigError(f"depth: {depth} is not one of {sorted(DEPTHS)}; for another number of blocks give `blocks`")
     block, standard = DEPTHS[depth]
-    return ResNet(block, blocks or standard, width=width, last_stride=last_stride, num_classes=num_classes)
+    return ResNet(block, blocks or standard, width=width, last_stride=last_stride, num_classes=num_classes, se=se)

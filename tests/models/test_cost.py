@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from reidlab.errors import ConfigError
-from reidlab.models import ReIDNet, cost, resnet
+from reidlab.models import VIEWS, ReIDNet, cost, resnet
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,65 @@ def test_a_layer_used_twice_counts_its_work_twice_and_its_parameters_once():
     assert (found.macs(), found.params()) == (32, 20)
 
 
+class Products(nn.Module):
+    """A module that counts its own products, with a parameter, a projection and a normalisation besides."""
+
+    def __init__(self, kind="product"):
+        super().__init__()
+        self.kind = kind
+        self.scale = nn.Parameter(torch.ones(3))
+        self.project = nn.Linear(4, 4, bias=False)
+        self.project.cost_kind = "projection"
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x, power=1):
+        return self.norm(self.project(x)) ** power * self.scale.sum()
+
+    def cost_macs(self, inputs, output):
+        return {self.kind: 10 * inputs[1], "pool": 5}
+
+
+class TwoPowers(nn.Module):
+    def __init__(self, *blocks):
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x, 2)
+        return self.norm(x)
+
+
+def test_a_module_may_count_for_itself_and_a_layer_may_be_of_another_kind():
+    found = cost(TwoPowers(Products()), (4,))
+    assert [(row.name, row.module, row.kind, row.params, row.macs) for row in found.layers] == [
+        ("blocks.0.project", "Linear", "projection", 16, 16),
+        ("blocks.0.norm", "BatchNorm1d", "norm", 8, 4),
+        ("blocks.0", "Products", "product", 3, 20),
+        ("blocks.0", "Products", "pool", 0, 5),
+        ("norm", "BatchNorm1d", "norm", 8, 4),
+    ]
+    assert found.params() == sum(p.numel() for p in TwoPowers(Products()).parameters())
+
+
+def test_views_choose_their_rows_and_units():
+    found = cost(TwoPowers(Products()), (4,))
+    assert found.view("whole") == pytest.approx((16 + 20) / 1e9)
+    assert found.view("table-2.1") == pytest.approx((16 + 20) / 2**30)
+    assert found.view("table-2.8") == pytest.approx(20 / 1e9)
+    assert found.view("table-2.10") == pytest.approx((20 + 4 * 4) / 1e9)  # the block's own normalisation left out
+    assert all(view.meaning for view in VIEWS.values())
+
+
+def test_a_network_on_the_meta_device_costs_what_it_costs_elsewhere():
+    with torch.device("meta"):
+        meta = ReIDNet(resnet(18, width=4, blocks=(1, 1, 1, 1)), 5)
+    found = cost(meta, (3, 32, 16))
+    assert found == cost(ReIDNet(resnet(18, width=4, blocks=(1, 1, 1, 1)), 5), (3, 32, 16))
+    assert all(p.device.type == "meta" for p in meta.parameters())
+
+
 def test_table_and_summary_add_up():
     found = cost(ReIDNet(resnet(18, width=4, blocks=(1, 1, 1, 1)), 5), (3, 32, 16))
     assert found.table()["params"].sum() == found.params()
@@ -104,3 +163,7 @@ def test_bad_arguments_are_named():
         cost(nn.Linear(2, 2), (0,))
     with pytest.raises(ConfigError, match="kind: 'convolution'"):
         cost(nn.Linear(2, 2), (2,)).macs("convolution")
+    with pytest.raises(ConfigError, match=r"view: 'table-2\.2' is not one of"):
+        cost(nn.Linear(2, 2), (2,)).view("table-2.2")
+    with pytest.raises(ConfigError, match="Products: counts under 'products'"):
+        cost(TwoPowers(Products("products")), (4,))

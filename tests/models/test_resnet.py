@@ -94,6 +94,68 @@ def test_same_seed_same_weights():
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+def test_se_resnet_50_has_its_published_parameters_and_timms_names():
+    """28,088,024 parameters: the paper's 28.1 M; names and shapes as in timm's seresnet50 files."""
+    with torch.device("meta"):
+        plain, model = resnet(50, num_classes=1000).state_dict(), resnet(50, num_classes=1000, se=16)
+    assert sum(p.numel() for p in model.parameters()) == 28_088_024
+    state = model.state_dict()
+    assert [name for name in state if ".se." not in name] == list(plain)
+    assert {name: tuple(value.shape) for name, value in state.items() if name.startswith("layer2.3.se.")} == {
+        "layer2.3.se.fc1.weight": (32, 512, 1, 1),
+        "layer2.3.se.fc1.bias": (32,),
+        "layer2.3.se.fc2.weight": (512, 32, 1, 1),
+        "layer2.3.se.fc2.bias": (512,),
+    }
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_squeeze_and_excitation_weighs_the_branch_before_the_shortcut_is_added(depth):
+    torch.manual_seed(0)
+    model = resnet(depth, width=4, blocks=(1, 2, 1, 1), se=2).eval()
+    block = model.layer2[1]
+    x = torch.randn(2, model.channels[1], 6, 4)
+    branch = x
+    numbers = (1, 2) if depth == 18 else (1, 2, 3)
+    for number in numbers:
+        branch = getattr(block, f"bn{number}")(getattr(block, f"conv{number}")(branch))
+        branch = branch if number == numbers[-1] else branch.relu()
+    squeezed = branch.flatten(2).mean(2)
+    fc1, fc2 = block.se.fc1, block.se.fc2
+    hidden = (squeezed @ fc1.weight.flatten(1).T + fc1.bias).relu()
+    weights = 1 / (1 + torch.exp(-(hidden @ fc2.weight.flatten(1).T + fc2.bias)))
+    torch.testing.assert_close(block(x), (branch * weights[:, :, None, None] + x).relu())
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_what_is_put_on_a_3x3_convolution_sees_its_output(depth):
+    torch.manual_seed(0)
+    model = resnet(depth, width=4, blocks=(1, 1, 1, 1)).eval()
+    block, x = model.layer2[0], torch.randn(2, model.channels[0], 6, 4).relu()
+    seen = []
+
+    def then(y):
+        seen.append(y)
+        return torch.zeros_like(y)
+
+    changed = block(x, then)
+    first = block.conv1(x) if depth == 18 else block.conv2(block.bn1(block.conv1(x)).relu())
+    torch.testing.assert_close(seen[0], first)
+    assert first.shape == (2, model.planes[1], 3, 2)
+    assert not torch.equal(changed, block(x))
+    assert torch.equal(block(x, lambda y: y), block(x))
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("last_stride", [1, 2])
+def test_channels_and_strides_are_those_of_the_stages_maps(depth, last_stride):
+    model = resnet(depth, width=4, blocks=(1, 1, 2, 1), last_stride=last_stride).eval()
+    x = model.stem(torch.zeros(1, 3, 64, 32))
+    for stage, channels, stride in zip(model.stages, model.channels, model.strides, strict=True):
+        x = stage(x)
+        assert x.shape == (1, channels, 64 // stride, 32 // stride)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -103,6 +165,7 @@ def test_same_seed_same_weights():
         ({"blocks": (1, 0, 1, 1)}, r"blocks: \(1, 0, 1, 1\)"),
         ({"last_stride": 3}, "last_stride: 3 must be 1 or 2"),
         ({"num_classes": 0}, "num_classes: 0 must be at least 1"),
+        ({"se": 0}, "se: 0 must be at least 1"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
