@@ -1,15 +1,17 @@
-"""Data: sample tables, readers of on-disk formats, manifests, samplers, transforms, decoded pictures.
+"""Data: sample tables, readers of on-disk formats, manifests, tracklets, samplers, transforms, decoded pictures.
 
 Whatever the format on disk, a data set enters as a :mod:`sample table <reidlab.data.table>`. Where real data lie is the
 :mod:`~reidlab.data.catalogue`'s to know; the embedded world comes from :func:`load_world`.
 """
 
 from reidlab.data.catalogue import load
+from reidlab.data.clips import ClipTransform, check_masks
 from reidlab.data.division import Division, across_cameras, divide_identities
 from reidlab.data.embedded import load_world
 from reidlab.data.images import ImageCache, read_picture
 from reidlab.data.samplers import PKSampler
 from reidlab.data.table import SampleTable, make_table, validate
+from reidlab.data.tracklets import Tracklets, sample_frames, tracklets_of
 from reidlab.data.transforms import (
     ColourJitter,
     EvalTransform,
@@ -22,7 +24,8 @@ from reidlab.data.transforms import (
 )
 
 __all__ = [
-    "ColourJitter", "Division", "EvalTransform", "Flip", "Grayscale", "ImageCache", "PKSampler", "PadCrop",
-    "RandomErasing", "SampleTable", "TrainTransform", "across_cameras", "divide_identities", "load", "load_world",
-    "make_table", "normalize", "read_picture", "validate",
+    "ClipTransform", "ColourJitter", "Division", "EvalTransform", "Flip", "Grayscale", "ImageCache", "PKSampler",
+    "PadCrop", "RandomErasing", "SampleTable", "Tracklets", "TrainTransform", "across_cameras", "check_masks",
+    "divide_identities", "load", "load_world", "make_table", "normalize", "read_picture", "sample_frames",
+    "tracklets_of", "validate",
 ]  # fmt: skip

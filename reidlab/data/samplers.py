@@ -1,4 +1,4 @@
-"""P x K batches: P identities, K pictures of each (Hermans et al., https://arxiv.org/abs/1703.07737)."""
+"""P x K batches: P identities, K pictures or tracklets of each (Hermans et al., https://arxiv.org/abs/1703.07737)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from reidlab.seeding import rng
 
 class PKSampler:
     """Batches of ``k`` pictures of each of ``p`` identities, the same on every run and resumable at every batch.
+
+    Given the identities of tracklets (``tracklets_of(table).pids``) it draws tracklets in place of pictures; the
+    networks of chapter 2 are trained on 8 identities with 4 tracklets each (Sec. 2.3.1).
 
     An epoch deals all identities out in a new order; those left over at its end (fewer than ``p``) sit it out. The
     pictures of an identity are drawn without replacement; one with fewer than ``k`` pictures gives all of them and

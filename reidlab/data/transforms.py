@@ -71,10 +71,19 @@ class Flip:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return (B, 3, H, W) of any type, mirrored where the draw says so."""
+        return self.mirror(images, self.draw(len(images), generator))
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return which of ``count`` pictures are to be mirrored, (count,) bool on the CPU."""
         import torch
 
-        mirrored = _uniform(len(images), generator, images.device) < self.p
-        return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
+        return torch.rand(count, generator=generator) < self.p
+
+    def mirror(self, images: Tensor, chosen: Tensor) -> Tensor:
+        """Return (B, 3, H, W) of any type, the chosen ones (B,) mirrored."""
+        import torch
+
+        return torch.where(chosen.to(images.device).view(-1, 1, 1, 1), images.flip(3), images)
 
 
 @dataclass(frozen=True)
@@ -89,14 +98,23 @@ class PadCrop:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return (B, 3, H, W) of any type, each shifted by up to ``pad`` pixels."""
+        return self.cut(images, self.draw(len(images), generator))
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return top and left of ``count`` windows in padded pictures, (2, count) int64 on the CPU."""
+        import torch
+
+        return torch.randint(0, 2 * self.pad + 1, (2, count), generator=generator)
+
+    def cut(self, images: Tensor, corners: Tensor) -> Tensor:
+        """Return (B, 3, H, W) of any type, cut out of the padded ones at corners (2, B)."""
         import torch
         from torch.nn.functional import pad
 
-        count, _, height, width = images.shape
-        tops, lefts = torch.randint(0, 2 * self.pad + 1, (2, count), generator=generator).tolist()
+        _, _, height, width = images.shape
         padded = pad(images, (self.pad,) * 4).permute(0, 2, 3, 1)
         # Cutting windows one by one copies whole lines; gathering pixels is twenty times slower.
-        windows = [image[y : y + height, x : x + width] for image, y, x in zip(padded, tops, lefts)]
+        windows = [image[y : y + height, x : x + width] for image, y, x in zip(padded, *corners.tolist())]
         return (torch.stack(windows) if windows else padded).permute(0, 3, 1, 2)
 
 

@@ -216,3 +216,32 @@ class TrainConfig(LoopConfig):
             raise ConfigError(f"p={self.p}, k={self.k}: a batch needs at least 2 pictures (batch normalisation)")
         if self.ce_weight == 0 and self.triplet_weight == 0:
             raise ConfigError("ce_weight=0, triplet_weight=0: one of the losses needs a positive weight")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipConfig(TrainConfig):
+    """A :class:`TrainConfig` for clips, see :func:`reidlab.training.fit_clips`; ``k`` counts tracklets.
+
+    Sec. 2.3.1 trains with Adam for 200 epochs, at a rate of 1e-4 that falls to a tenth every 50, as in the example;
+    Sec. 2.6.1 with clips of 6 frames for 220 epochs. The weight decay is the latter's.
+
+    Attributes:
+        frames: T, frames of a clip.
+
+    Raises:
+        ConfigError: naming the field, its value and what is allowed.
+
+    Example:
+        >>> config = ClipConfig(epochs=200, optimizer="adam", lr=1e-4, weight_decay=5e-5, schedule="steps",
+        ...                     milestones=(50, 100, 150), size=(256, 128))
+        >>> config.p * config.k * config.frames
+        256
+    """
+
+    p: int = 8
+    k: int = 4
+    frames: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._integer("frames", least=1)

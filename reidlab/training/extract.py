@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from reidlab.data import ImageCache, normalize
+from reidlab.data import normalize
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.embeddings import Embeddings
 from reidlab.models import evaluating
 from reidlab.training.denormals import flushed_denormals
+from reidlab.training.pictures import decoded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,11 +50,7 @@ def extract(
         raise ConfigError(f"batch_size: {batch_size} must be at least 1")
     if len(table) == 0:
         raise DataError("table: it has no rows to embed")
-    images = np.asarray(ImageCache(table, size) if images is None else images)
-    if images.shape != (len(table), *size, 3) or images.dtype != np.uint8:
-        raise ConfigError(
-            f"images: {images.dtype} {images.shape}, expected uint8 {(len(table), *size, 3)}, a picture per row"
-        )
+    images = decoded(table, size, images)
     weight = next(model.parameters())
     parts = []
     with evaluating(model), torch.inference_mode():

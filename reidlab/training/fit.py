@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from reidlab.data import ImageCache, TrainTransform
+from reidlab.data import TrainTransform
 from reidlab.errors import ConfigError
 from reidlab.training.config import TrainConfig
 from reidlab.training.hooks import Hook
 from reidlab.training.loop import FitResult, train
 from reidlab.training.objectives import Objective, reid_objective
-from reidlab.training.pictures import PictureSource, Transform
+from reidlab.training.pictures import PictureSource, Transform, decoded
 from reidlab.training.selection import check_training_rows
 
 if TYPE_CHECKING:
@@ -68,18 +68,8 @@ def fit(
         >>> fit(model, table, TrainConfig(iterations=240, size=(64, 32)), seed=0).history.loss  # doctest: +SKIP
     """
     check_training_rows(table)
-    pids, labels = np.unique(table["pid"].to_numpy(), return_inverse=True)
-    classes = getattr(model, "num_classes", len(pids))
-    if classes != len(pids):
-        raise ConfigError(
-            f"model: it has {classes} classes, but the table has {len(pids)} identities; "
-            "build it with num_classes=table.pid.nunique()"
-        )
-    if images is None:
-        images = ImageCache(table, config.size)
-    images = np.asarray(images)
-    if images.shape[1:3] != config.size:
-        raise ConfigError(f"images: {images.shape[1:3]} pixels high and wide, but config.size is {config.size}")
+    labels = class_labels(model, table["pid"].to_numpy())
+    images = decoded(table, config.size, images)
     if transform is None:
         transform = TrainTransform(flip=config.flip, pad=config.pad, erase=config.erase)
     source = PictureSource(images, labels, config.p, config.k, transform)
@@ -95,3 +85,19 @@ def fit(
         resume=resume,
         progress=progress,
     )
+
+
+def class_labels(model: nn.Module, pids: np.ndarray) -> np.ndarray:
+    """Return identities (N,) as classes 0..C-1, numbered in the order of their pids.
+
+    Raises:
+        ConfigError: the network has another number of classes.
+    """
+    different, labels = np.unique(pids, return_inverse=True)
+    classes = getattr(model, "num_classes", len(different))
+    if classes != len(different):
+        raise ConfigError(
+            f"model: it has {classes} classes, but the table has {len(different)} identities; "
+            "build it with num_classes=table.pid.nunique()"
+        )
+    return labels

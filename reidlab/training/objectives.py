@@ -34,7 +34,10 @@ class Term:
 
 
 class Supervised:
-    """Weighted sum of losses on a labelled batch with attributes ``images`` and ``labels``.
+    """Weighted sum of losses on a labelled batch.
+
+    A batch has the attributes ``inputs``, the tuple of what the network is called with (pictures; clips and their
+    masks), and ``labels``.
 
     Args:
         terms: the losses by the names they are logged under.
@@ -58,7 +61,7 @@ class Supervised:
 
     def __call__(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Return ``loss`` and every term, unweighted."""
-        output = model(batch.images)
+        output = model(*batch.inputs)
         values = {}
         for name, term in self.terms.items():
             with torch.set_grad_enabled(term.weight > 0):

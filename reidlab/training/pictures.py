@@ -1,25 +1,26 @@
-"""P x K batches of decoded pictures."""
+"""Decoded pictures, and P x K batches of them."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reidlab.data import PKSampler
+from reidlab.data import ImageCache
 from reidlab.errors import ConfigError
-from reidlab.seeding import derive
-from reidlab.training.sources import Batch
+from reidlab.training.sources import Batch, IdentitySource
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Maps (B, H, W, 3) uint8 pictures to (B, 3, H, W) normalised floats on the same device; draws from a CPU generator.
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 
 
-class PictureSource:
+class PictureSource(IdentitySource):
     """Batch source over pictures in memory: a batch is one index and one transform of a whole tensor.
 
     Args:
@@ -34,23 +35,11 @@ class PictureSource:
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, p: int, k: int, transform: Transform) -> None:
-        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-            raise ConfigError(f"images: expected uint8 (N, H, W, 3), got {images.dtype} {images.shape}")
+        self._images = as_tensor(images)
         if len(images) != len(labels):
             raise ConfigError(f"images: {len(images)} pictures for {len(labels)} labels; give one label per picture")
-        self._images = torch.from_numpy(np.ascontiguousarray(images))
-        self._labels = np.asarray(labels, dtype=np.int64)
-        self._p, self._k = p, k
         self._transform = transform
-        self.start(0, 0)
-
-    def __len__(self) -> int:
-        return len(self._sampler)
-
-    def start(self, seed: int, rank: int) -> None:
-        """Go to the beginning of the stream of one process."""
-        self._sampler = PKSampler(self._labels, self._p, self._k, derive(seed, "identities", rank))
-        self._generator = torch.Generator().manual_seed(derive(seed, "transforms", rank))
+        super().__init__(labels, p, k)
 
     def batch(self, device: torch.device) -> Batch:
         """Return the next batch; pictures travel to the device as bytes and are transformed there."""
@@ -61,14 +50,36 @@ class PictureSource:
 
     def describe(self) -> dict[str, Any]:
         """Return the number of pictures and a hash of the labels."""
-        digest = hashlib.blake2b(self._labels.tobytes(), digest_size=8).hexdigest()
-        return {"pictures": len(self._images), "labels": digest}
+        return {"pictures": len(self._images), **super().describe()}
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the states of the sampler and of the transforms' generator."""
-        return {"sampler": self._sampler.state_dict(), "generator": self._generator.get_state()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to a place that :meth:`state_dict` returned."""
-        self._sampler.load_state_dict(state["sampler"])
-        self._generator.set_state(state["generator"])
+def as_tensor(images: np.ndarray) -> Tensor:
+    """Return pictures (N, H, W, 3) uint8 as a tensor over the same memory.
+
+    Raises:
+        ConfigError: they have another shape or type.
+    """
+    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+        raise ConfigError(f"images: expected uint8 (N, H, W, 3), got {images.dtype} {images.shape}")
+    return torch.from_numpy(np.ascontiguousarray(images))
+
+
+def decoded(table: pd.DataFrame, size: tuple[int, int], images: np.ndarray | None = None) -> np.ndarray:
+    """Return the pictures of a table's rows, (N, H, W, 3) uint8 RGB of ``size``.
+
+    Args:
+        table: sample table of N rows.
+        size: height and width, in pixels.
+        images: the pictures where they are decoded already; read from the table's paths where None.
+
+    Raises:
+        ConfigError: the pictures given do not fit the table or the size.
+        DataError: a picture cannot be read; the message names its file.
+    """
+    images = np.asarray(ImageCache(table, size) if images is None else images)
+    if images.shape != (len(table), *size, 3) or images.dtype != np.uint8:
+        raise ConfigError(
+            f"images: {images.dtype} {images.shape}, expected uint8 {(len(table), *size, 3)}, a picture of the "
+            "network's size per row"
+        )
+    return images

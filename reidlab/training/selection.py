@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from reidlab.data import tracklets_of
 from reidlab.errors import ConfigError, DataError
 from reidlab.seeding import rng
 
@@ -18,9 +19,9 @@ class IdentitySplit(NamedTuple):
 
     Attributes:
         train: rows of the identities to train on.
-        query: one picture of each held-out identity and camera, with ``split`` = ``query``; only identities that were
-            seen by two cameras or more, since others have no true match elsewhere.
-        gallery: the other held-out pictures, with ``split`` = ``gallery``.
+        query: one picture or tracklet of each held-out identity and camera, with ``split`` = ``query``; only identities
+            that were seen by two cameras or more, since others have no true match elsewhere.
+        gallery: the other held-out pictures, or all held-out tracklets, with ``split`` = ``gallery``.
     """
 
     train: pd.DataFrame
@@ -28,20 +29,23 @@ class IdentitySplit(NamedTuple):
     gallery: pd.DataFrame
 
 
-def split_identities(table: pd.DataFrame, share: float, seed: int) -> IdentitySplit:
+def split_identities(table: pd.DataFrame, share: float, seed: int, *, tracklets: bool | None = None) -> IdentitySplit:
     """Hold out a share of the training identities as a small retrieval test of its own.
 
     Args:
         table: sample table of training rows.
         share: part of the identities to hold out, in (0, 1); rounded, at least one identity on either side.
-        seed: chooses identities and query pictures.
+        seed: chooses identities and queries.
+        tracklets: whether queries are whole tracklets, which as in MARS are in the gallery too (a camera often has but
+            one of an identity) under the same numbers; where omitted, they are if every row has a tracklet.
 
     Returns:
         Three sample tables; no identity is in ``train`` and in one of the others.
 
     Raises:
         ConfigError: ``share`` is out of range.
-        DataError: the table has rows that are not for training, or too few identities.
+        DataError: the table has rows that are not for training or too few identities, or tracklets are wanted and a
+            row has none, or one has two identities or cameras.
     """
     if not 0.0 < share < 1.0:
         raise ConfigError(f"share: {share} is not between 0 and 1")
@@ -53,13 +57,19 @@ def split_identities(table: pd.DataFrame, share: float, seed: int) -> IdentitySp
     count = min(max(round(share * len(pids)), 1), len(pids) - 1)
     held = table["pid"].isin(random.choice(pids, size=count, replace=False))
     train, rest = table[~held].copy(), table[held].copy()
+    if tracklets is None:
+        tracklets = bool((table["tracklet"] >= 0).all())
     # Positions, not index labels: a table put together from several may have labels twice.
-    order = random.permutation(len(rest))
-    first = order[~rest.iloc[order].duplicated(["pid", "camid"]).to_numpy()]
+    parts = tracklets_of(rest).rows if tracklets else np.arange(len(rest))[:, None]
+    heads = rest.iloc[[rows[0] for rows in parts]]
+    order = random.permutation(len(parts))
+    first = order[~heads.iloc[order].duplicated(["pid", "camid"]).to_numpy()]
+    several = heads.groupby("pid")["camid"].transform("nunique").to_numpy() >= 2
     chosen = np.zeros(len(rest), dtype=bool)
-    chosen[first] = True
-    chosen &= rest.groupby("pid")["camid"].transform("nunique").to_numpy() >= 2
-    return IdentitySplit(train, rest[chosen].assign(split="query"), rest[~chosen].assign(split="gallery"))
+    for part in first[several[first]]:
+        chosen[parts[part]] = True
+    others = slice(None) if tracklets else ~chosen
+    return IdentitySplit(train, rest[chosen].assign(split="query"), rest[others].assign(split="gallery"))
 
 
 def check_training_rows(table: pd.DataFrame) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from reidlab.data import PKSampler
+from reidlab.data import PKSampler, make_table, tracklets_of
 from reidlab.errors import ConfigError
+from reidlab.seeding import rng
 
 PIDS = np.array([9, 4, 4, 7, 9, 4, 7, 2, 4, 9, 2, 2, 4])
 
@@ -89,3 +90,27 @@ def test_a_saved_place_is_found_again(place, tmp_path):
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ConfigError, match=message):
         PKSampler(*arguments, seed=0)
+
+
+def test_tracklets_are_drawn_as_pictures_are():
+    """8 identities x 4 tracklets (Sec. 2.3.1): an epoch is one pass over the identities, whatever their tracklets."""
+    random = rng(0, "tracklets")
+    counts = random.integers(1, 9, 24)
+    numbers = np.arange(counts.sum()).repeat(3)
+    pids = np.arange(24).repeat(counts).repeat(3)
+    table = make_table(
+        "walks", path=[f"/{n}.jpg" for n in range(len(pids))], pid=pids, camid=1, split="train", tracklet=numbers
+    )
+    tracklets = tracklets_of(table)
+    sampler = PKSampler(tracklets.pids, p=8, k=4, seed=0)
+    assert len(sampler) == 3
+    seen = []
+    for chosen in batches(sampler, 3):
+        assert chosen.shape == (32,)
+        for pid in np.unique(tracklets.pids[chosen]):
+            drawn = tracklets.numbers[chosen[tracklets.pids[chosen] == pid]]
+            assert len(drawn) == 4
+            assert len(set(drawn)) == min(4, counts[pid])
+            assert set(drawn) <= set(numbers[pids == pid])
+            seen.append(pid)
+    assert sorted(seen) == list(range(24))

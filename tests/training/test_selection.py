@@ -49,6 +49,60 @@ def test_every_query_has_a_match_in_another_camera_and_there_is_one_per_identity
     assert set(query["pid"]) == set(several[several >= 2].index)
 
 
+def make_walks(identities, cameras, seed):
+    """A table of tracklets: up to three of each identity and camera, some identities in one camera only."""
+    random = rng(seed, "walks")
+    rows, number = [], 0
+    for pid in range(identities):
+        for camid in range(1, cameras + 1):
+            for _ in range(random.integers(0 if camid > 1 else 1, 4)):
+                number += 1
+                rows += [(f"/{number}-{n}.jpg", pid, camid, number, n) for n in range(random.integers(1, 6))]
+    table = pd.DataFrame(rows, columns=["path", "pid", "camid", "tracklet", "frame"]).assign(split="train")
+    return table.sample(frac=1, random_state=seed)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_queries_of_tracklets_are_whole_and_in_the_gallery_too(seed):
+    table = make_walks(12, 3, seed)
+    train, query, gallery = split_identities(table, 0.5, seed)
+    assert sorted([*train["path"], *gallery["path"]]) == sorted(table["path"])
+    assert {*gallery["pid"]}.isdisjoint(train["pid"])
+    assert gallery["pid"].nunique() == 6
+    assert set(query["split"]) <= {"query"}
+    assert set(gallery["split"]) == {"gallery"}
+    for number, rows in query.groupby("tracklet"):
+        assert sorted(rows["path"]) == sorted(table.loc[table["tracklet"] == number, "path"])
+        assert sorted(rows["path"]) == sorted(gallery.loc[gallery["tracklet"] == number, "path"])
+    assert not query.drop_duplicates("tracklet").duplicated(["pid", "camid"]).any()
+    several = gallery.groupby("pid")["camid"].nunique()
+    expected = gallery[gallery["pid"].isin(several[several >= 2].index)]
+    assert {*zip(query["pid"], query["camid"])} == {*zip(expected["pid"], expected["camid"])}
+
+
+def test_long_tracklets_are_no_likelier_to_be_queries():
+    rows = [(f"/{n}.jpg", pid, camid, 4 * pid + camid + 2 * (n > 0), n) for pid in (0, 1) for camid in (1, 2)
+            for n in range(20)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["path", "pid", "camid", "tracklet", "frame"]).assign(split="train")
+    counts = [len(split_identities(table, 0.5, seed).query) for seed in range(100)]
+    # Each of two cameras has a tracklet of 1 frame and one of 19: 200 throws of a coin, standard deviation 7.
+    assert abs(sum(counts) / 200 - 10) < 9 * 0.15
+
+
+def test_tracklets_are_queries_where_every_row_has_one_or_as_told():
+    table = make_walks(8, 3, 0)
+    parts = split_identities(table, 0.5, 0, tracklets=False)
+    assert not parts.query.duplicated(["pid", "camid"]).any()
+    assert len(parts.query) + len(parts.gallery) + len(parts.train) == len(table)
+    without = table.assign(tracklet=table["tracklet"].where(table["pid"] > 0, -1))
+    for a, b in zip(split_identities(without, 0.5, 0), parts, strict=True):
+        assert a["path"].tolist() == b["path"].tolist()
+    with pytest.raises(DataError, match="no tracklet"):
+        split_identities(table.assign(tracklet=-1), 0.5, 0, tracklets=True)
+    with pytest.raises(DataError, match="identities"):
+        split_identities(table.assign(tracklet=3), 0.5, 0)
+
+
 def test_the_seed_decides():
     table = make_table(30, 3, 4)
     first, again, other = (split_identities(table, 0.3, seed) for seed in (1, 1, 2))
