@@ -13,7 +13,7 @@ FLOORS = [
     {"losses", "evaluation", "world"},
     {"data", "models"},
     {"training"},
-    {"baseline"},
+    {"baseline", "video"},
     {"lab", "plots"},
     {"cli"},
     {"__main__"},

@@ -190,14 +190,23 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 
+#: Names of protocols that hold a table of the data set's; :mod:`reidlab.evaluation.cleaned` builds them.
+WITH_LABELS = ("mars-cleaned", "mars-cleaned-released")
+
+
 def get(protocol: Protocol | str) -> Protocol:
     """Return a protocol by its name; a protocol object is returned as it is.
 
     Raises:
-        ConfigError: there is no protocol of that name.
+        ConfigError: there is no protocol of that name, or it needs a table and cannot be had by its name.
     """
     if isinstance(protocol, Protocol):
         return protocol
+    if protocol in WITH_LABELS:
+        raise ConfigError(
+            f"protocol: {protocol!r} needs the corrected labels of the data set; build it with "
+            "evaluation.cleaned.cleaned_protocol(labels), where labels = data.readers.mars.cleaned_labels(folder)"
+        )
     if protocol not in PROTOCOLS:
         near = difflib.get_close_matches(str(protocol), PROTOCOLS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(PROTOCOLS)}"

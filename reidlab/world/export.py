@@ -29,6 +29,7 @@ from reidlab.world.recording import (
     Sighting,
     Tracklet,
     bad_box,
+    beside,
     cut,
     detected,
     detection,
@@ -38,7 +39,9 @@ from reidlab.world.recording import (
     see,
     slipped,
     tracks_of,
+    window_around,
 )
+from reidlab.world.render import Actor
 from reidlab.world.scene import Scene
 from reidlab.world.spec import SPLITS
 from reidlab.world.writing import spread, whole_folder, write_mat, write_picture
@@ -174,10 +177,14 @@ def _write_person(
     }  # fmt: skip
 
 
-def _draw(scene: Scene, visit: int, frame: int, box: np.ndarray, key: str) -> np.ndarray:
+def _draw(
+    scene: Scene, visit: int, frame: int, box: np.ndarray, key: str, companion: Actor | None = None
+) -> np.ndarray:
     camid = scene.visit(visit).camid
     # Shadows reach farther than bodies.
     actors = [scene.actor(v, frame) for v in scene.visits_near(camid, frame, box, reach=2.0)]
+    if companion is not None:
+        actors.append(companion)
     random = rng(scene.spec.seed, key, visit, frame)
     return scene.renderer(camid).crop(actors, box, size=scene.spec.crop_size, rng=random, shot=scene.shot(frame))
 
@@ -199,11 +206,17 @@ def export_mars(scene: Scene, out: Path, *, workers: int | None = None, quiet: b
     of each test identity and camera is a query; as in MARS the queries are part of the test tracklets. Junk
     (-1, in the folder ``00-1``) are tracks of the background.
 
+    The true labels of the test tracklets are in ``info/clean_tracks_test_info.mat``, the name and the form of what was
+    released with CF-AAN (Liu et al., CVPRW 2021; Sec. 2.6.4): ``track_test_info`` (tracklets, 6) holds first and last
+    picture, identity and camera as in the track matrix, the true identity (also of tracklets buried in the distractor
+    class), and the second identity of an ambiguous tracklet, -1 for none.
+
     Args:
         scene: what to export.
         out: folder to make; its truth has a row per picture: the columns of :func:`export_market`, ``tracklet`` (row of
-            the track matrix of its split, from 1), ``drift`` (the tracker is off) and ``shown`` (the person
-            it is on, -1 for the background).
+            the track matrix of its split, from 1), ``drift`` (the tracker is off), ``shown`` (the person
+            it is on, -1 for the background) and ``other`` (the second person in the box of an ``ambiguous``
+            tracklet, else -1).
         workers: number of processes; None takes one per core.
         quiet: whether to leave out the progress bar.
 
@@ -225,7 +238,7 @@ def export_mars(scene: Scene, out: Path, *, workers: int | None = None, quiet: b
             quiet=quiet, title=f"{scene.spec.name}: tracklets",
         )  # fmt: skip
         rows = [row for part in parts for row in part]
-        truth = pd.DataFrame(rows, columns=[*_PICTURE_COLUMNS, "tracklet", "drift", "shown"])
+        truth = pd.DataFrame(rows, columns=[*_PICTURE_COLUMNS, "tracklet", "drift", "shown", "other"])
         truth.to_parquet(folder / "truth.parquet", index=False)
         _write_spec(scene, folder, "mars")
     return Path(out)
@@ -239,7 +252,11 @@ def _plan_tracks(scene: Scene, split: str) -> list[Tracklet]:
     for visit in scene.visits.visit[scene.visits.pid.isin(wanted) & (scene.visits.split == split)]:
         label, fault = labels.of(int(visit))
         for frames, drift in tracks_of(scene, int(visit)):
-            tracks.append(Tracklet(int(visit), frames, drift, label, fault))
+            other = labels.companion(int(visit))
+            if other > 0:  # the tracker follows the pair
+                tracks.append(Tracklet(int(visit), frames, (False,) * len(frames), label, "ambiguous", other))
+            else:
+                tracks.append(Tracklet(int(visit), frames, drift, label, fault))
             if split == "test" and rng(scene.spec.seed, "junk", int(visit)).random() < scene.spec.junk:
                 tracks.append(Tracklet(int(visit), frames, (True,) * len(frames), -1, "junk"))
     return sorted(tracks, key=lambda t: (t.label, scene.visit(t.visit).camid, t.frames[0], t.visit))
@@ -265,23 +282,32 @@ def _tracklet_unit(scene: Scene, folder: Path, unit: tuple[str, int, Tracklet, t
     """Draw all pictures of one tracklet."""
     split, number, track, names = unit
     camid, pid = scene.visit(track.visit).camid, scene.visit(track.visit).pid
-    sightings = [see(scene, track.visit, frame) for frame in track.frames]
-    if track.fault == "junk":
+    companions: list[Actor | None] = [None] * len(track.frames)
+    if track.other > 0:
+        companions = [beside(scene, track.visit, track.other, frame) for frame in track.frames]
+    sightings = [see(scene, track.visit, frame, who) for frame, who in zip(track.frames, companions)]
+    if track.other > 0:
+        together = zip(track.frames, companions)
+        windows = [(window_around(scene, track.visit, frame, who), track.visit) for frame, who in together]
+    elif track.fault == "junk":
         random = rng(scene.spec.seed, "junk box", track.visit, track.frames[0])
         still = bad_box(sightings[0].window, random)
         windows = [(still, -1) for _ in sightings]
     else:
         windows = slipped(scene, track, sightings)
     rows = []
-    for frame, name, off, sighting, (window, on) in zip(track.frames, names, track.drift, sightings, windows):
+    for frame, name, off, sighting, (window, on), companion in zip(
+        track.frames, names, track.drift, sightings, windows, companions
+    ):
         path = f"bbox_{split}/{_mars_id(track.label)}/{name}"
         box = detection(scene, track.visit, frame, window)
         key = "junk" if track.fault == "junk" else "picture"
-        write_picture(folder / path, _draw(scene, track.visit, frame, box, key))
+        write_picture(folder / path, _draw(scene, track.visit, frame, box, key, companion))
         rows.append({
             "path": path, "split": split, "visit": track.visit, "camid": camid, "frame": frame, "label": track.label,
             "pid": pid, "fault": track.fault, **_box_columns(box, sighting.window), "visibility": sighting.visibility,
             "tracklet": number, "drift": off, "shown": -1 if on < 0 else scene.visit(on).pid,
+            "other": track.other,
         })  # fmt: skip
     return rows
 
@@ -304,6 +330,15 @@ def _write_info(scene: Scene, folder: Path, split: str, tracks: list[Tracklet], 
     if split == "test":
         queries = _choose_queries(scene, tracks, camids)
         write_mat(info / "query_IDX.mat", "query_IDX", np.array([queries], dtype=np.float64))
+        true = [(_true_label(scene, track), track.other) for track in tracks]
+        cleaned = np.concatenate([matrix, np.array(true, dtype=np.float64).reshape(-1, 2)], axis=1)
+        write_mat(info / "clean_tracks_test_info.mat", "track_test_info", cleaned)
+
+
+def _true_label(scene: Scene, track: Tracklet) -> int:
+    """Return the identity a track should carry: its person's, 0 of a distractor, -1 of junk."""
+    pid = scene.visit(track.visit).pid
+    return -1 if track.fault == "junk" else 0 if scene.is_distractor(pid) else pid
 
 
 def _choose_queries(scene: Scene, tracks: list[Tracklet], camids: list[int]) -> list[int]:

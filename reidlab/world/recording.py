@@ -12,12 +12,14 @@ import numpy as np
 
 from reidlab.seeding import rng
 from reidlab.world.camera import Camera
+from reidlab.world.render import Actor
 from reidlab.world.scene import Scene, clip_boxes
 
 MIN_HEIGHT = 1 / 9  # people who are a smaller share of the frame's height are not detected
 _ASPECT = 0.5  # width over height of a picture of a person, as detectors of pedestrians give it
 _MARGIN = 1.06
 _NEAR = 2.5  # how many widths away a tracker may slide onto somebody else
+_ASIDE_M, _BEHIND_M = (0.28, 0.4), (0.3, 0.45)  # from one of two who walk together to the other, as the camera sees it
 
 
 def window_of(tight: np.ndarray) -> np.ndarray:
@@ -81,14 +83,37 @@ class Sighting:
         return self.windows[self.place]
 
 
-def see(scene: Scene, visit: int, frame: int) -> Sighting:
-    """Return the sighting of a visit's person at a frame."""
+def see(scene: Scene, visit: int, frame: int, companion: Actor | None = None) -> Sighting:
+    """Return the sighting of a visit's person at a frame, next to a companion who has no visit of their own."""
     camid = scene.visit(visit).camid
     own = scene.outline(visit)[frame - scene.visit(visit).start_frame]
     visits = scene.visits_near(camid, frame, own, reach=_NEAR)
     actors = [scene.actor(v, frame) for v in visits]
     renderer, place = scene.renderer(camid), visits.index(visit)
-    return Sighting(visits, place, window_of(renderer.boxes(actors)), float(renderer.visibility(actors)[place]))
+    seen = renderer.visibility(actors if companion is None else [*actors, companion])
+    return Sighting(visits, place, window_of(renderer.boxes(actors)), float(seen[place]))
+
+
+def beside(scene: Scene, visit: int, pid: int, frame: int) -> Actor:
+    """Return somebody who walks along with a visit's person at a frame: the second person of an ambiguous tracklet.
+
+    As the camera sees them they stay half beside the other, a little nearer or farther, all the way.
+    """
+    random = rng(scene.spec.seed, "beside", visit)
+    aside, behind = (float(random.uniform(*gap) * random.choice((-1, 1))) for gap in (_ASIDE_M, _BEHIND_M))
+    lead = scene.actor(visit, frame)
+    x, z = np.array([lead.x_m, lead.z_m]) / np.hypot(lead.x_m, lead.z_m)
+    phase = lead.phase_rad + float(random.uniform(0, 2 * np.pi))
+    return Actor(
+        scene.people[pid], lead.x_m + aside * z + behind * x, lead.z_m - aside * x + behind * z, lead.heading_rad, phase
+    )
+
+
+def window_around(scene: Scene, visit: int, frame: int, companion: Actor) -> np.ndarray:
+    """Return the window (4,) that holds both a visit's person and their companion."""
+    boxes = scene.renderer(scene.visit(visit).camid).boxes([scene.actor(visit, frame), companion])
+    low, high = boxes[:, :2].min(axis=0), (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+    return window_of(np.concatenate([low, high - low])[None])[0]
 
 
 def detected(scene: Scene, visit: int, frame: int) -> bool:
@@ -130,6 +155,7 @@ class Tracklet:
         frames: frames with a picture.
         drift: for each of them, whether the tracker is off the person.
         label, fault: see :class:`Labels`.
+        other: pid of the second person in its box, -1 if there is none.
     """
 
     visit: int
@@ -137,6 +163,7 @@ class Tracklet:
     drift: tuple[bool, ...]
     label: int
     fault: str
+    other: int = -1
 
 
 def tracks_of(scene: Scene, visit: int) -> list[tuple[tuple[int, ...], tuple[bool, ...]]]:
@@ -217,7 +244,12 @@ class Labels:
     """Which identity each visit is labelled with, and why if it is not the true one.
 
     Faults: ``label`` (another person's identity), ``duplicate`` (a second identity for one person), ``buried`` (the
-    distractor class). Distractors carry 0, which is no fault.
+    distractor class). Distractors carry 0, which is no fault. A buried visit is not a copy of another: it is one of
+    the person's passages before that camera, of which others may carry the identity.
+
+    A visit without any of these may have a companion, another test identity who shares the box in every tracklet of it
+    (``ambiguous``). Nobody need walk near enough, so the companion is staged: somebody whom no camera sees meanwhile,
+    if there is such a person, walks along in that tracklet's pictures and nowhere else.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -246,10 +278,23 @@ class Labels:
         for visit in np.flatnonzero(np.isin(pids, scene.sessions["test"].identities)):
             if not self._faults[visit] and rng(spec.seed, "buried", int(visit)).random() < spec.buried:
                 self._labels[visit], self._faults[visit] = 0, "buried"
+        self._companions = np.full(len(visits), -1)
+        starts, ends, tested = visits.start_frame.to_numpy(), visits.end_frame.to_numpy(), scene.sessions["test"]
+        for visit in np.flatnonzero(np.isin(pids, tested.identities)):
+            random = rng(spec.seed, "ambiguous", int(visit))
+            if self._faults[visit] or random.random() >= spec.ambiguous or len(tested.identities) < 2:
+                continue
+            busy = set(pids[(starts <= ends[visit]) & (ends >= starts[visit])])
+            others = [pid for pid in tested.identities if pid != pids[visit]]
+            self._companions[visit] = random.choice([pid for pid in others if pid not in busy] or others)
 
     def of(self, visit: int) -> tuple[int, str]:
         """Return the label of a visit and its fault, empty if there is none."""
         return int(self._labels[visit]), str(self._faults[visit])
+
+    def companion(self, visit: int) -> int:
+        """Return the pid of the second person in a visit's tracklets, -1 if there is none."""
+        return int(self._companions[visit])
 
 
 def _other(scene: Scene, pids: tuple[int, ...], pid: int, random: np.random.Generator) -> int:

@@ -77,6 +77,11 @@ _add(
     site_spacing_m=15.0, occupancy=3.0, drift=0.2, box_jitter=0.06, misses=0.05, fragments=0.1, tracklet_frames=16,
     tracklet_stride=4,
 )  # fmt: skip
+# The same tracks with every kind of wrong label in the test (Sec. 2.6.4); those of the training are right.
+_add(
+    SCENARIOS["video"], name="video_faults", fault_splits=("test",), label_noise=0.05, duplicates=0.1, buried=0.06,
+    ambiguous=0.05,
+)  # fmt: skip
 # A minute of video from cameras so close together that people come from one to the next within it.
 _add(
     _STANDARD, name="plaza_mot", place="plaza", train_people=12, test_people=12, distractors=0, lookalikes=0.0,

@@ -68,6 +68,7 @@ class WorldSpec:
         fragments: share (0..1) of tracks that break into two.
         duplicates: share (0..1) of identities that carry a second label from some camera on.
         buried: share (0..1) of test tracks that lie in the distractor class (gallery only).
+        ambiguous: share (0..1) of test tracklets whose box holds two people from beginning to end (gallery only).
         fault_splits: splits whose labels may be wrong (``nuisances.label_noise`` and ``duplicates``).
         sites: number of federated sites that share the training identities.
         site_skew: concentration of the Dirichlet shares of the sites; small is uneven, 1000 nearly even.
@@ -118,6 +119,7 @@ class WorldSpec:
     fragments: float = _knob(0.0, 0, 1)
     duplicates: float = _knob(0.0, 0, 1)
     buried: float = _knob(0.0, 0, 0.9)
+    ambiguous: float = _knob(0.0, 0, 1)
     fault_splits: tuple[str, ...] = ("train",)
     sites: int = _knob(4, 1, 100)
     site_skew: float = _knob(1000.0, 0.01, 1000)

@@ -5,6 +5,10 @@
 number is its row in the matrix of its part, from 1. The queries are part of the test tracklets: their pictures are in
 the table twice, as ``query`` and as ``gallery``, under the same tracklet number, and the evaluation protocol decides
 whether they count in the gallery. Identity -1 is junk, 0 a distractor.
+
+Two things were released with CF-AAN (Liu et al., "Video-based person re-identification without bells and whistles",
+CVPRW 2021; Sec. 2.6.4) and are read where they are: corrected labels of the test (:func:`cleaned_labels`) and, for
+pictures that were cut anew by re-Detect and Link, the part of each that is picture and not padding (:func:`dl_boxes`).
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import pandas as pd
 
 from reidlab.data.readers.base import NamePattern, counted, existing, first_few, refuse_empty, require
 from reidlab.data.table import SampleTable, make_table
-from reidlab.errors import DataError
+from reidlab.errors import ConfigError, DataError, MissingDataError
 
 _NAMES = NamePattern(
     "<4-character id>C<cam>T<track>F<frame>.jpg",
@@ -28,6 +32,8 @@ _FILES = (
     "info/train_name.txt", "info/test_name.txt", "info/tracks_train_info.mat", "info/tracks_test_info.mat",
     "info/query_IDX.mat",
 )  # fmt: skip
+_CLEANED = "info/clean_tracks_test_info.mat"
+_BOXES = {"train": "info/mask_info.csv", "test": "info/mask_info_test.csv"}
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,146 @@ class MARSReader:
         return queries
 
 
+def cleaned_labels(root: str | Path, dataset: str = "mars") -> pd.DataFrame:
+    """Return the corrected labels of the test tracklets (Sec. 2.6.4).
+
+    They are read from ``info/clean_tracks_test_info.mat``, whose variable ``track_test_info`` has a row per test
+    tracklet and six columns: first and last picture, identity and camera as in the track matrix; the corrected
+    identity; and the second identity of a tracklet that shows two people. Of the second, -1, 0, a missing value and the
+    corrected identity itself all say that there is none.
+
+    Args:
+        root: folder of the data set.
+        dataset: its name, for messages.
+
+    Returns:
+        A row per tracklet: ``tracklet`` (its row in the matrix, from 1, as in the sample table), ``pid`` and ``camid``
+        as labelled, ``new_pid``, and ``ambiguous``, -1 for none.
+
+    Raises:
+        MissingDataError: the folder or a file is not there.
+        DataError: the file is no such table, or one of other tracklets; the message names the rows.
+    """
+    home = existing(root, dataset)
+    require(home, ["info/tracks_test_info.mat"], dataset)
+    if not (home / _CLEANED).is_file():
+        raise MissingDataError(
+            f"{dataset}: {home} has no {_CLEANED}; these are the corrected labels that were released with CF-AAN "
+            "(exports of the embedded world have them too)"
+        )
+    found = _variable(home / _CLEANED, "track_test_info", dataset)
+    if found.ndim != 2 or found.shape[1] != 6 or found.dtype.kind not in "iuf":
+        raise DataError(
+            f"{dataset}: {_CLEANED} holds {found.dtype} of shape {found.shape}, expected numbers of shape "
+            "(tracklets, 6): start, end, pid, camera, new pid, ambiguous id"
+        )
+    values = found.astype(np.float64)
+    values[np.isnan(values[:, 5]), 5] = -1
+    whole = np.isfinite(values).all(axis=1)
+    whole[whole] = (values[whole] == np.round(values[whole])).all(axis=1)
+    _refuse(~whole, "holds a value that is not a whole number", dataset)
+    labels = values.astype(np.int64)
+    tracks = _tracks(home, "test", dataset)
+    if len(labels) != len(tracks):
+        raise DataError(
+            f"{dataset}: {_CLEANED} has {counted(len(labels), 'row')}, but info/tracks_test_info.mat {len(tracks):,}"
+        )
+    _refuse(
+        (labels[:, :4] != tracks).any(axis=1),
+        "has another start, end, pid or camera than info/tracks_test_info.mat", dataset,
+    )  # fmt: skip
+    _refuse(
+        (labels[:, 4:] < -1).any(axis=1),
+        "has a new pid or ambiguous id below -1 (-1 is junk, as an ambiguous id: none)", dataset,
+    )  # fmt: skip
+    new_pids, others = labels[:, 4], labels[:, 5]
+    return pd.DataFrame({
+        "tracklet": np.arange(1, len(labels) + 1), "pid": labels[:, 2], "camid": labels[:, 3], "new_pid": new_pids,
+        "ambiguous": np.where((others > 0) & (others != new_pids), others, -1),
+    })  # fmt: skip
+
+
+def dl_boxes(root: str | Path, split: str, dataset: str = "mars") -> np.ndarray:
+    """Return which part of each picture re-Detect and Link left as picture; the rest is padding.
+
+    The boxes are read from ``info/mask_info.csv`` (train) or ``info/mask_info_test.csv`` (test): no header, and for
+    each line of ``info/{train,test}_name.txt`` a line with the picture's name and its box in pixels,
+    ``y0, y1, x0, x1`` (the last of each not included).
+
+    Args:
+        root: folder of the data set.
+        split: ``train`` or ``test``.
+        dataset: its name, for messages.
+
+    Returns:
+        (N, 4) int64 boxes y0, y1, x0, x1, in the order of the list of names.
+
+    Raises:
+        ConfigError: there is no such split.
+        MissingDataError: the folder or a file is not there.
+        DataError: the file does not follow the format or has other pictures; the message names the first such line.
+    """
+    if split not in _BOXES:
+        raise ConfigError(f"split: {split!r} is not one of {', '.join(_BOXES)}")
+    home, file, listed = existing(root, dataset), _BOXES[split], f"info/{split}_name.txt"
+    require(home, [file, listed], dataset)
+    names = (home / listed).read_text(encoding="utf-8").split()
+    lines = (home / file).read_text(encoding="utf-8").splitlines()
+    if len(lines) != len(names):
+        raise DataError(f"{dataset}: {file} has {counted(len(lines), 'line')}, but {listed} {len(names):,}")
+    boxes = np.empty((len(names), 4), dtype=np.int64)
+    for number, (line, name) in enumerate(zip(lines, names)):
+        given, *numbers = (part.strip() for part in line.split(","))
+        try:
+            y0, y1, x0, x1 = (float(value) for value in numbers)
+            good = 0 <= y0 < y1 and 0 <= x0 < x1 and all(value.is_integer() for value in (y0, y1, x0, x1))
+        except ValueError:
+            good = False
+        if not good:
+            raise DataError(
+                f"{dataset}: line {number + 1} of {file} is {line!r}, expected a name and whole numbers y0, y1, x0, x1 "
+                "with 0 <= y0 < y1 and 0 <= x0 < x1"
+            )
+        boxes[number] = y0, y1, x0, x1
+        # What is not a file name, such as a running number, is not compared.
+        if given.endswith((".jpg", ".png")) and given.replace("\\", "/").rpartition("/")[2] != name:
+            raise DataError(f"{dataset}: line {number + 1} of {file} is about {given}, but that of {listed} is {name}")
+    return boxes
+
+
+def dl_masks(table: SampleTable, root: str | Path) -> np.ndarray:
+    """Return the boxes of :func:`dl_boxes` for the rows of a sample table that was read from the same folder.
+
+    Returns:
+        (rows, 4) int64 boxes y0, y1, x0, x1.
+
+    Raises:
+        MissingDataError: a file is not there.
+        DataError: a row's picture is in no list, or see :func:`dl_boxes`.
+    """
+    dataset = table.attrs.get("dataset", "mars")
+    out = np.empty((len(table), 4), dtype=np.int64)
+    training = (table["split"] == "train").to_numpy()
+    names = np.array([os.path.basename(path) for path in table["path"]], dtype=object)
+    for part, rows in (("train", training), ("test", ~training)):
+        if not rows.any():
+            continue
+        boxes = dl_boxes(root, part, dataset)
+        listed = (Path(root).expanduser() / f"info/{part}_name.txt").read_text(encoding="utf-8").split()
+        place = pd.Index(listed).get_indexer(names[rows])
+        if (place < 0).any():
+            raise DataError(f"{dataset}: {names[rows][place < 0][0]} is not in info/{part}_name.txt of {root}")
+        out[rows] = boxes[place]
+    return out
+
+
+def _refuse(bad: np.ndarray, complaint: str, dataset: str) -> None:
+    if bad.any():
+        rows = np.flatnonzero(bad) + 1
+        more = f" ({counted(len(rows), 'such row')})" if len(rows) > 1 else ""
+        raise DataError(f"{dataset}: row {rows[0]} of {_CLEANED} {complaint}{more}")
+
+
 def _tracks(home: Path, part: str, dataset: str) -> np.ndarray:
     """Return a track matrix, (number of tracklets, 4) int: first and last picture (from 1), identity, camera."""
     name = f"info/tracks_{part}_info.mat"
@@ -117,6 +263,10 @@ def _tracks(home: Path, part: str, dataset: str) -> np.ndarray:
 
 
 def _matrix(path: Path, key: str, dataset: str) -> np.ndarray:
+    return _variable(path, key, dataset).astype(np.int64)
+
+
+def _variable(path: Path, key: str, dataset: str) -> np.ndarray:
     from scipy.io import loadmat
 
     try:
@@ -126,7 +276,7 @@ def _matrix(path: Path, key: str, dataset: str) -> np.ndarray:
     if key not in content:
         held = ", ".join(name for name in content if not name.startswith("__"))
         raise DataError(f"{dataset}: {path} has no variable {key!r}; it holds {held or 'nothing'}")
-    return content[key].astype(np.int64)
+    return content[key]
 
 
 MARS = MARSReader()

@@ -1,0 +1,179 @@
+"""Evaluation by corrected labels, some of which name two people (the new protocol of Sec. 2.6.4).
+
+The protocol is that of CF-AAN, ``mars-cf-aan``, with four differences.
+
+- Identities are the corrected ones: a tracklet that was labelled as somebody else, under a second identity, or as a
+  distractor counts as who it shows.
+- A tracklet may have a second, ambiguous identity. Query and gallery entry match if any of {identity, ambiguous
+  identity} of the one is any of the other's: four combinations.
+- Distractors stay in the gallery. Those of the query's own camera are ignored, because many are copies of the query;
+  those of other cameras are wrong answers.
+- What is corrected to -1 is ignored, as is what was -1 before.
+
+The distractor class is that of the corrected labels: what was found to show somebody with an identity is no distractor
+any more.
+
+What the text leaves open is an entry of the query's camera that matches by an ambiguous identity alone. By the letter
+only the *same identity* is ignored under one camera, so that such an entry counts as right: ``mars-cleaned``. The
+evaluation code released with CF-AAN ignores it, as it ignores every match of the query's camera, and drops what was
+labelled as a distractor before it starts: ``mars-cleaned-released``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidlab.errors import DataError
+from reidlab.evaluation import kernels
+from reidlab.evaluation.embeddings import Embeddings
+from reidlab.evaluation.protocols import DISTRACTOR_PID, JUNK_PID, WITH_LABELS, Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = ("tracklet", "camid", "new_pid", "ambiguous")
+_NOBODY = -2  # equals no label
+
+
+@dataclass(frozen=True, eq=False)
+class CleanedLabels:
+    """Says what matches by corrected labels, which are looked up by tracklet.
+
+    Attributes:
+        tracklets: (M,) int64, rising.
+        camids: (M,) int64 cameras, to notice a table of another data set.
+        new_pids: (M,) int64 corrected identities; 0 is a distractor, -1 junk.
+        others: (M,) int64 second identities; what is not positive is none.
+        ignore_any_match: whether everything that matches is ignored under the query's camera, or only what has the
+            query's corrected identity.
+    """
+
+    tracklets: np.ndarray
+    camids: np.ndarray
+    new_pids: np.ndarray
+    others: np.ndarray
+    ignore_any_match: bool = False
+
+    @classmethod
+    def of(cls, labels: pd.DataFrame, ignore_any_match: bool = False) -> CleanedLabels:
+        """Take the labels from a table, see :func:`cleaned_protocol`.
+
+        Raises:
+            DataError: a column is missing, a value is no whole number, or a tracklet is there twice.
+        """
+        if missing := [name for name in _COLUMNS if name not in labels]:
+            raise DataError(f"labels: column {missing[0]!r} is missing; expected {', '.join(_COLUMNS)}")
+        columns = []
+        for name in _COLUMNS:
+            values = labels[name].to_numpy()
+            if values.dtype.kind not in "iu":
+                raise DataError(f"labels: column {name!r} is of {values.dtype}, expected whole numbers, none missing")
+            columns.append(values.astype(np.int64))
+        order = np.argsort(columns[0], kind="stable")
+        columns = [values[order] for values in columns]
+        if (twice := columns[0][1:][columns[0][1:] == columns[0][:-1]]).size:
+            raise DataError(f"labels: tracklet {twice[0]} is there more than once")
+        return cls(*columns, ignore_any_match)
+
+    def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
+        """Compare corrected identities; see :class:`~reidlab.evaluation.protocols.Matcher`.
+
+        Raises:
+            DataError: an entry has no tracklet number, one that is not in the table, or another camera than there.
+        """
+        query_places, places = self._find("query", query)[rows], self._find("gallery", gallery)
+        camids, gallery_camids = query.camids[rows], gallery.camids
+        # Junk and distractors are nobody: a query labelled so matches nothing.
+        pids, others = (_people(values[query_places]) for values in (self.new_pids, self.others))
+        gallery_pids, gallery_others = self.new_pids[places], self.others[places]
+        out = kernels.same_identity(pids, camids, gallery_pids, gallery_camids, 0)
+
+        # Few tracklets are ambiguous: only their rows and columns are gone through again.
+        def add(at: tuple[np.ndarray, np.ndarray], match: np.ndarray, own_camera: np.ndarray) -> None:
+            part = out[np.ix_(*at)]
+            part[match & (part == kernels.OTHER)] = kernels.POSITIVE
+            if self.ignore_any_match:
+                part[match & own_camera] = kernels.IGNORED
+            out[np.ix_(*at)] = part
+
+        both = np.flatnonzero(others != _NOBODY)
+        add(
+            (both, np.arange(len(places))),
+            others[both, None] == gallery_pids,
+            camids[both, None] == gallery_camids,
+        )  # fmt: skip
+        both = np.flatnonzero(gallery_others > 0)
+        theirs = gallery_others[both]
+        add(
+            (np.arange(len(pids)), both),
+            (pids[:, None] == theirs) | (others[:, None] == theirs),
+            camids[:, None] == gallery_camids[both],
+        )  # fmt: skip
+
+        distractors = np.flatnonzero(gallery_pids == DISTRACTOR_PID)
+        part = out[:, distractors]
+        part[camids[:, None] == gallery_camids[distractors]] = kernels.IGNORED
+        out[:, distractors] = part
+        out[:, gallery_pids == JUNK_PID] = kernels.IGNORED
+        return out
+
+    def _find(self, part: str, embeddings: Embeddings) -> np.ndarray:
+        """Return the rows of the table that entries stand in."""
+        if embeddings.tracklets is None:
+            raise DataError(f"{part} tracklets: corrected labels are looked up by tracklet numbers; there are none")
+        places = np.searchsorted(self.tracklets, embeddings.tracklets)
+        known = np.zeros(len(places), dtype=bool)
+        inside = places < len(self.tracklets)
+        known[inside] = self.tracklets[places[inside]] == embeddings.tracklets[inside]
+        if not known.all():
+            raise DataError(
+                f"{part} tracklets: {embeddings.tracklets[~known][0]} is not in the table of corrected labels "
+                f"({len(self.tracklets):,} tracklets); is it that of another data set?"
+            )
+        wrong = self.camids[places] != embeddings.camids
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise DataError(
+                f"{part} camids: tracklet {embeddings.tracklets[row]} has camera {embeddings.camids[row]}, but "
+                f"{self.camids[places[row]]} in the table of corrected labels; is it that of another data set?"
+            )
+        return places
+
+
+def _people(labels: np.ndarray) -> np.ndarray:
+    return np.where(labels > 0, labels, _NOBODY)
+
+
+def cleaned_protocol(labels: pd.DataFrame, *, released: bool = False) -> Protocol:
+    """Return the protocol that evaluates by corrected labels.
+
+    Args:
+        labels: a row per test tracklet, queries included: ``tracklet, camid, new_pid`` (0: a distractor, -1: junk) and
+            ``ambiguous`` (a second identity; -1 or 0 for none), as :func:`reidlab.data.readers.mars.cleaned_labels`
+            gives it.
+        released: whether to do as the released code does, see above.
+
+    Returns:
+        The protocol ``mars-cleaned``, or ``mars-cleaned-released``. Embeddings evaluated under it need the tracklet
+        numbers of the table; their own identities decide only what is dropped.
+
+    Raises:
+        DataError: the table is not as described.
+
+    Example:
+        >>> import numpy as np, pandas as pd
+        >>> from reidlab.evaluation import evaluate
+        >>> labels = pd.DataFrame({"tracklet": [1, 2, 3], "camid": [1, 2, 2], "new_pid": [7, 5, 7],
+        ...                        "ambiguous": [-1, 7, -1]})
+        >>> query = Embeddings(np.float32([[1, 0]]), [7], [1], [1])
+        >>> gallery = Embeddings(np.float32([[1, 0], [1, 1]]), [5, 0], [2, 2], [2, 3])
+        >>> evaluate(query, gallery, cleaned_protocol(labels)).mAP
+        1.0
+    """
+    return Protocol(
+        WITH_LABELS[released], metric="cosine", matcher=CleanedLabels.of(labels, ignore_any_match=released),
+        junk="dropped", distractors=not released, queries_in_gallery=False,
+    )  # fmt: skip
