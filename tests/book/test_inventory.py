@@ -15,7 +15,7 @@ ITEMS = yaml.safe_load((CLAIMS / "inventory.yml").read_text(encoding="utf-8"))
 STATUS = re.compile(
     r"(?P<content>accuracy|cost|accuracy and cost|curve|facts|illustration|text); "
     r"(?P<data>no data|[\w. -]+(, [\w. -]+)*); "
-    r"(?P<verb>planned in|told in|judged in) (?P<chapter>\d\d_[a-z_]+)"
+    r"(?P<verb>planned in|told in|judged in) (?P<chapter>\d\d[a-z]?_[a-z_]+)"
 )
 
 LAST = {
@@ -74,7 +74,7 @@ def test_one_chapter_of_the_dissertation_is_measured_in_one_place():
     for item in ITEMS:
         places[item.get("chapter")].add(status(item)["chapter"])
     for chapter in range(2, 9):
-        assert len(places[chapter]) == 1, f"chapter {chapter}: {sorted(places[chapter])}"
+        assert len({place[:2] for place in places[chapter]}) == 1, f"chapter {chapter}: {sorted(places[chapter])}"
 
 
 def test_tables_are_never_illustrations():
