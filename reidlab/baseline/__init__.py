@@ -15,7 +15,7 @@ from reidlab.baseline.methods import (
     UntrainedNetwork,
     recipe,
 )
-from reidlab.baseline.studies import Measured, Outcome, Splits, Study, compare, on_this_machine, score, splits
+from reidlab.baseline.studies import Measured, Outcome, Splits, Study, compare, score, splits
 
 __all__ = [
     "KNOBS",
@@ -30,7 +30,6 @@ __all__ = [
     "TrainedNetwork",
     "UntrainedNetwork",
     "compare",
-    "on_this_machine",
     "recipe",
     "score",
     "splits",

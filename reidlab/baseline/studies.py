@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reidlab.baseline.knobs import KNOBS
 from reidlab.baseline.methods import ColourHistogram, Extractor, Method, Network, TrainedNetwork, UntrainedNetwork
-from reidlab.errors import ConfigError, DataError, MissingDataError
+from reidlab.errors import ConfigError, DataError
 from reidlab.seeding import derive
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from reidlab.data.catalogue import Location
     from reidlab.evaluation.embeddings import Embeddings
     from reidlab.evaluation.retrieval import Scores
     from reidlab.training import TrainConfig
@@ -194,21 +192,6 @@ def splits(table: pd.DataFrame) -> Splits:
         if part.empty:
             raise DataError(f"{table.attrs.get('dataset', 'table')}: split {name!r} has no pictures")
     return Splits(*parts)
-
-
-def on_this_machine(names: Sequence[str]) -> dict[str, Location]:
-    """Return where data sets lie, leaving out those that are not on this machine.
-
-    Raises:
-        ConfigError: there is no data set of a name.
-    """
-    from reidlab.data.catalogue import find
-
-    found = {}
-    for name in names:
-        with suppress(MissingDataError):
-            found[name] = find(name)
-    return found
 
 
 def score(extractor: Extractor, query: pd.DataFrame, gallery: pd.DataFrame, protocol: str = PROTOCOL) -> Outcome:

@@ -144,13 +144,6 @@ def ranked_pictures(data: Splits, outcome: Outcome, count: int, top: int) -> Ran
     return RankedPictures(queries, galleries, matches, labels)
 
 
-def some_people(embeddings: Embeddings, people: int) -> Embeddings:
-    """Return the embeddings of the labelled people with the most pictures."""
-    pids, counts = np.unique(embeddings.pids[embeddings.pids > 0], return_counts=True)
-    most = pids[np.argsort(-counts, kind="stable")][:people]
-    return embeddings.select(np.isin(embeddings.pids, most))
-
-
 def real_table(measured: pd.DataFrame) -> pd.DataFrame:
     """Return mean rank-1 and mAP on real data sets, by method, data set and test.
 

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -255,6 +256,19 @@ def find(name: str) -> Location:
         raise MissingDataError(_how_to_get(manifest))
     existing(location.path, manifest.name)
     return location
+
+
+def on_this_machine(names: Sequence[str]) -> dict[str, Location]:
+    """Return where data sets lie, leaving out those that are not on this machine.
+
+    Raises:
+        ConfigError: there is no data set of a name.
+    """
+    found = {}
+    for name in names:
+        with suppress(MissingDataError):
+            found[name] = find(name)
+    return found
 
 
 def load(name: str) -> SampleTable:

@@ -54,6 +54,12 @@ class Embeddings:
         tracklets = None if self.tracklets is None else self.tracklets[mask]
         return Embeddings(self.features[mask], self.pids[mask], self.camids[mask], tracklets)
 
+    def most_seen(self, people: int) -> Embeddings:
+        """Return the entries of the identities (above 0) that have the most of them."""
+        pids, counts = np.unique(self.pids[self.pids > 0], return_counts=True)
+        most = pids[np.argsort(-counts, kind="stable")][:people]
+        return self.select(np.isin(self.pids, most))
+
     def normalized(self) -> Embeddings:
         """Return the same with features of Euclidean length 1; a zero row stays zero."""
         norms = np.linalg.norm(self.features, axis=1, keepdims=True)

@@ -22,6 +22,12 @@ def test_tracklet_means_equal_a_group_by():
     assert (means.pids.tolist(), means.camids.tolist()) == ([2, 1, 3], [2, 1, 1])
 
 
+def test_most_seen_takes_whole_identities_and_no_distractors():
+    embeddings = Embeddings(np.eye(6), [0, 0, 0, 5, 5, 3], [1] * 6)
+    assert embeddings.most_seen(1).pids.tolist() == [5, 5]
+    assert embeddings.most_seen(9).pids.tolist() == [5, 5, 3]
+
+
 @pytest.mark.parametrize(
     ("tracklets", "message"),
     [

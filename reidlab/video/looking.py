@@ -1,0 +1,160 @@
+"""What chapter 2 shows: tracklets as pictures, where attention looks, and ranked tracklets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from reidlab.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from reidlab.models import VideoNet
+    from reidlab.video.sets import Part, VideoSet
+    from reidlab.video.setup import Outcome
+
+
+def truth_of_test(data: VideoSet) -> pd.DataFrame:
+    """Return the truth of an embedded world's test pictures: which person and which fault each really shows.
+
+    Raises:
+        DataError: the set is no embedded world.
+    """
+    path = data.root / "truth.parquet"
+    if not path.is_file():
+        raise DataError(f"{data.name}: {path} is not there; only embedded worlds know the truth")
+    truth = pd.read_parquet(path)
+    return truth[truth["split"] == "test"].reset_index(drop=True)
+
+
+def slipping(data: VideoSet, count: int) -> list[int]:
+    """Return query tracklets on which the tracker is off for part of the time, nearest to a third of it first."""
+    truth = truth_of_test(data)
+    share = truth.groupby("tracklet")["drift"].mean()
+    asked = share[share.index.isin(data.query.table["tracklet"])]
+    return [int(number) for number in (asked - 1 / 3).abs().sort_values(kind="stable").index[:count]]
+
+
+def frames_of(part: Part, tracklet: int, count: int) -> np.ndarray:
+    """Return the rows of ``count`` frames of a tracklet, spread as the test of Sec. 2.2.1 spreads them.
+
+    Raises:
+        ConfigError: there is no such tracklet.
+    """
+    from reidlab.data import sample_frames
+
+    rows = np.flatnonzero(part.table["tracklet"].to_numpy() == tracklet)
+    if not len(rows):
+        raise ConfigError(f"tracklet {tracklet}: there is none of that number")
+    rows = rows[np.argsort(part.table["frame"].to_numpy()[rows], kind="stable")]
+    return rows[sample_frames(len(rows), count)[0]]
+
+
+def pictures_of(part: Part, rows: Sequence[int]) -> np.ndarray:
+    """Return the pictures of some rows as they lie on disk, all brought to the first one's size: (T, H, W, 3) uint8."""
+    from reidlab.data import read_picture
+
+    paths = part.table["path"].iloc[list(rows)]
+    size = read_picture(paths.iloc[0]).shape[:2]
+    return np.stack([read_picture(path, size) for path in paths])
+
+
+class Sheet(NamedTuple):
+    """Pictures in rows and columns, as :func:`reidlab.plots.contact_sheet` takes them."""
+
+    pictures: list[list[np.ndarray | None]]
+    row_labels: list[str]
+    column_labels: list[str]
+
+
+def tracklet_sheet(data: VideoSet, tracklets: Sequence[int], frames: int) -> Sheet:
+    """Return some query tracklets, one a row."""
+    rows = [list(pictures_of(data.query, frames_of(data.query, number, frames))) for number in tracklets]
+    pids = data.query.table.drop_duplicates("tracklet").set_index("tracklet")["pid"]
+    return Sheet(rows, [f"person {pids[number]}" for number in tracklets], [f"{t + 1}" for t in range(frames)])
+
+
+def attention(model: VideoNet, pictures: np.ndarray, stage: int, query: tuple[int, int, int]) -> np.ndarray:
+    """Return where a place of a clip looks, in the last non-local block of a stage.
+
+    Args:
+        model: network with non-local blocks.
+        pictures: (T, H, W, 3) uint8, of the size the network was trained at.
+        stage: 1..4, torchvision's layer.
+        query: frame, row and column on the stage's map.
+
+    Returns:
+        (T, h, w) weights that sum to 1.
+
+    Raises:
+        ConfigError: the stage has no non-local block.
+    """
+    import torch
+
+    from reidlab.data import normalize
+    from reidlab.models import evaluating
+    from reidlab.models.attention import NonLocal
+
+    blocks = [module for module in model.blocks[stage - 1].modules() if isinstance(module, NonLocal)]
+    if not blocks:
+        raise ConfigError(f"stage: {stage} has no non-local block")
+    seen = []
+    handle = blocks[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        with evaluating(model), torch.inference_mode():
+            model(normalize(torch.from_numpy(pictures))[None])
+            return blocks[-1].weights(seen[0], query)[0].numpy()
+    finally:
+        handle.remove()
+
+
+class RankedTracklets(NamedTuple):
+    """Queries and their first answers, a picture of each tracklet, as :func:`reidlab.plots.ranked_lists` takes them."""
+
+    queries: list[np.ndarray]
+    galleries: list[list[np.ndarray]]
+    matches: list[list[bool]]
+    row_labels: list[str]
+
+
+def ranked_tracklets(data: VideoSet, outcome: Outcome, protocol: str, count: int, top: int) -> RankedTracklets:
+    """Return query tracklets from the easiest to the hardest by average precision, with their first answers."""
+    from reidlab.evaluation import ranked_list
+
+    scores = outcome.scores[protocol].per_query
+    by_score = scores[scores["valid"]].sort_values("ap", ascending=False, kind="stable")
+    chosen = by_score.iloc[np.linspace(0, len(by_score) - 1, count).round().astype(int)]
+
+    def picture(part: Part, number: int) -> np.ndarray:
+        return pictures_of(part, frames_of(part, number, 1))[0]
+
+    queries, galleries, matches, labels = [], [], [], []
+    for row in chosen.itertuples():
+        answers = ranked_list(outcome.query, outcome.gallery, row.query, protocol, top)
+        queries.append(picture(data.query, int(outcome.query.tracklets[row.query])))
+        galleries.append([picture(data.gallery, int(outcome.gallery.tracklets[j])) for j in answers["gallery"]])
+        matches.append([bool(match) for match in answers["match"]])
+        labels.append(f"AP {row.ap:.2f}")
+    return RankedTracklets(queries, galleries, matches, labels)
+
+
+def structure(name: str, frames: int, size: tuple[int, int]) -> list[tuple[str, str]]:
+    """Return the stages of a network with ResNet-50 as boxes: what each is, and the shape of what it puts out."""
+    import torch
+
+    from reidlab.models import video_network
+    from reidlab.models.attention import NonLocal, TemporalMax
+
+    with torch.device("meta"):
+        model = video_network(name, 1, size=size, frames=frames)
+    boxes = [("stem", f"T = {frames}\n{size[0] // 4} × {size[1] // 4}")]
+    for number, blocks in enumerate(model.blocks):
+        found = list(blocks.modules())
+        count = sum(isinstance(module, NonLocal) for module in found)
+        frames //= 2 ** sum(isinstance(module, TemporalMax) for module in found)
+        height, width = (n // model.backbone.strides[number] for n in size)
+        title = f"layer {number + 1}" + (f"\n+ {count} attention" if count else "")
+        boxes.append((title, f"T = {frames}\n{height} × {width}"))
+    return [*boxes, ("FPL", f"{model.backbone.out_channels}")]
