@@ -538,7 +538,6 @@ def audit_data_set(
     """
     from reidlab.data import ImageCache, load
     from reidlab.data.table import BOX
-    from reidlab.training import extract
 
     table = (load(source) if isinstance(source, str) else source).reset_index(drop=True)
     name = table.attrs.get("dataset", "table")
@@ -557,14 +556,46 @@ def audit_data_set(
     test = test.assign(tracklet=numbers).reset_index(drop=True)
     model = _network(train, weights, iterations, seed, quiet, depth, width, blocks, size)
     images = np.asarray(ImageCache(test, size, quiet=quiet))
-    embeddings = extract(model, test, size, images=images).normalized().tracklet_means()
-    odds = two_people(model, test, size, images=images, seed=seed)
-    if odds is not None:
-        order = np.unique(numbers, return_inverse=True)[1]
-        odds = np.bincount(order, odds) / np.bincount(order)
-    report = audit(embeddings, two_people=odds, distractors=distractors, seed=seed)
+    report = audit_pictures(model, test, size, images=images, seed=seed, distractors=distractors)
     paths = test.drop_duplicates("tracklet").set_index("tracklet")["path"]
     return report.assign(path=report["tracklet"].map(paths), evidence_path=report["evidence"].map(paths))
+
+
+def audit_pictures(
+    model: nn.Module,
+    table: pd.DataFrame,
+    size: tuple[int, int],
+    *,
+    images: np.ndarray | None = None,
+    seed: int = 0,
+    distractors: bool = True,
+) -> pd.DataFrame:
+    """Audit the labels of tracklets, given a network for single pictures.
+
+    Args:
+        model: network whose output has ``embedding``; a tracklet is the mean of its pictures' features of length 1.
+        table: sample table of N rows, each with a tracklet number.
+        size: height and width of the network's input, in pixels.
+        images: decoded pictures of the rows, (N, H, W, 3) uint8 RGB of ``size``; read where omitted.
+        seed: decides composites and the faults put in on purpose.
+        distractors: whether identity 0 is the distractor class.
+
+    Returns:
+        The report of :func:`audit`.
+
+    Raises:
+        DataError: a row is in no tracklet, or see :func:`audit`.
+    """
+    from reidlab.data import ImageCache
+    from reidlab.training import extract
+
+    images = np.asarray(ImageCache(table, size, quiet=True) if images is None else images)
+    embeddings = extract(model, table, size, images=images).normalized().tracklet_means()
+    odds = two_people(model, table, size, images=images, seed=seed)
+    if odds is not None:
+        order = np.unique(table["tracklet"].to_numpy(), return_inverse=True)[1]
+        odds = np.bincount(order, odds) / np.bincount(order)
+    return audit(embeddings, two_people=odds, distractors=distractors, seed=seed)
 
 
 def _network(

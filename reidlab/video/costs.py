@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from reidlab.video.linking import AXIAL
 from reidlab.video.networks import NETWORKS, POOLING
 
 if TYPE_CHECKING:
@@ -16,28 +17,6 @@ if TYPE_CHECKING:
 SIZE = (256, 128)
 IDENTITIES = 625  # training identities of MARS, to which the classifiers belong
 NVAN_FRAMES, CF_AAN_FRAMES = 8, 6
-
-#: The self-attention modules of Table 2.8: dimensions of their records, name and options of the network. ``heads`` is
-#: over all scales, as printed.
-AXIAL: tuple[tuple[Mapping[str, Any], str, Mapping[str, Any]], ...] = (
-    ({"network": "non-local"}, "non-local", {}),
-    *(
-        (
-            {"network": "axial", "scales": 1, "heads": heads, "encoding": encoding},
-            "axial",
-            {"heads": heads, "encoding": encoding},
-        )
-        for heads, encoding in ((1, "none"), (8, "none"), (8, "sinusoidal"), (8, "relative"))
-    ),
-    *(
-        (
-            {"network": "cf-aan", "scales": scales, "heads": 8, "encoding": "relative"},
-            "cf-aan",
-            {"scales": scales, "heads": 8 // scales},
-        )
-        for scales in (2, 4)
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -84,7 +63,8 @@ def cf_aan_costs() -> list[Counted]:
     """Count the rows of Tables 2.8 and 2.10."""
     t = CF_AAN_FRAMES
     rows = [({"experiment": "axial", "network": "c2d"}, "c2d", {})]
-    rows += [({"experiment": "axial", **dims}, name, options) for dims, name, options in AXIAL]
+    modules = [({"network": "non-local"}, "non-local", {}), *AXIAL]
+    rows += [({"experiment": "axial", **dims}, name, options) for dims, name, options in modules]
     rows += [
         ({"experiment": "cleaned", "network": name}, name, {})
         for name in ("c2d", "p3d-c", "ap3d", "non-local", "cf-aan")

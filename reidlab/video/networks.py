@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from reidlab.errors import ConfigError
 from reidlab.seeding import derive
+from reidlab.video.notes import Notes, Row
 from reidlab.video.sets import VideoSet, decode, embedded
-from reidlab.video.setup import Outcome, Setup, change_at_the_end, run
+from reidlab.video.setup import Outcome, Setup, run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +28,6 @@ NETWORKS = ("c2d", "c2d-max", "nvan", "nvan-spatial", "nvan-temporal", "ste-nvan
 POOLING: Mapping[str, tuple[str, ...]] = {"3dap": (), "stage4": ("layer3",), "stage3+stage4": ("layer2", "layer3")}
 
 ABLATIONS = ("frames", "layers", "stripes", "pooling")
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,28 +149,29 @@ class NetworkStudy:
             config = self.setup.config(iterations, **{k: v for k, v in options.items() if k == "frames"})
             return run(model, data, config, derive(seed, "clips"), [PROTOCOL], "restricted")
 
-        book = _Book(label, seed)
+        notes = Notes(label, seed)
         long = {name: trained(name, self.setup.iterations, {}) for name in self.networks}
         same = self.short == self.setup.iterations
         short = long if same else {name: trained(name, self.short, {}) for name in self.networks}
         for experiment, outcomes in (("networks", long), ("networks-short", short)):
             for name, outcome in outcomes.items():
-                book.note(outcome, experiment=experiment, network=name)
+                notes.scores(outcome, PROTOCOL, experiment=experiment, network=name)
+                notes.training(outcome, experiment=experiment, network=name)
             for name, reference in (("nvan", "c2d"), ("nvan-spatial", "nvan"), ("ste-nvan", "c2d")):
                 if {name, reference} <= set(outcomes):
                     dims = {"experiment": experiment, "network": name, "reference": reference}
-                    book.gain(outcomes[name], outcomes[reference], **dims)
+                    notes.gain(outcomes[name], outcomes[reference], PROTOCOL, **dims)
         for experiment in self.ablations:
             found = {}
             for variant in variants(experiment, self.setup):
                 plain = variant.network if not variant.options else variant.same_as
                 known = short.get(plain) if plain else None
                 found[variant.value] = known or trained(variant.network, self.short, variant.options)
-                book.note(found[variant.value], experiment=experiment, **variant.dims)
+                notes.scores(found[variant.value], PROTOCOL, experiment=experiment, **variant.dims)
             last = variants(experiment, self.setup)[-1]
             for value, reference, dims in _gains(experiment, found, last.network):
-                book.gain(found[value], found[reference], experiment=experiment, **dims)
-        return Measured(data, pictures, long, book.rows)
+                notes.gain(found[value], found[reference], PROTOCOL, experiment=experiment, **dims)
+        return Measured(data, pictures, long, notes.rows)
 
 
 @dataclass(frozen=True)
@@ -234,26 +234,6 @@ def _gains(experiment: str, found: Mapping[int | str, Outcome], network: str) ->
         yield most, fewest, {"network": network, "stripes": most, "reference": f"stripes-{fewest}"}
     if experiment == "pooling":
         yield "stage4", "3dap", {"pooling": "stage4", "reference": "3dap"}
-
-
-class _Book:
-    """Rows of records of one seed on one data set."""
-
-    def __init__(self, data: str, seed: int) -> None:
-        self.rows: list[Row] = []
-        self._common = {"data": data, "seed": seed}
-
-    def note(self, outcome: Outcome, **dims: Any) -> None:
-        for key, value in outcome.scores[PROTOCOL].summary().items():
-            self.rows.append({"key": key, "value": value, "protocol": PROTOCOL, **self._common, **dims})
-        change = change_at_the_end(outcome.history)
-        self.rows.append({"key": "loss_change_at_the_end", "value": change, **self._common, **dims})
-
-    def gain(self, outcome: Outcome, base: Outcome, **dims: Any) -> None:
-        ours, theirs = (item.scores[PROTOCOL].summary() for item in (outcome, base))
-        for key in ("mAP", "rank1"):
-            value = ours[key] - theirs[key]
-            self.rows.append({"key": f"{key}_gain", "value": value, "protocol": PROTOCOL, **self._common, **dims})
 
 
 def latency(model: VideoNet, frames: int, size: tuple[int, int], repeats: int = 15) -> float:

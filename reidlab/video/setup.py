@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reidlab.errors import ConfigError
@@ -84,7 +84,8 @@ class Setup:
             model = ReIDNet(backbone, train.table["pid"].nunique())
         if self.weights:
             load_weights(model.backbone, self.weights)
-        config = TrainConfig(iterations=self.pretraining, size=tuple(self.size), pad=max(1, self.size[0] // 20))
+        p = min(16, model.num_classes)
+        config = TrainConfig(iterations=self.pretraining, size=tuple(self.size), p=p, pad=max(1, self.size[0] // 20))
         transform = TrainTransform(flip=config.flip, pad=config.pad, jitter=_jitter(ColourJitter))
         return fit(model, train.table, config, seed, images=train.images, progress=False, transform=transform).model
 
@@ -113,10 +114,14 @@ class Setup:
 
 
 def train(model: VideoNet, part: Part, config: ClipConfig, seed: int) -> pd.DataFrame:
-    """Train a network on clips, in place, and return the history of its losses."""
+    """Train a network on clips, in place, and return the history of its losses.
+
+    Where there are fewer identities than a batch takes, it takes them all.
+    """
     from reidlab.data import ClipTransform, ColourJitter
     from reidlab.training import fit_clips
 
+    config = replace(config, p=min(config.p, model.num_classes))
     transform = ClipTransform(flip=config.flip, pad=config.pad, erase=config.erase, jitter=_jitter(ColourJitter))
     result = fit_clips(
         model, part.table, config, seed, images=part.images, masks=part.masks, progress=False, transform=transform
