@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -250,6 +251,46 @@ def data_make_world(
     made = catalogue.make_world(scenario, layout, out, seed=seed)
     text = f"made {made.path}: {made.name}, seed {seed}, as {made.layout}, {made.pictures} pictures"
     _out.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+@data_app.command("audit-labels")
+def data_audit_labels(
+    name: Annotated[str, typer.Argument(help="Name of the set, or a folder.")],
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="A trained network; one is trained on the training split if none.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many suspects to show.")] = 20,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the whole list to this CSV file.")] = None,
+    iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,
+    seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the suspects as JSON.")] = False,
+) -> None:
+    """Rank the test tracklets (or pictures) by how suspicious their labels are, and say whose they may be instead."""
+    from reidlab.data import load, readers
+    from reidlab.video.audit import audit_data_set
+
+    folder = Path(name).expanduser()
+    table = readers.detect(folder.absolute()).read(folder, folder.name) if folder.is_dir() else load(name)
+    report = audit_data_set(
+        table, weights=str(weights) if weights else None, iterations=iterations, seed=seed, quiet=not _err.is_terminal
+    )
+    if out is not None:
+        report.to_csv(out, index=False)
+    suspects = report.head(top)
+    if as_json:
+        print(suspects.to_json(orient="records", indent=2))
+        return
+    from rich.table import Table
+
+    root = os.path.commonpath([*report["path"], *report["evidence_path"]])
+    shown = Table("score", "kind", "tracklet", "label", "camera", "may be", "picture", "looks like", box=None)
+    for row in suspects.itertuples():
+        numbers = (row.tracklet, row.pid, row.camid, row.suggested_pid)
+        tracklet, pid, camid, other = (str(number) for number in numbers)
+        paths = (escape(os.path.relpath(path, root)) for path in (row.path, row.evidence_path))
+        shown.add_row(f"{row.score:.2f}", row.kind, tracklet, pid, camid, other, *paths)
+    _out.print(shown, soft_wrap=True)
+    _out.print(f"pictures lie in {root}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_data() -> None:

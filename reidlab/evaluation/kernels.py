@@ -8,10 +8,17 @@ about one comparison however many positives there are.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
+
+# Numba's own threads: its OpenMP layer would set the number of threads of everybody else's OpenMP too, and with it the
+# order in which a network's sums are taken.
+numba.config.THREADING_LAYER = "workqueue"
+_TURN = threading.Lock()  # these threads serve one caller at a time
 
 OTHER, POSITIVE, IGNORED = 0, 1, 2
 _CELLS = 512
@@ -19,24 +26,33 @@ _CELLS = 512
 _PARALLEL_ENTRIES = 2**21
 
 
-def _parallel(function: Callable) -> Callable:
-    """Compile a loop over queries for as many threads as its largest array is worth."""
-    compiled = numba.njit(parallel=True, cache=True, nogil=True)(function)
+def parallel(**options: Any) -> Callable[[Callable], Callable]:
+    """Compile a loop over queries for as many threads as its largest array is worth.
 
-    @functools.wraps(function)
-    def call(*arguments: object) -> object:
-        before = numba.get_num_threads()
-        if max(getattr(argument, "size", 0) for argument in arguments) < _PARALLEL_ENTRIES:
-            numba.set_num_threads(1)
-        try:
-            return compiled(*arguments)
-        finally:
-            numba.set_num_threads(before)
+    Args:
+        **options: further options of ``numba.njit``.
+    """
 
-    return call
+    def decorate(function: Callable) -> Callable:
+        compiled = numba.njit(parallel=True, cache=True, nogil=True, **options)(function)
+
+        @functools.wraps(function)
+        def call(*arguments: object) -> object:
+            with _TURN:
+                before = numba.get_num_threads()
+                if max(getattr(argument, "size", 0) for argument in arguments) < _PARALLEL_ENTRIES:
+                    numba.set_num_threads(1)
+                try:
+                    return compiled(*arguments)
+                finally:
+                    numba.set_num_threads(before)
+
+        return call
+
+    return decorate
 
 
-@_parallel
+@parallel()
 def same_identity(
     pids: np.ndarray, camids: np.ndarray, gallery_pids: np.ndarray, gallery_camids: np.ndarray, rule: int
 ) -> np.ndarray:
@@ -54,7 +70,7 @@ def same_identity(
     return out
 
 
-@_parallel
+@parallel()
 def squared_from_products(products: np.ndarray, query_norms: np.ndarray, gallery_norms: np.ndarray) -> None:
     """Turn ``-2 q.g`` (Q, N) into squared distances, in place; rounding below 0 is cut off."""
     for q in numba.prange(products.shape[0]):
@@ -63,7 +79,7 @@ def squared_from_products(products: np.ndarray, query_norms: np.ndarray, gallery
             products[q, j] = max(products[q, j] + (norm + gallery_norms[j]), np.float32(0.0))
 
 
-@_parallel
+@parallel()
 def count_positives(relevance: np.ndarray) -> np.ndarray:
     """Return the number of positives of each row, (Q,) int64."""
     counts = np.zeros(relevance.shape[0], dtype=np.int64)
@@ -75,7 +91,7 @@ def count_positives(relevance: np.ndarray) -> np.ndarray:
     return counts
 
 
-@_parallel
+@parallel()
 def one_per_group(relevance: np.ndarray, groups: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Return (Q, N) int8 relevance in which each group keeps the first entry not ignored; the others are ignored.
 
@@ -95,7 +111,7 @@ def one_per_group(relevance: np.ndarray, groups: np.ndarray, order: np.ndarray) 
     return out
 
 
-@_parallel
+@parallel()
 def positive_ranks(distances: np.ndarray, relevance: np.ndarray, starts: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     """Write the ranks (from 1) of each query's positives among what is not ignored; ties go by gallery index.
 

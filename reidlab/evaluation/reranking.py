@@ -15,6 +15,7 @@ import numpy as np
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.embeddings import Embeddings
+from reidlab.evaluation.kernels import parallel
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -138,7 +139,7 @@ def _rows_to_one(matrix: csr_matrix) -> csr_matrix:
     return matrix
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@parallel()
 def _smallest(block: np.ndarray, k: int, index: np.ndarray, value: np.ndarray) -> None:
     """Write each row's ``k`` smallest values and their columns in order, by insertion into a short list."""
     for r in numba.prange(block.shape[0]):
@@ -171,7 +172,7 @@ def _reciprocal(index: np.ndarray, i: int, k: int, out: np.ndarray) -> int:
     return found
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@parallel()
 def _expanded(index: np.ndarray, half: int, sets: np.ndarray, sizes: np.ndarray) -> None:
     """Write each entry's robust set R* (Eq. 5): reciprocal neighbours, joined by theirs where they overlap enough."""
     k = index.shape[1] - 1
@@ -215,7 +216,7 @@ def _robust_neighbours(index: np.ndarray, half: int) -> tuple[np.ndarray, np.nda
     return rows, columns.astype(np.int64)
 
 
-@numba.njit(parallel=True, cache=True, nogil=True, fastmath=True)
+@parallel(fastmath=True)
 def _squared_pairs(features: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return the squared distances of pairs of features."""
     out = np.empty(len(rows), dtype=np.float32)
@@ -228,7 +229,7 @@ def _squared_pairs(features: np.ndarray, rows: np.ndarray, columns: np.ndarray) 
     return out
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@parallel()
 def _add_jaccard(
     starts: np.ndarray, columns: np.ndarray, values: np.ndarray, column_starts: np.ndarray, members: np.ndarray,
     member_values: np.ndarray, factor: float, out: np.ndarray,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reidlab.errors import ConfigError
@@ -83,6 +83,7 @@ class LinkStudy:
         drift: share of a track's frames on which the tracker has slid off.
         box_jitter: standard deviation of a box's position and size, as a share of its size.
         tracklet_frames: pictures of a tracklet.
+        bare: whether to leave out CF-AAN, which else is trained on all that is linked.
 
     Raises:
         ConfigError: there is no such network, or no detector.
@@ -97,6 +98,7 @@ class LinkStudy:
     drift: float = 0.2
     box_jitter: float = 0.1
     tracklet_frames: int = 8
+    bare: bool = False
 
     def __post_init__(self) -> None:
         from reidlab.models.video import NETWORKS as known
@@ -119,6 +121,10 @@ class LinkStudy:
     def measure(self, seed: int) -> Measured:
         """Draw a seed's world, re-detect and link its tracklets, train every network and score it."""
         return self.measure_on(embedded(self.world(seed), self.setup.size), seed, "embedded")
+
+    def example(self, seed: int) -> Measured:
+        """Link a seed's tracklets by the first detector and train no network for clips: tracklets to look at."""
+        return replace(self, networks=(), detectors=tuple(self.detectors[:1]), axial=False, bare=True).measure(seed)
 
     def measure_real(self, name: str, seed: int) -> list[Row]:
         """Do the same on a real data set, whose boxes no detector of the world knows; the rows of the records."""
@@ -162,7 +168,7 @@ class LinkStudy:
         best = self.detectors[0]
         outcomes: dict[tuple[str, str], Outcome] = {}
         for link in sets:
-            for name in self.networks if link == "none" else (*self.networks, "cf-aan"):
+            for name in self.networks if link == "none" or self.bare else (*self.networks, "cf-aan"):
                 outcomes[link, name] = trained(name, link, {})
                 dims = {"experiment": "link", "network": name, "link": link}
                 notes.scores(outcomes[link, name], PROTOCOL, **dims)

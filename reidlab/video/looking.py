@@ -11,7 +11,7 @@ import pandas as pd
 from reidlab.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from reidlab.models import VideoNet
+    from reidlab.models import ReIDNet, VideoNet
     from reidlab.video.sets import Part, VideoSet
     from reidlab.video.setup import Outcome
 
@@ -108,6 +108,59 @@ def attention(model: VideoNet, pictures: np.ndarray, stage: int, query: tuple[in
             return blocks[-1].weights(seen[0], query)[0].numpy()
     finally:
         handle.remove()
+
+
+def features_of(model: ReIDNet, part: Part, size: tuple[int, int]) -> np.ndarray:
+    """Return each picture's feature by a network for single pictures, of length 1: (N, D) float32."""
+    from reidlab.training import extract
+
+    return extract(model, part.table, tuple(size), images=part.images).normalized().features
+
+
+def module_labels(rows: pd.DataFrame) -> list[str]:
+    """Return a short name for each row of Table 2.8's records: the network, its scales, heads and positions."""
+    labels = []
+    for row in rows.to_dict("records"):
+        words = [str(row["network"])]
+        words += [f"{row[name]:g} {name}" for name in ("scales", "heads") if pd.notna(row.get(name))]
+        words += [f"positions {row['encoding']}"] if pd.notna(row.get("encoding")) else []
+        linked = pd.isna(row.get("link")) or row["link"] != "none"
+        labels.append(", ".join(words) + ("" if linked else " (as tracked)"))
+    return labels
+
+
+#: The kinds of wrong label in the order of Fig. 2.12, by their name in the truth of an embedded world.
+KINDS = {
+    "label": "labelled as somebody else",
+    "duplicate": "one person, two identities",
+    "buried": "in the distractor class",
+    "ambiguous": "two people throughout",
+}
+
+
+def fault_examples(data: VideoSet, frames: int) -> list[tuple[str, list[tuple[str, np.ndarray]]]]:
+    """Return for each kind of wrong label in an embedded world a tracklet that has it, and one of the person it shows.
+
+    Returns:
+        Title, and two pairs of caption and pictures (T, H, W, 3) uint8, as :func:`reidlab.plots.label_faults` takes
+        them. A kind that the world does not have is left out.
+    """
+    truth = truth_of_test(data).drop_duplicates("tracklet").set_index("tracklet")
+    here = truth[truth.index.isin(data.gallery.table["tracklet"]) & (truth["label"] >= 0)]
+    right = here[(here["fault"] == "") & (here["label"] == here["pid"])]
+    out = []
+    for kind, title in KINDS.items():
+        for number, row in here[here["fault"] == kind].iterrows():
+            same = right[right["pid"] == row["pid"]]
+            if len(same):
+                pair = [(number, row), (same.index[0], same.iloc[0])]
+                shown = [
+                    (f"label {r['label']}", pictures_of(data.gallery, frames_of(data.gallery, n, frames)))
+                    for n, r in pair
+                ]
+                out.append((f"{title}: person {row['pid']}", shown))
+                break
+    return out
 
 
 class RankedTracklets(NamedTuple):

@@ -1,6 +1,8 @@
 """Retrieval scores against plain loops, hand-counted examples and scikit-learn."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -405,3 +407,18 @@ def test_blocks_reuse_one_buffer():
     features = np.random.default_rng(0).standard_normal((10, 4)).astype(np.float32)
     blocks = [block.ctypes.data for _, block in distance_blocks(features, features, block_bytes=1)]
     assert (len(blocks), len(set(blocks))) == (10, 1)
+
+
+def test_scoring_leaves_the_threads_of_others_alone():
+    """In a process of its own: what a network computes must not depend on whether something was scored before."""
+    code = """
+import numpy as np, torch
+from reidlab.evaluation import Embeddings, evaluate, k_reciprocal
+torch.set_num_threads(1)
+some = Embeddings(np.random.default_rng(0).standard_normal((60, 4)), np.arange(60) % 5, np.arange(60) % 3)
+evaluate(some, some)
+k_reciprocal(some, some)
+print(torch.get_num_threads())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"

@@ -1,0 +1,200 @@
+"""Chapter 2a's study on tiny worlds: what is trained on what, and which rows it gives."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from reidlab.errors import ConfigError, DataError
+from reidlab.evaluation import evaluate
+from reidlab.video import costs, looking, networks
+from reidlab.video.networks import PROTOCOL, NetworkStudy, latency, variants
+from reidlab.video.sets import decode, places_in
+from reidlab.video.setup import Setup, change_at_the_end
+
+pytestmark = pytest.mark.xdist_group("video")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory):
+    before = os.environ.get("REIDLAB_CACHE")
+    os.environ["REIDLAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("REIDLAB_CACHE")
+    if before is not None:
+        os.environ["REIDLAB_CACHE"] = before
+
+
+@pytest.fixture(scope="module")
+def study():
+    setup = Setup((32, 16), 4, width=8, blocks=(1, 1, 1, 1), pretraining=3, iterations=11)
+    return NetworkStudy(setup, 10, ("c2d", "nvan", "nvan-spatial"), people=4, tracklet_frames=5)
+
+
+@pytest.fixture(scope="module")
+def measured(study):
+    return study.measure(3)
+
+
+def rows_of(measured, **wanted):
+    return [row for row in measured.rows if all(row.get(name) == value for name, value in wanted.items())]
+
+
+def test_every_row_can_be_recorded(measured):
+    from reidlab import lab
+
+    run = lab.start("made_up")
+    for row in measured.rows:
+        run.record(**row)
+    assert {row["protocol"] for row in measured.rows if row["key"] == "mAP"} == {PROTOCOL}
+
+
+def test_both_budgets_and_all_tables_are_there(measured):
+    for experiment in ("networks", "networks-short"):
+        found = {row["network"] for row in rows_of(measured, key="mAP", experiment=experiment)}
+        assert found == {"c2d", "nvan", "nvan-spatial"}
+    assert [row["frames"] for row in rows_of(measured, key="mAP", experiment="frames")] == [2, 3, 4]
+    assert [row["layers"] for row in rows_of(measured, key="mAP", experiment="layers")] == [1, 3, 5]
+    assert [row["pooling"] for row in rows_of(measured, key="mAP", experiment="pooling")] == list(networks.POOLING)
+
+
+def test_a_variant_that_is_a_row_of_the_first_table_is_not_trained_again(measured):
+    (plain,) = rows_of(measured, key="mAP", experiment="networks-short", network="nvan")
+    for dims in ({"experiment": "frames", "frames": 4}, {"experiment": "layers", "layers": 5}, {"pooling": "3dap"}):
+        (row,) = rows_of(measured, key="mAP", **dims)
+        assert row["value"] == plain["value"]
+
+
+def test_gains_are_differences(measured):
+    gains = rows_of(measured, key="mAP_gain", experiment="networks")
+    values = {row["network"]: row["value"] for row in rows_of(measured, key="mAP", experiment="networks")}
+    assert gains
+    for row in gains:
+        assert row["value"] == pytest.approx(values[row["network"]] - values[row["reference"]])
+
+
+def test_scores_are_those_of_the_embeddings(measured):
+    outcome = measured.outcomes["nvan"]
+    again = evaluate(outcome.query, outcome.gallery, PROTOCOL)
+    (row,) = rows_of(measured, key="rank1", experiment="networks", network="nvan")
+    assert again.rank(1) == row["value"]
+    assert not set(measured.data.train.table.pid) & set(measured.data.query.table.pid)
+
+
+def test_one_seed_measures_the_same_twice(study, measured):
+    again = replace(study, ablations=()).measure(3)
+    assert again.rows == [row for row in measured.rows if row["experiment"].startswith("networks")]
+
+
+def test_all_networks_start_from_the_network_for_single_pictures(study, measured):
+    for name in ("c2d", "ste-nvan"):
+        options = {} if name == "c2d" else {"stripes": 1}
+        model = study.setup.build(name, 4, measured.pictures, 0, **options)
+        for key, value in measured.pictures.backbone.state_dict().items():
+            assert torch.equal(model.backbone.state_dict()[key], value)
+
+
+def test_query_pictures_are_those_of_the_gallery(measured):
+    data = measured.data
+    np.testing.assert_array_equal(
+        data.query.images, data.gallery.images[places_in(data.query.table, data.gallery.table)]
+    )
+    assert set(data.query.table["split"]) == {"query"}
+
+
+def test_stripes_keep_the_rows_that_sixteen_have_in_the_dissertation():
+    assert Setup((256, 128)).stripes == 16
+    assert Setup((64, 32)).stripes == 4
+    assert [v.value for v in variants("stripes", Setup((256, 128)))] == [4, 8, 16]
+
+
+def test_loss_change_compares_the_last_two_tenths():
+    import pandas as pd
+
+    history = pd.DataFrame({"loss": [9.0] * 16 + [2.0, 2.0, 1.0, 1.0]})
+    assert change_at_the_end(history) == pytest.approx(-0.5)
+    with pytest.raises(ConfigError, match="10"):
+        change_at_the_end(history.head(9))
+
+
+def test_mistakes_are_named(study, measured, tmp_path):
+    with pytest.raises(ConfigError, match="networks: there is none called 'nvam'"):
+        replace(study, networks=("nvam",))
+    with pytest.raises(ConfigError, match="ablations: there is none called 'depth'"):
+        replace(study, ablations=("depth",))
+    with pytest.raises(ConfigError, match="pretraining"):
+        Setup(pretraining=0)
+    table = measured.data.train.table
+    with pytest.raises(DataError, match="'query'"):
+        decode(table, tmp_path, (32, 16), "half a set")
+    with pytest.raises(DataError, match="in no tracklet"):
+        decode(table.assign(tracklet=-1), tmp_path, (32, 16), "pictures")
+
+
+def test_what_is_looked_at(measured):
+    data, model = measured.data, measured.outcomes["nvan"].model
+    shown = looking.slipping(data, 2)
+    sheet = looking.tracklet_sheet(data, shown, 3)
+    assert [len(row) for row in sheet.pictures] == [3, 3]
+    rows = looking.frames_of(data.query, shown[0], 4)
+    assert (data.query.table["tracklet"].iloc[rows] == shown[0]).all()
+    assert data.query.table["frame"].iloc[rows].is_monotonic_increasing
+    weights = looking.attention(model, data.query.images[rows], stage=2, query=(1, 0, 0))
+    assert weights.shape == (4, 4, 2)
+    assert weights.sum() == pytest.approx(1.0, abs=1e-5)
+    with pytest.raises(ConfigError, match="no non-local block"):
+        looking.attention(model, data.query.images[rows], stage=1, query=(0, 0, 0))
+    with pytest.raises(ConfigError, match="none of that number"):
+        looking.frames_of(data.query, 10**6, 4)
+    ranked = looking.ranked_tracklets(data, measured.outcomes["nvan"], PROTOCOL, 2, 3)
+    assert [len(row) for row in ranked.matches] == [3, 3]
+    truth = looking.truth_of_test(data)
+    share = truth.groupby("tracklet")["drift"].mean()
+    asked = share[share.index.isin(data.query.table["tracklet"])]
+    assert abs(share[shown[0]] - 1 / 3) == (asked - 1 / 3).abs().min()
+
+
+def test_structure_shows_where_frames_are_merged():
+    boxes = looking.structure("ste-nvan", 8, (256, 128))
+    assert [caption.split("\n")[0] for _, caption in boxes[:-1]] == ["T = 8", "T = 8", "T = 4", "T = 2", "T = 2"]
+    assert boxes[2][0].endswith("2 attention")
+
+
+def test_latency_is_a_positive_time(study):
+    model = study.untrained()["c2d"]
+    assert 0 < latency(model, 2, (32, 16), repeats=3) < 10
+
+
+def test_small_costs_are_those_of_the_networks(study):
+    table = study.small_costs()
+    assert (table.loc["nvan"] > table.loc["c2d"]).all()
+
+
+def test_costs_of_the_tables_to_the_printed_digits():
+    """Parameters in millions and operations in 1e9, measured on the original implementations."""
+    expected = {
+        "c2d": (24.79, 32.43), "nvan": (32.15, 63.57), "nvan-spatial": (32.15, 33.43), "nvan-temporal": (32.15, 42.63),
+        "ste-nvan-released": (32.15, 17.67),
+    }  # fmt: skip
+    counted = {row.dims["network"]: row.cost for row in costs.nvan_costs() if row.dims["experiment"] == "networks"}
+    for name, (params, macs) in expected.items():
+        assert round(counted[name].params() / 1e6, 2) == params
+        assert round(counted[name].view("whole"), 2) == macs
+    six = {costs.label(row): row.cost for row in costs.cf_aan_costs() if row.dims["experiment"] == "axial"}
+    whole = {"c2d": 24.32, "non-local": 43.85, "cf-aan, scales 4, heads 8, relative": 30.60}
+    assert {name: round(six[name].view("whole"), 2) for name in whole} == whole
+    assert round(six["cf-aan, scales 4, heads 8, relative"].params() / 1e6, 2) == 34.23
+
+
+def test_cost_records_are_complete_and_consistent():
+    from reidlab import lab
+
+    run = lab.start("made_up")
+    for row in (*costs.nvan_records(costs.nvan_costs()), *costs.printed_facts()):
+        run.record(**row)
+    table = lab.records.expand(run.records())
+    saved = table[(table.key == "macs_saved") & (table.network == "ste-nvan") & (table.reference == "c2d")]
+    macs = table[(table.key == "macs") & (table.experiment == "networks")].set_index("network")["value"]
+    assert saved["value"].item() == pytest.approx(1 - macs["ste-nvan"] / macs["c2d"])
