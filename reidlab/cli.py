@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from reidlab.errors import ReidlabError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(
     help="Run the chapters, judge the claims, build the book, look after the data.",
@@ -266,11 +269,9 @@ def data_audit_labels(
     as_json: Annotated[bool, typer.Option("--json", help="Write the suspects as JSON.")] = False,
 ) -> None:
     """Rank the test tracklets (or pictures) by how suspicious their labels are, and say whose they may be instead."""
-    from reidlab.data import load, readers
     from reidlab.video.audit import audit_data_set
 
-    folder = Path(name).expanduser()
-    table = readers.detect(folder.absolute()).read(folder, folder.name) if folder.is_dir() else load(name)
+    table, _ = _table_of(name)
     report = audit_data_set(
         table, weights=str(weights) if weights else None, iterations=iterations, seed=seed, quiet=not _err.is_terminal
     )
@@ -291,6 +292,40 @@ def data_audit_labels(
         shown.add_row(f"{row.score:.2f}", row.kind, tracklet, pid, camid, other, *paths)
     _out.print(shown, soft_wrap=True)
     _out.print(f"pictures lie in {root}", soft_wrap=True, highlight=False, markup=False)
+
+
+@data_app.command("redetect")
+def data_redetect(
+    name: Annotated[str, typer.Argument(help="Name of a set of tracklets, or a folder.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; it must not exist yet.")],
+    detector: Annotated[str, typer.Option("--detector", help="hog, or the path of an ONNX file.")] = "hog",
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="A trained linking network; one is trained if none.")
+    ] = None,
+    height: Annotated[int, typer.Option("--height", min=16, help="Height of the new pictures, in pixels.")] = 128,
+    iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,
+    seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
+) -> None:
+    """Draw the boxes of tracklets anew inside their pictures (re-Detect and Link) and write them as a new set."""
+    from reidlab.video.refine import redetect_data_set
+
+    table, root = _table_of(name)
+    made = redetect_data_set(
+        table, root, out, detector, weights=str(weights) if weights else None, size=(height, height // 2),
+        iterations=iterations, seed=seed, quiet=not _err.is_terminal,
+    )  # fmt: skip
+    _out.print(f"made {made}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _table_of(name: str) -> tuple[pd.DataFrame, Path]:
+    """Return the sample table and the folder of a data set, by its name or by its folder."""
+    from reidlab.data import load, readers
+    from reidlab.data.catalogue import find
+
+    folder = Path(name).expanduser().absolute()
+    if folder.is_dir():
+        return readers.detect(folder).read(folder, folder.name), folder
+    return load(name), find(name).path
 
 
 def _show_data() -> None:

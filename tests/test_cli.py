@@ -229,3 +229,45 @@ def test_a_world_is_not_made_over_something(tmp_path, capsys):
     status, _, errors = call(capsys, "data", "make-world", tmp_path)
     assert status == 1
     assert "exists already" in errors
+
+
+@pytest.fixture(scope="module")
+def tracks(tmp_path_factory):
+    """A small export of the embedded world, as tracklets with wrong labels."""
+    from reidlab.world import Scene, scenario
+    from reidlab.world.export import export_mars
+
+    spec = scenario("video_faults", seed=2, train_people=8, test_people=8, distractors=2, cameras=2, tracklet_frames=3)
+    return export_mars(Scene(spec), tmp_path_factory.mktemp("tracks") / "world", quiet=True)
+
+
+def test_audit_labels_lists_suspects_and_writes_the_whole_list(capsys, tracks, tmp_path):
+    out = tmp_path / "suspects.csv"
+    words = ("data", "audit-labels", str(tracks), "--iterations", "40", "--out", str(out))
+    code, text, _ = call(capsys, *words, "--top", "2", "--json")
+    assert code == 0
+    suspects = json.loads(text)
+    assert len(suspects) == 2
+    assert suspects[0]["score"] >= suspects[1]["score"]
+    assert len(out.read_text().splitlines()) > 3
+    code, text, _ = call(capsys, *words, "--top", "1")
+    assert code == 0
+    assert str(tracks) in text
+    assert suspects[0]["kind"] in text
+
+
+def test_redetect_writes_a_set_that_reads_back(capsys, tracks, tmp_path):
+    from reidlab.data.readers import get
+
+    out = tmp_path / "linked"
+    words = ("data", "redetect", str(tracks), str(out), "--iterations", "2", "--height", "32")
+    code, text, _ = call(capsys, *words, "--detector", "truth")
+    assert code == 0, text
+    before, after = (get("mars").read(folder) for folder in (tracks, out))
+    assert before[["pid", "camid", "tracklet", "split"]].equals(after[["pid", "camid", "tracklet", "split"]])
+    code, _, error = call(capsys, *words, "--detector", "magic")
+    assert code == 1
+    assert "'magic' is not known" in error
+    code, _, error = call(capsys, *words, "--detector", "truth")
+    assert code == 1
+    assert str(out) in error

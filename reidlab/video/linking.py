@@ -97,7 +97,7 @@ class LinkStudy:
     people: int = 60
     drift: float = 0.2
     box_jitter: float = 0.1
-    tracklet_frames: int = 8
+    tracklet_frames: int = 6
     bare: bool = False
 
     def __post_init__(self) -> None:

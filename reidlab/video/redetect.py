@@ -1,0 +1,724 @@
+"""Re-Detect and Link: tracklets whose pictures are cut anew around one person (Sec. 2.5.1, Figs. 2.7, 2.9 to 2.11).
+
+C.-T. Liu et al., "Video-based person re-identification without bells and whistles", CVPRW 2021. Old detectors and
+trackers leave pictures that show half a person, or two. The frames they come from are gone, so a detector looks for
+people inside each picture, features choose among them (Eq. 2.2), and the one chosen is cut out, brought to the wanted
+size with its aspect kept, and padded. A mask says which part of the result is picture; CF-AAN pools over it
+(Sec. 2.5.3). The code was never released: what the text leaves open (thresholds, where a slim box goes, what is done
+with nothing found) is said in :class:`RedetectLink`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidlab import paths
+from reidlab.errors import ConfigError, DataError
+from reidlab.video.detectors import Detector, TrueBoxes, cut_boxes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+    from reidlab.data import Tracklets
+    from reidlab.video.sets import VideoSet
+
+#: Colour of the padding, the mean of ImageNet: it becomes 0 when pictures are normalised.
+FILL = (124, 116, 104)
+NOTHING_FOUND = "no candidate: kept as it was"
+
+_PART = 512  # pictures held at a time
+_LARGE = 4 * 2**30  # bytes above which pictures lie in a file
+_ON_A_PERSON = 0.3  # least intersection over union with a person's box of a box that is said to be on them
+#: Where the masks of each part lie beside the pictures, as released with CF-AAN.
+MASK_FILES = {"train": "mask_info.csv", "test": "mask_info_test.csv"}
+_MARS_NAME = re.compile(r"(\d{4}|00-1)C([1-9])T\d{4}F\d+\.jpg")
+
+#: Maps pictures (n, H, W, 3) uint8 to features (n, D).
+Embed = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Linked:
+    """What re-Detect and Link made of N pictures.
+
+    Attributes:
+        pictures: (N, H, W, 3) uint8 RGB.
+        masks: (N, 4) int64 boxes y0, y1, x0, x1: the part of each that is picture, the rest is padding.
+        report: a row per picture: ``row`` in the table; ``candidates`` found; the chosen box ``x, y, w, h`` in pixels
+            of the picture before, which had ``height`` and ``width``, and its ``score`` (missing if nothing was
+            found); ``distance`` of its feature to the tracklet's (Eq. 2.2; missing where there was nothing to choose);
+            ``shift`` of a slim box, ``left``, ``right`` or empty; ``note``, empty unless something went wrong.
+    """
+
+    pictures: np.ndarray
+    masks: np.ndarray
+    report: pd.DataFrame
+
+
+class RedetectLink:
+    """Detects people in the pictures of tracklets, links them by their features and cuts them out (Sec. 2.5.1).
+
+    Of the first picture with candidates the largest is taken. Of each later one, the one whose feature is nearest to
+    the tracklet's global feature, which follows the features of those that were taken (Eq. 2.2). Features are those of
+    the pictures that come out. A picture in which nobody is found is kept as it was, brought to the size and wholly
+    marked as picture; it changes nothing of the global feature.
+
+    A box is cut out, scaled to fit the size and put in the middle of padding. If it is slim and touches the left
+    (right) edge of its picture but not the other, that edge hides the rest of the person: it is shifted to the right
+    (left), to where this part is when a whole body stands in the middle: all the way to the side for the windows of
+    :class:`~reidlab.video.detectors.TrueBoxes` in pictures twice as high as wide. For detectors whose boxes are close
+    around the body, which is then about 3 times as high as wide, ``slim=4, body=3`` fits better.
+
+    Args:
+        detector: finds the candidates.
+        embed: pictures (n, H, W, 3) uint8 of ``size`` to features (n, D); see :func:`ide_embedder`.
+        size: height and width of the pictures to make, in pixels.
+        alpha: weight of the past in Eq. 2.2, 0..1.
+        slim: a box whose height is more than this many times its width is slim.
+        body: height over width of a whole body, at most ``slim``.
+        edge: a box closer to an edge than this share of the picture's width touches it.
+        fill: RGB of the padding.
+
+    Raises:
+        ConfigError: an argument is out of range.
+
+    Example:
+        >>> linker = RedetectLink(HOG(), ide_embedder(model, (128, 64)), size=(128, 64))  # doctest: +SKIP
+        >>> linked = linker(table[table.split == "train"])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        embed: Embed,
+        *,
+        size: tuple[int, int] = (64, 32),
+        alpha: float = 0.9,
+        slim: float = 2.5,
+        body: float = 2.0,
+        edge: float = 0.03,
+        fill: tuple[int, int, int] = FILL,
+    ) -> None:
+        whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in size)
+        if len(size) != 2 or not whole:
+            raise ConfigError(f"size: {size!r} is not allowed; expected height and width in pixels")
+        if not 0 <= alpha <= 1:
+            raise ConfigError(f"alpha: {alpha!r} must lie in 0..1, the weight of the past in Eq. 2.2")
+        if not 0 < body <= slim:
+            raise ConfigError(f"body: {body!r} must be positive and at most slim = {slim!r}, both height over width")
+        if not 0 <= edge < 0.5:
+            raise ConfigError(f"edge: {edge!r} must lie in 0..0.5, a share of the picture's width")
+        if len(fill) != 3 or not all(0 <= value <= 255 for value in fill):
+            raise ConfigError(f"fill: {fill!r} must be three numbers in 0..255, a colour")
+        self.size = int(size[0]), int(size[1])
+        self._detector, self._embed = detector, embed
+        self._alpha, self._slim, self._body, self._edge, self._fill = alpha, slim, body, edge, tuple(fill)
+
+    def __call__(
+        self, table: pd.DataFrame, *, pictures: Sequence[np.ndarray] | None = None, quiet: bool = False
+    ) -> Linked:
+        """Return what becomes of the pictures of a table, in the order of its rows.
+
+        Above 4 GiB the pictures lie in a nameless file in the cache folder, which goes when they do.
+
+        Args:
+            table: sample table in which every row has a tracklet; its splits number theirs apart.
+            pictures: of the rows, (h, w, 3) uint8 RGB each, as they lie on disk; read where omitted.
+            quiet: whether to leave out the progress bar, which otherwise shows up after a second.
+
+        Raises:
+            ConfigError: the number of pictures is not that of the rows.
+            DataError: see :meth:`parts`.
+        """
+        import pandas as pd
+
+        out = _room_for((len(table), *self.size, 3))
+        masks = np.empty((len(table), 4), dtype=np.int64)
+        reports = []
+        for part in self.parts(table, pictures=pictures, quiet=quiet):
+            rows = part.report["row"].to_numpy()
+            out[rows], masks[rows] = part.pictures, part.masks
+            reports.append(part.report)
+        return Linked(out, masks, pd.concat(reports).sort_values("row", ignore_index=True))
+
+    def parts(
+        self, table: pd.DataFrame, *, pictures: Sequence[np.ndarray] | None = None, quiet: bool = False
+    ) -> Iterator[Linked]:
+        """Yield the same a few whole tracklets at a time, for tables whose pictures do not fit in memory.
+
+        The rows of a part are told by its report; for the arguments see :meth:`__call__`.
+
+        Raises:
+            ConfigError: the number of pictures is not that of the rows.
+            DataError: the table is empty or has rows without a tracklet; a picture cannot be read; or the detector or
+                the features are not what they should be. The message names the picture.
+        """
+        from tqdm import tqdm
+
+        if pictures is not None and len(pictures) != len(table):
+            raise ConfigError(f"pictures: {len(pictures)} for {len(table)} rows of the table")
+        tracklets = _rows_of_tracklets(table)
+        with tqdm(total=len(table), desc="re-detecting", disable=quiet, delay=1.0, leave=False) as bar:
+            part: list[np.ndarray] = []
+            for number, rows in enumerate(tracklets, start=1):
+                part.append(rows)
+                if number == len(tracklets) or sum(map(len, part)) >= _PART:
+                    yield self._part(table, part, pictures)
+                    bar.update(sum(map(len, part)))
+                    part = []
+
+    def _part(self, table: pd.DataFrame, tracklets: Sequence[np.ndarray], given: Sequence[np.ndarray] | None) -> Linked:
+        import pandas as pd
+
+        rows = np.concatenate(tracklets)
+        keys = table.iloc[rows]
+        names = keys["path"].tolist()
+        pictures = _read(keys) if given is None else [given[row] for row in rows]
+        found = self._detect(pictures, keys, names)
+        ends = np.cumsum([len(tracklet) for tracklet in tracklets])
+        spans = [range(end - len(tracklet), end) for end, tracklet in zip(ends, tracklets)]
+        features = self._features(pictures, found, spans, names)
+        out, masks, lines = np.empty((len(rows), *self.size, 3), np.uint8), np.empty((len(rows), 4), np.int64), []
+        for span in spans:
+            areas = [found[i][:, 2] * found[i][:, 3] for i in span]
+            choices, distances = link(areas, [features[i] for i in span], self._alpha)
+            for i, choice, distance in zip(span, choices, distances):
+                height, width = pictures[i].shape[:2]
+                line = {"row": rows[i], "candidates": len(found[i]), "height": height, "width": width}
+                if choice < 0:
+                    box, masks[i] = np.array([0.0, 0.0, width, height]), (0, self.size[0], 0, self.size[1])
+                    line |= {"shift": "", "note": NOTHING_FOUND}
+                else:
+                    box = found[i][choice, :4]
+                    masks[i], shift = self.place(box, width)
+                    line |= dict(zip(("x", "y", "w", "h", "score"), found[i][choice]))
+                    line |= {"distance": distance, "shift": shift, "note": ""}
+                out[i] = self._cut_out(pictures[i], box, masks[i])
+                lines.append(line)
+        return Linked(out, masks, pd.DataFrame(lines).reindex(columns=_REPORT))
+
+    def place(self, box: np.ndarray, width: int) -> tuple[tuple[int, int, int, int], str]:
+        """Return where a box goes in the picture to make.
+
+        Args:
+            box: (4,) x, y, w, h in pixels of a picture.
+            width: of that picture, in pixels.
+
+        Returns:
+            The part y0, y1, x0, x1 of the new picture that it fills, and ``left``, ``right`` or nothing: how it was
+            shifted.
+        """
+        x, _, w, h = (float(value) for value in box)
+        height_out, width_out = self.size
+        zoom = min(height_out / h, width_out / w)
+        tall = min(max(1, round(h * zoom)), height_out)
+        wide = min(max(1, round(w * zoom)), width_out)
+        top = (height_out - tall) // 2
+        at_left, at_right = x <= self._edge * width, x + w >= (1 - self._edge) * width
+        if h <= self._slim * w or at_left == at_right:
+            left, shift = (width_out - wide) // 2, ""
+        else:
+            outer = round(0.5 * (width_out + min(tall / self._body, width_out)))
+            left, shift = (outer - wide, "right") if at_left else (width_out - outer, "left")
+            left = min(max(left, 0), width_out - wide)
+        return (top, top + tall, left, left + wide), shift
+
+    def _cut_out(self, picture: np.ndarray, box: np.ndarray, mask: Sequence[int]) -> np.ndarray:
+        """Return a picture of the wanted size with what a box holds at the place of the mask."""
+        from PIL import Image
+
+        out = np.empty((*self.size, 3), dtype=np.uint8)
+        out[:] = self._fill
+        x, y, w, h = (float(value) for value in box)
+        y0, y1, x0, x1 = (int(value) for value in mask)
+        window = x, y, min(x + w, picture.shape[1]), min(y + h, picture.shape[0])
+        out[y0:y1, x0:x1] = Image.fromarray(picture).resize(
+            (x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=window
+        )  # fmt: skip
+        return out
+
+    def _detect(self, pictures: Sequence[np.ndarray], keys: pd.DataFrame, names: Sequence[str]) -> list[np.ndarray]:
+        """Return the candidates (n, 5) of each picture, cut at its edges."""
+        found = self._detector(pictures, keys)
+        if len(found) != len(pictures):
+            raise DataError(f"the detector answered {len(found)} times for {len(pictures)} pictures from {names[0]} on")
+        return [_checked(boxes, picture, name) for boxes, picture, name in zip(found, pictures, names)]
+
+    def _features(
+        self, pictures: Sequence[np.ndarray], found: Sequence[np.ndarray], spans: Sequence[range], names: Sequence[str]
+    ) -> list[np.ndarray | None]:
+        """Return the features (n, D) of each picture's candidates; None in tracklets with nothing to choose."""
+        wanted: list[int] = []
+        for span in spans:
+            with_candidates = [i for i in span if len(found[i])]
+            if any(len(found[i]) > 1 for i in with_candidates[1:]):
+                wanted += with_candidates
+        features: list[np.ndarray | None] = [None] * len(pictures)
+        if not wanted:
+            return features
+        # One call for all candidates: a network is quick with many pictures at a time only.
+        cut = np.stack(
+            [
+                self._cut_out(pictures[i], box[:4], self.place(box[:4], pictures[i].shape[1])[0])
+                for i in wanted
+                for box in found[i]
+            ]
+        )
+        values = np.asarray(self._embed(cut), dtype=np.float64)
+        if values.ndim != 2 or len(values) != len(cut):
+            raise DataError(
+                f"embed: it returned shape {values.shape} for {len(cut)} pictures, expected ({len(cut)}, D)"
+            )
+        ends = np.cumsum([len(found[i]) for i in wanted])
+        for i, part in zip(wanted, np.split(values, ends[:-1])):
+            if not np.isfinite(part).all():
+                raise DataError(f"{names[i]}: the feature of a candidate holds values that are not finite")
+            features[i] = part
+        return features
+
+
+_REPORT = ["row", "candidates", "x", "y", "w", "h", "score", "distance", "shift", "height", "width", "note"]
+
+
+def link(
+    areas: Sequence[np.ndarray], features: Sequence[np.ndarray | None], alpha: float = 0.9
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose one candidate in each of a tracklet's F pictures (Sec. 2.5.1).
+
+    Args:
+        areas: for each picture (n,) areas of its candidates.
+        features: for each picture (n, D) features of its candidates; None throughout if there is nothing to choose.
+        alpha: weight of the past in Eq. 2.2.
+
+    Returns:
+        (F,) int64 candidates, -1 where there is none, and (F,) distances to the global feature before it moved, NaN
+        where there is none and for the first.
+
+    Example:
+        >>> areas, features = [np.array([6, 9]), np.array([8, 5])], [np.array([[0.0], [4.0]]), np.array([[1.0], [3.0]])]
+        >>> link(areas, features)[0].tolist()
+        [1, 1]
+    """
+    choices, distances = np.full(len(areas), -1), np.full(len(areas), np.nan)
+    past: np.ndarray | None = None
+    started = False
+    for i, (area, feature) in enumerate(zip(areas, features, strict=True)):
+        if not len(area):
+            continue
+        if not started:
+            choices[i], started = int(np.argmax(area)), True
+            past = None if feature is None else feature[choices[i]]
+        elif past is None or feature is None:
+            choices[i] = 0
+        else:
+            away = np.linalg.norm(feature - past, axis=1)
+            choices[i] = int(away.argmin())
+            distances[i] = away[choices[i]]
+            past = alpha * past + (1 - alpha) * feature[choices[i]]  # Eq. 2.2
+    return choices, distances
+
+
+def ide_embedder(model: nn.Module, size: tuple[int, int], batch_size: int = 256) -> Embed:
+    """Return a function from pictures to a network's embeddings of them, of length 1 (the IDE of Sec. 2.5.1).
+
+    Args:
+        model: network whose output has ``embedding`` (B, D), such as :class:`~reidlab.models.ReIDNet`; it runs where
+            its weights are.
+        size: height and width the network was trained at; other pictures are resized.
+        batch_size: pictures per pass; changes memory and speed only.
+    """
+
+    def embed(pictures: np.ndarray) -> np.ndarray:
+        import pandas as pd
+        from PIL import Image
+
+        from reidlab.training import extract
+
+        if pictures.shape[1:3] != tuple(size):
+            resized = [Image.fromarray(p).resize((size[1], size[0]), Image.Resampling.BILINEAR) for p in pictures]
+            pictures = np.stack([np.asarray(p) for p in resized])
+        nobody = pd.DataFrame({"pid": -1, "camid": 1, "tracklet": -1}, index=range(len(pictures)))
+        return extract(model, nobody, tuple(size), batch_size, images=pictures).normalized().features
+
+    return embed
+
+
+def redetect_set(data: VideoSet, linker: RedetectLink) -> tuple[VideoSet, Linked]:
+    """Re-detect and link a decoded data set, from its files.
+
+    Args:
+        data: the tracklets.
+        linker: what to do; its size is that of the new pictures.
+
+    Returns:
+        The set with new pictures and masks, and what was done with the gallery's.
+
+    Raises:
+        DataError: see :meth:`RedetectLink.parts`.
+    """
+    from reidlab.video.sets import Part, VideoSet, places_in
+
+    linked = {"train": linker(data.train.table, quiet=True), "gallery": linker(data.gallery.table, quiet=True)}
+    parts = {name: Part(getattr(data, name).table, done.pictures, done.masks) for name, done in linked.items()}
+    if set(data.query.table["path"]) <= set(data.gallery.table["path"]):  # done with the gallery
+        query = parts["gallery"].select(places_in(data.query.table, data.gallery.table))
+        pictures, masks = query.images, query.masks
+    else:
+        done = linker(data.query.table, quiet=True)
+        pictures, masks = done.pictures, done.masks
+    parts["query"] = Part(data.query.table, pictures, masks)
+    return VideoSet(data.name, data.root, parts["train"], parts["query"], parts["gallery"]), linked["gallery"]
+
+
+def redetect_table(
+    table: pd.DataFrame, out: str | Path, linker: RedetectLink, *, root: str | Path | None = None, quiet: bool = False
+) -> Path:
+    """Write what re-Detect and Link makes of a data set's tracklets as a folder in the layout of MARS.
+
+    Beside the pictures and what belongs to MARS, ``info/mask_info.csv`` and ``info/mask_info_test.csv`` hold the masks
+    as they were released with CF-AAN, so that :func:`~reidlab.data.readers.mars.dl_masks` reads them, and
+    ``redetect.csv`` the reports of :class:`Linked` by the pictures' paths. Names of the pictures stay if they are
+    MARS's.
+
+    Args:
+        table: sample table of a data set of tracklets, splits ``train`` and ``gallery``, and ``query``, whose
+            tracklets are the gallery's too.
+        out: folder to make.
+        linker: what to do with the pictures.
+        root: folder of the data set; its corrected labels go along if it has some (``None``: they don't).
+        quiet: whether to leave out the progress bar.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        DataError: something stands at ``out``, there are no tracklets, labels do not fit MARS's names, or see
+            :meth:`RedetectLink.parts`. Then nothing is written.
+    """
+    return _write(table, out, lambda _, rows: linker.parts(rows, quiet=quiet), root)
+
+
+def write_redetected(table: pd.DataFrame, linked: Linked, out: str | Path, *, root: str | Path | None = None) -> Path:
+    """Write what was linked before as :func:`redetect_table` does.
+
+    Args:
+        table: the table that was linked, with the rows that :func:`redetect_table` asks for.
+        linked: what came of it.
+        out: folder to make.
+        root: see :func:`redetect_table`.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        DataError: the table is not the one that was linked, or see :func:`redetect_table`. Then nothing is written.
+    """
+    _check_linked(table, linked)
+
+    def chosen(places: np.ndarray, rows: pd.DataFrame) -> Iterator[Linked]:
+        report = linked.report.iloc[places].assign(row=np.arange(len(rows)))
+        yield Linked(linked.pictures[places], linked.masks[places], report)
+
+    return _write(table, out, chosen, root)
+
+
+def _write(
+    table: pd.DataFrame,
+    out: str | Path,
+    made: Callable[[np.ndarray, pd.DataFrame], Iterator[Linked]],
+    root: str | Path | None,
+) -> Path:
+    """Write what is made of some rows of a table, whose positions are given too."""
+    import pandas as pd
+
+    from reidlab.data import tracklets_of
+    from reidlab.world.writing import whole_folder, write_mat, write_picture
+
+    out = Path(out)
+    reports = []
+    with whole_folder(out) as folder:
+        info = folder / "info"
+        for part, split in (("train", "train"), ("test", "gallery")):
+            chosen = np.flatnonzero(table["split"] == split)
+            rows = table.iloc[chosen].reset_index(drop=True)
+            if rows.empty:
+                raise DataError(f"table: split {split!r} has no rows; the layout of MARS needs both parts")
+            tracklets = tracklets_of(rows)
+            names, masks = _names(rows, tracklets), np.empty((len(rows), 4), dtype=np.int64)
+            if part == "test":
+                queries = _query_numbers(table, tracklets)
+            for done in made(chosen, rows):
+                places = done.report["row"].to_numpy()
+                masks[places] = done.masks
+                files = [f"bbox_{part}/{names[place][:4]}/{names[place]}" for place in places]
+                for file, picture in zip(files, done.pictures):
+                    write_picture(folder / file, picture)
+                reports.append(done.report.assign(row=files).rename(columns={"row": "path"}))
+            info.mkdir(exist_ok=True)
+            _write_part(info, part, tracklets, names, masks)
+        write_mat(info / "query_IDX.mat", "query_IDX", queries)
+        corrected = _corrected(tracklets, root) if root is not None else None
+        if corrected is not None:
+            write_mat(info / "clean_tracks_test_info.mat", "track_test_info", corrected)
+        pd.concat(reports).to_csv(folder / "redetect.csv", index=False, lineterminator="\n")
+    return out
+
+
+def quality(table: pd.DataFrame, linked: Linked, root: str | Path, *, embed: Embed | None = None) -> pd.DataFrame:
+    """Say how well an embedded world's pictures fit the people they are of, before and after re-Detect and Link.
+
+    A picture is a window of its camera's frame; one with padding is too, and its window reaches as far as the padding.
+    It is held against the true window, of the aspect and margin that exports give to everybody.
+
+    Args:
+        table: sample table of the export's pictures.
+        linked: what was made of them.
+        root: folder of the export (layout ``mars``).
+        embed: network to judge by, if wanted.
+
+    Returns:
+        A row per picture: ``row``, ``tracklet``; ``iou_before`` and ``iou_after``, the intersection over union with the
+        person's true window; ``right_before`` and ``right_after``, 1.0 if the picture (the chosen box) is on the
+        person, else 0.0. A box is on whose own, cut at the picture, it overlaps most, by at least 0.3. Junk and
+        tracklets of two people have no right person and hold no value anywhere. With ``embed`` also
+        ``feature_drift_before`` and ``feature_drift_after``, see :func:`feature_drift`.
+
+    Raises:
+        MissingDataError: ``root`` is no export of an embedded world.
+        DataError: a picture is not of the export, or the table is not the one that was linked.
+    """
+    import pandas as pd
+
+    from reidlab.world.recording import iou
+
+    _check_linked(table, linked)
+    boxes = TrueBoxes(root)
+    truth = boxes.truth(table)
+    if "shown" not in truth:
+        raise DataError(f"{root}: its truth does not say who is shown; expected an export in the layout 'mars'")
+    whole = _windows(linked)
+    values = np.full((len(table), 4), np.nan)
+    known = np.flatnonzero(~truth["fault"].isin(["junk", "ambiguous"]))
+    for i, people in zip(known, boxes.people(table.iloc[known])):
+        true = truth.loc[i, ["true_x", "true_y", "true_w", "true_h"]].to_numpy(dtype=float)
+        line = linked.report.iloc[i]
+        zoom = people.window[2:] / (line["width"], line["height"])
+        right = float(truth.at[i, "shown"] == truth.at[i, "pid"])
+        values[i] = iou(people.window, true), iou(_in_frame(whole[i], people.window, zoom), true), right, right
+        if line["candidates"]:
+            chosen = _in_frame(line[["x", "y", "w", "h"]].to_numpy(dtype=float), people.window, zoom)
+            x, y, w, h = people.window
+            overlaps = [iou(chosen, box) for box in cut_boxes(people.boxes, x, y, x + w, y + h)]
+            best = int(np.argmax(overlaps))
+            values[i, 3] = float(people.pids[best] == truth.at[i, "pid"] and overlaps[best] >= _ON_A_PERSON)
+    out = pd.DataFrame(values, columns=["iou_before", "iou_after", "right_before", "right_after"])
+    out.insert(0, "tracklet", table["tracklet"].to_numpy())
+    out.insert(0, "row", np.arange(len(table)))
+    if embed is not None:
+        from reidlab.data import ImageCache
+
+        before = np.asarray(ImageCache(table, linked.pictures.shape[1:3], quiet=True))
+        for name, pictures in (("before", before), ("after", linked.pictures)):
+            out[f"feature_drift_{name}"] = feature_drift(embed(pictures), table)
+    return out
+
+
+def feature_drift(features: np.ndarray, table: pd.DataFrame) -> np.ndarray:
+    """Return how far each picture's feature is from the mean of its tracklet's, all brought to length 1 before.
+
+    Args:
+        features: (N, D).
+        table: sample table of N rows.
+
+    Returns:
+        (N,) Euclidean distances.
+
+    Raises:
+        DataError: features and rows are not of one number.
+    """
+    features = np.asarray(features, dtype=np.float64)
+    if features.ndim != 2 or len(features) != len(table):
+        raise DataError(f"features: shape {features.shape} for {len(table)} rows, expected ({len(table)}, D)")
+    features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    out = np.empty(len(table))
+    for rows in table.groupby(["split", "tracklet"], sort=False).indices.values():
+        out[rows] = np.linalg.norm(features[rows] - features[rows].mean(axis=0), axis=1)
+    return out
+
+
+def _check_linked(table: pd.DataFrame, linked: Linked) -> None:
+    if len(linked.report) != len(table) or (linked.report["row"].to_numpy() != np.arange(len(table))).any():
+        raise DataError(f"linked: {len(linked.report)} pictures for {len(table)} rows; pass the table that was linked")
+
+
+def _windows(linked: Linked) -> np.ndarray:
+    """Return the windows (N, 4) x, y, w, h that new pictures, padding included, are of the old ones, in old pixels."""
+    height, width = linked.pictures.shape[1:3]
+    report = linked.report
+    boxes = report[["x", "y", "w", "h"]].to_numpy(dtype=float, copy=True)
+    nothing = report["candidates"].to_numpy() == 0
+    sizes = report[["width", "height"]].to_numpy(dtype=float)
+    boxes[nothing] = np.concatenate([np.zeros((nothing.sum(), 2)), sizes[nothing]], axis=1)
+    y0, y1, x0, x1 = linked.masks.T
+    sx, sy = boxes[:, 2] / (x1 - x0), boxes[:, 3] / (y1 - y0)
+    return np.stack([boxes[:, 0] - x0 * sx, boxes[:, 1] - y0 * sy, width * sx, height * sy], axis=1)
+
+
+def _in_frame(box: np.ndarray, window: np.ndarray, zoom: np.ndarray) -> np.ndarray:
+    """Return a box (4,) in a picture's pixels in those of the frame that the picture is a window of."""
+    return np.concatenate([window[:2] + box[:2] * zoom, box[2:] * zoom])
+
+
+def _rows_of_tracklets(table: pd.DataFrame) -> list[np.ndarray]:
+    """Return the positions of the pictures of each tracklet of each split, in the order of frames."""
+    from reidlab.data import tracklets_of
+
+    if len(table) == 0:
+        raise DataError("table: it has no rows, so no tracklets to re-detect")
+    splits = table["split"].to_numpy()
+    found = []
+    for split in dict.fromkeys(splits):
+        places = np.flatnonzero(splits == split)
+        found += [places[rows] for rows in tracklets_of(table.iloc[places]).rows]
+    return found
+
+
+def _read(keys: pd.DataFrame) -> list[np.ndarray]:
+    """Return the pictures of some rows as they lie on disk."""
+    from reidlab.data import read_picture
+    from reidlab.data.table import BOX
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        pictures = list(pool.map(read_picture, keys["path"]))
+    if not all(name in keys for name in BOX):
+        return pictures
+    windows = []
+    for picture, path, box in zip(pictures, keys["path"], keys[list(BOX)].to_numpy(dtype=float)):
+        x0, y0, x1, y1 = np.round([*box[:2], *(box[:2] + box[2:])]).astype(int)
+        window = picture[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+        if not window.size:
+            raise DataError(f"{path}: box {box.tolist()} holds no pixel of a picture of {picture.shape[:2]} pixels")
+        windows.append(np.ascontiguousarray(window))
+    return windows
+
+
+def _checked(boxes: np.ndarray, picture: np.ndarray, name: str) -> np.ndarray:
+    """Return a detector's boxes (n, 5) cut at the picture's edges, or say what is wrong with them."""
+    boxes = np.asarray(boxes, dtype=np.float64)
+    if boxes.ndim != 2 or boxes.shape[1] != 5:
+        raise DataError(f"{name}: the detector returned shape {boxes.shape}, expected (n, 5): x, y, w, h, score")
+    if not np.isfinite(boxes).all():
+        bad = boxes[~np.isfinite(boxes).all(axis=1)][0].tolist()
+        raise DataError(f"{name}: the detector returned {bad}; x, y, w, h and score must be finite")
+    if (boxes[:, 2:4] <= 0).any():
+        bad = boxes[(boxes[:, 2:4] <= 0).any(axis=1)][0].tolist()
+        raise DataError(f"{name}: the detector returned {bad}; width and height must be positive")
+    height, width = picture.shape[:2]
+    inside = cut_boxes(boxes[:, :4], 0, 0, width, height)
+    outside = (inside[:, 2:] <= 0).any(axis=1)
+    if outside.any():
+        raise DataError(
+            f"{name}: the detector returned {boxes[outside][0].tolist()}, outside the picture of {width} x {height} "
+            "pixels; boxes are x, y, w, h in that picture's pixels"
+        )
+    return np.concatenate([inside, boxes[:, 4:]], axis=1)
+
+
+def _room_for(shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array of bytes to fill, in a nameless file if it is large."""
+    size = int(np.prod(shape, dtype=np.int64))
+    if size <= _LARGE:
+        return np.empty(shape, dtype=np.uint8)
+    folder = paths.cache_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            # A disk that fills up under mapped memory would kill the process: its space is taken at once.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
+        except OSError as error:
+            raise DataError(
+                f"{folder}: no room for {size / 2**20:,.0f} MiB of pictures ({error}); free some space or point "
+                "REIDLAB_CACHE at another disk"
+            ) from error
+
+
+def _names(rows: pd.DataFrame, tracklets: Tracklets) -> list[str]:
+    """Return MARS's name of each picture: the one it has, if all have, else identity, camera, track and frame."""
+    names = [os.path.basename(path) for path in rows["path"]]
+    labels = [("00-1" if pid == -1 else f"{pid:04d}", str(camid)) for pid, camid in zip(rows["pid"], rows["camid"])]
+    matches = [_MARS_NAME.fullmatch(name) for name in names]
+    if len(set(names)) == len(names) and all(m and m.groups() == label for m, label in zip(matches, labels)):
+        return names
+    counts: dict[tuple[str, str], int] = {}
+    for places in tracklets.rows:
+        pid, camid = labels[places[0]]
+        number = counts[pid, camid] = counts.get((pid, camid), 0) + 1
+        for frame, place in enumerate(places, start=1):
+            names[place] = f"{pid}C{camid}T{number:04d}F{frame:03d}.jpg"
+            if not _MARS_NAME.fullmatch(names[place]):
+                raise DataError(
+                    f"{rows['path'].iloc[place]}: identity {pid}, camera {camid} and track {number} do not fit MARS's "
+                    "names, which have room for identities to 9999, cameras 1 to 9 and tracks to 9999 of each"
+                )
+    return names
+
+
+def _write_part(folder: Path, part: str, tracklets: Tracklets, names: Sequence[str], masks: np.ndarray) -> None:
+    """Write what lists the pictures of a part: names, tracklets and masks."""
+    from reidlab.world.writing import write_mat
+
+    order = np.concatenate(tracklets.rows)
+    listed = [names[place] for place in order]
+    write_mat(folder / f"tracks_{part}_info.mat", f"track_{part}_info", _track_matrix(tracklets))
+    (folder / f"{part}_name.txt").write_text("".join(f"{name}\n" for name in listed), encoding="utf-8")
+    lines = [f"{name},{y0},{y1},{x0},{x1}\n" for name, (y0, y1, x0, x1) in zip(listed, masks[order].tolist())]
+    (folder / MASK_FILES[part]).write_text("".join(lines), encoding="utf-8")
+
+
+def _track_matrix(tracklets: Tracklets) -> np.ndarray:
+    """Return (tracklets, 4) floats, as MATLAB holds them: first and last picture (from 1), identity, camera."""
+    lengths = [len(places) for places in tracklets.rows]
+    last = np.cumsum(lengths)
+    return np.stack([last - lengths + 1, last, tracklets.pids, tracklets.camids], axis=1).astype(np.float64)
+
+
+def _query_numbers(table: pd.DataFrame, tracklets: Tracklets) -> np.ndarray:
+    """Return which of the test tracklets, counted from 1, are queries."""
+    places = {key: n for n, key in enumerate(zip(tracklets.numbers, tracklets.pids, tracklets.camids), start=1)}
+    query = table.loc[table["split"] == "query", ["tracklet", "pid", "camid"]].drop_duplicates()
+    keys = list(query.itertuples(index=False, name=None))
+    for key in keys:
+        if key not in places:
+            raise DataError(
+                f"query tracklet {key[0]} (identity {key[1]}, camera {key[2]}): the gallery has no such tracklet; "
+                "MARS's layout counts the queries among the test tracklets"
+            )
+    return np.array(sorted(places[key] for key in keys), dtype=np.float64)[None]
+
+
+def _corrected(tracklets: Tracklets, root: str | Path) -> np.ndarray | None:
+    """Return a data set's corrected labels, (tracklets, 6), for its tracklets as they are numbered here."""
+    from reidlab.data.readers.mars import cleaned_labels
+    from reidlab.errors import MissingDataError
+
+    try:
+        labels = cleaned_labels(root).set_index("tracklet")
+    except MissingDataError:
+        return None
+    missing = np.setdiff1d(tracklets.numbers, labels.index)
+    if len(missing):
+        raise DataError(f"{root}: its corrected labels have no tracklet {missing[0]}; pass the folder of the table")
+    chosen = labels.loc[tracklets.numbers, ["new_pid", "ambiguous"]].to_numpy(dtype=np.float64)
+    return np.concatenate([_track_matrix(tracklets), chosen], axis=1)

@@ -1,0 +1,153 @@
+"""Chapter 2b's study on a tiny world: boxes drawn anew, cheaper attention, corrected labels."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reidlab.errors import ConfigError
+from reidlab.evaluation import evaluate
+from reidlab.video import costs, looking
+from reidlab.video.linking import AXIAL, CLEANED, PROTOCOL, LinkStudy, report_of
+from reidlab.video.setup import Setup
+
+pytestmark = pytest.mark.xdist_group("video")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory):
+    before = os.environ.get("REIDLAB_CACHE")
+    os.environ["REIDLAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("REIDLAB_CACHE")
+    if before is not None:
+        os.environ["REIDLAB_CACHE"] = before
+
+
+@pytest.fixture(scope="module")
+def study():
+    setup = Setup((32, 16), 3, width=8, blocks=(1, 1, 1, 1), pretraining=5, iterations=10)
+    return LinkStudy(setup, ("c2d", "non-local", "ap3d", "p3d-c"), ("truth", "hog"), people=6, tracklet_frames=4)
+
+
+@pytest.fixture(scope="module")
+def measured(study):
+    return study.measure(1)
+
+
+def rows_of(measured, **wanted):
+    return [row for row in measured.rows if all(row.get(name) == value for name, value in wanted.items())]
+
+
+def test_every_row_can_be_recorded(measured):
+    from reidlab import lab
+
+    run = lab.start("made_up")
+    for row in measured.rows:
+        run.record(**row)
+
+
+def test_every_network_meets_every_kind_of_tracklet(study, measured):
+    found = {(row["link"], row["network"]) for row in rows_of(measured, key="mAP", experiment="link")}
+    plain = {("none", name) for name in study.networks}
+    assert found == plain | {(link, name) for link in ("truth", "hog") for name in (*study.networks, "cf-aan")}
+
+
+def test_rows_of_the_module_table(measured):
+    rows = rows_of(measured, key="mAP", experiment="axial")
+    modules = [row for row in rows if row["network"] in ("axial", "cf-aan")]
+    dims = [{name: row[name] for name in ("network", "scales", "heads", "encoding")} for row in modules]
+    assert dims == [dict(wanted) for wanted, _, _ in AXIAL]
+    assert [row["link"] for row in rows if row["network"] == "c2d"] == ["none", "truth"]
+    assert all(options["heads"] * options.get("scales", 1) == wanted["heads"] for wanted, _, options in AXIAL)
+
+
+def test_corrected_labels_score_the_same_embeddings(study, measured):
+    for name in ("c2d", "cf-aan"):
+        outcome = measured.outcomes["truth", name]
+        again = [evaluate(outcome.query, outcome.gallery, p) for p in study.protocols(measured.sets["none"])]
+        assert [score.protocol for score in again] == [PROTOCOL, CLEANED]
+        for score, labels in zip(again, ("given", "cleaned")):
+            (row,) = rows_of(measured, key="mAP", experiment="cleaned", network=name, labels=labels)
+            assert row["value"] == score.mAP
+            assert row["protocol"] == score.protocol
+
+
+def test_sets_hold_the_same_tracklets_and_other_pictures(measured):
+    none, truth = measured.sets["none"], measured.sets["truth"]
+    for part in ("train", "query", "gallery"):
+        before, after = getattr(none, part), getattr(truth, part)
+        assert before.table.equals(after.table)
+        assert before.images.shape == after.images.shape
+        assert after.masks.shape == (len(after.table), 4)
+    assert not np.array_equal(none.train.images, truth.train.images)
+
+
+def test_boxes_are_measured_against_the_truth(measured):
+    values = {row["link"]: row["value"] for row in rows_of(measured, key="box_iou")}
+    assert set(values) == {"none", "truth", "hog"}
+    assert all(0 < value <= 1 for value in values.values())
+    assert values["truth"] > values["none"]
+
+
+def test_one_seed_measures_the_same_twice(study, measured):
+    small = replace(study, networks=("c2d",), detectors=("truth",), axial=False, bare=True)
+    wanted = {"experiment": "link", "network": "c2d"}
+    again = small.measure(1)
+    assert rows_of(again, **wanted) == [row for row in rows_of(measured, **wanted) if row["link"] != "hog"]
+
+
+def test_the_example_links_and_trains_nothing(study):
+    example = study.example(1)
+    assert set(example.sets) == {"none", "truth"}
+    assert example.outcomes == {}
+
+
+def test_faults_are_shown_beside_the_person_they_are_of(measured):
+    data = measured.sets["none"]
+    examples = looking.fault_examples(data, 3)
+    truth = looking.truth_of_test(data)
+    assert len(examples) <= truth.loc[truth["fault"] != "", "fault"].nunique()
+    for title, pair in examples:
+        assert title.split(":")[0] in looking.KINDS.values()
+        assert [pictures.shape[0] for _, pictures in pair] == [3, 3]
+
+
+def test_the_report_leaves_junk_out(measured, study):
+    data = measured.sets["none"]
+    report = report_of(measured.pictures, data, study.setup.size, 1)
+    assert (report["pid"] >= 0).all()
+    junk = data.gallery.table.loc[data.gallery.table["pid"] < 0, "tracklet"]
+    assert not set(junk) & set(report["tracklet"])
+
+
+def test_module_labels_tell_all_rows_apart(measured):
+    import pandas as pd
+
+    rows = pd.DataFrame(rows_of(measured, key="mAP", experiment="axial"))
+    labels = looking.module_labels(rows)
+    assert len(set(labels)) == len(rows)
+    assert "c2d (as tracked)" in labels
+
+
+def test_cost_records_can_be_recorded_and_add_up():
+    from reidlab import lab
+
+    counted = costs.cf_aan_costs()
+    run = lab.start("made_up")
+    for row in costs.cf_aan_records(counted):
+        run.record(**row)
+    table = lab.records.expand(run.records())
+    added = table[(table.key == "macs_added") & (table["view"] == "table-2.8") & (table.network == "non-local")]
+    assert round(added["value"].item() / 1e9, 3) == 17.213
+    kinds = costs.by_kind(counted)
+    for row in counted:
+        assert kinds.loc[costs.label(row)].sum() == pytest.approx(row.cost.macs() / 1e9)
+
+
+def test_mistakes_are_named(study):
+    with pytest.raises(ConfigError, match="networks: there is none called 'c3d'"):
+        replace(study, networks=("c3d",))
+    with pytest.raises(ConfigError, match="detectors: expected at least one"):
+        replace(study, detectors=())
