@@ -3,13 +3,19 @@
 from reidlab.losses.base import Loss
 from reidlab.losses.cross_entropy import CrossEntropy
 from reidlab.losses.distances import euclidean_distances
+from reidlab.losses.soft_cross_entropy import SoftCrossEntropy, soft_cross_entropy
 from reidlab.losses.triplet import SoftMarginBatchHard, hardest_pairs, soft_margin_batch_hard
+from reidlab.losses.weighted_triplet import WeightedTriplet, weighted_triplet
 
 __all__ = [
     "CrossEntropy",
     "Loss",
+    "SoftCrossEntropy",
     "SoftMarginBatchHard",
+    "WeightedTriplet",
     "euclidean_distances",
     "hardest_pairs",
+    "soft_cross_entropy",
     "soft_margin_batch_hard",
+    "weighted_triplet",
 ]

@@ -7,6 +7,8 @@ from scipy.io import savemat
 from reidlab.data import across_cameras
 from reidlab.data.readers import READERS, detect, get
 from reidlab.errors import ConfigError, DataError, MissingDataError
+from reidlab.evaluation import Embeddings, SameIdentity
+from reidlab.evaluation.kernels import POSITIVE
 
 MARKET = (
     "bounding_box_train/0002_c1s1_000451_03.jpg",
@@ -81,6 +83,42 @@ def test_veri776(tmp_path, lay):
         ("query", 2, 2),
         ("train", 1, 1),
     ]
+
+
+BIRDS = ("001.Albatross/a_1.jpg", "100.Pelican/b_2.jpg", "101.Pelican/c_3.jpg", "101.Pelican/c_4.jpg", "200.Wren/d.jpg")
+
+
+def test_cub200(tmp_path, lay):
+    lay(tmp_path / "images", *BIRDS)
+    table = read("cub200", tmp_path)
+    assert rows(table, "split", "pid", "tracklet") == [
+        *(("gallery", pid, number) for pid, number in ((101, 2), (101, 3), (200, 4))),
+        *(("query", pid, number) for pid, number in ((101, 2), (101, 3), (200, 4))),
+        ("train", 1, 0),
+        ("train", 100, 1),
+    ]
+    assert set(table["camid"]) == {1}
+    for _, twice in table.groupby("tracklet"):
+        assert twice["path"].nunique() == 1
+    assert detect(tmp_path).name == "cub200"
+
+
+def test_a_query_of_cub200_does_not_find_itself(tmp_path, lay):
+    lay(tmp_path / "images", *BIRDS)
+    table = read("cub200", tmp_path)
+    parts = []
+    for split in ("query", "gallery"):
+        part = table[table["split"] == split]
+        # Every picture looks like itself and like nothing else; only its own copy could be a match.
+        parts.append(Embeddings(np.eye(5)[part["tracklet"]], part["pid"], part["camid"], part["tracklet"]))
+    relevance = SameIdentity("none", ignore_own_tracklet=True).relevance(*parts, slice(None))
+    assert (relevance == POSITIVE).sum(axis=1).tolist() == [1, 1, 0]
+
+
+def test_cub200_names_a_folder_that_is_no_species(tmp_path, lay):
+    lay(tmp_path / "images", *BIRDS, "notes/e.jpg")
+    with pytest.raises(DataError, match=r"1 folder .* is not <three digits>.<species>: notes"):
+        read("cub200", tmp_path)
 
 
 @pytest.mark.parametrize("folders", [("train", "test"), ("mask_train_v2", "mask_test_v2")])

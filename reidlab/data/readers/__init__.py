@@ -10,6 +10,7 @@ import difflib
 from pathlib import Path
 
 from reidlab.data.readers.base import FlatReader, NamePattern, Reader
+from reidlab.data.readers.cub200 import CUB200
 from reidlab.data.readers.cuhk03_np import CUHK03_NP_DETECTED, CUHK03_NP_LABELED
 from reidlab.data.readers.dukemtmc_reid import DUKEMTMC_REID
 from reidlab.data.readers.dukemtmc_videoreid import DUKEMTMC_VIDEOREID
@@ -35,6 +36,7 @@ READERS: dict[str, Reader] = {
         MARS,
         DUKEMTMC_VIDEOREID,
         PKU_REID,
+        CUB200,
         MOT,
         MOT_SHARED,
         FOLDER,
@@ -68,7 +70,7 @@ def detect(root: Path) -> Reader:
 
 
 __all__ = [
-    "CUHK03_NP_DETECTED", "CUHK03_NP_LABELED", "DUKEMTMC_REID", "DUKEMTMC_VIDEOREID", "FOLDER", "MARKET1501", "MARS",
-    "MOT", "MOT_SHARED", "MSMT17", "PKU_REID", "READERS", "VERI776", "FlatReader", "NamePattern", "Reader", "detect",
-    "get",
+    "CUB200", "CUHK03_NP_DETECTED", "CUHK03_NP_LABELED", "DUKEMTMC_REID", "DUKEMTMC_VIDEOREID", "FOLDER", "MARKET1501",
+    "MARS", "MOT", "MOT_SHARED", "MSMT17", "PKU_REID", "READERS", "VERI776", "FlatReader", "NamePattern", "Reader",
+    "detect", "get",
 ]  # fmt: skip
