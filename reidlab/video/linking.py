@@ -73,7 +73,7 @@ class LinkStudy:
     backbone and have the same budget, with and without re-Detect and Link.
 
     Attributes:
-        setup: sizes and budget.
+        setup: sizes and budgets; its ``iterations`` are the long budget, which Tables 2.7 and 2.10 have.
         networks: rows of Table 2.7.
         detectors: ``truth``, ``hog`` or the path of an ONNX file; the first one's tracklets are those of Tables 2.8
             and 2.10.
@@ -84,9 +84,11 @@ class LinkStudy:
         box_jitter: standard deviation of a box's position and size, as a share of its size.
         tracklet_frames: pictures of a tracklet.
         bare: whether to leave out CF-AAN, which else is trained on all that is linked.
+        short: steps of a second, short budget, with which Table 2.7 is measured again and Table 2.8 is measured; where
+            None, there is the long one only.
 
     Raises:
-        ConfigError: there is no such network, or no detector.
+        ConfigError: there is no such network, no detector, or the short budget is no budget.
     """
 
     setup: Setup = field(default_factory=lambda: Setup(frames=6, iterations=150))
@@ -99,6 +101,7 @@ class LinkStudy:
     box_jitter: float = 0.1
     tracklet_frames: int = 6
     bare: bool = False
+    short: int | None = None
 
     def __post_init__(self) -> None:
         from reidlab.models.video import NETWORKS as known
@@ -108,6 +111,8 @@ class LinkStudy:
                 raise ConfigError(f"networks: there is none called {name!r}; choose from {', '.join(known)}")
         if not self.detectors:
             raise ConfigError("detectors: expected at least one of truth, hog or the path of an ONNX file")
+        if self.short is not None:
+            self.setup.config(self.short)
 
     def world(self, seed: int) -> WorldSpec:
         """Return a seed's world: boxes that jitter, trackers that slip, and wrong labels in the test."""
@@ -159,31 +164,35 @@ class LinkStudy:
             sets[name], linked[name] = redetect_set(data, linker)
         protocols = self.protocols(data)
 
-        def trained(network: str, link: str, options: Mapping[str, Any]) -> Outcome:
+        def trained(network: str, link: str, iterations: int, options: Mapping[str, Any]) -> Outcome:
             model = self.setup.build(network, data.identities, pictures, seed, **options)
-            config = self.setup.config(self.setup.iterations)
-            return run(model, sets[link], config, derive(seed, "clips"), protocols, "contiguous")
+            return run(model, sets[link], self.setup.config(iterations), derive(seed, "clips"), protocols, "contiguous")
 
         notes = Notes(label, seed)
         best = self.detectors[0]
         outcomes: dict[tuple[str, str], Outcome] = {}
-        for link in sets:
-            for name in self.networks if link == "none" or self.bare else (*self.networks, "cf-aan"):
-                outcomes[link, name] = trained(name, link, {})
-                dims = {"experiment": "link", "network": name, "link": link}
-                notes.scores(outcomes[link, name], PROTOCOL, **dims)
-                notes.training(outcomes[link, name], **dims)
-            for name, reference in (("ap3d", "p3d-c"), ("ap3d", "c2d")):
-                if {(link, name), (link, reference)} <= set(outcomes):
-                    dims = {"experiment": "link", "network": name, "reference": reference, "link": link}
-                    notes.gain(outcomes[link, name], outcomes[link, reference], PROTOCOL, **dims)
+        long, short = self.setup.iterations, self.short or self.setup.iterations
+        by_budget = {"link": (long, outcomes)}
+        if short != long:
+            by_budget["link-short"] = (short, {})
+        for experiment, (iterations, found) in by_budget.items():
+            for link in sets:
+                for name in self.networks if link == "none" or self.bare else (*self.networks, "cf-aan"):
+                    found[link, name] = trained(name, link, iterations, {})
+                    dims = {"experiment": experiment, "network": name, "link": link}
+                    notes.scores(found[link, name], PROTOCOL, **dims)
+                    notes.training(found[link, name], **dims)
+                for name, reference in (("ap3d", "p3d-c"), ("ap3d", "c2d")):
+                    if {(link, name), (link, reference)} <= set(found):
+                        dims = {"experiment": experiment, "network": name, "reference": reference, "link": link}
+                        notes.gain(found[link, name], found[link, reference], PROTOCOL, **dims)
         for (link, name), outcome in outcomes.items():
             if link == best and len(protocols) > 1:
                 dims = {"experiment": "cleaned", "network": name, "link": link}
                 notes.scores(outcome, PROTOCOL, labels="given", **dims)
                 notes.scores(outcome, CLEANED, labels="cleaned", **dims)
         if self.axial:
-            self._axial(trained, outcomes, best, notes)
+            self._axial(trained, *list(by_budget.values())[-1], best, notes)
         if label == "embedded":
             notes.rows += boxes(linked, data, seed)
             notes.rows += audited(pictures, data, self.setup.size, seed)
@@ -200,8 +209,10 @@ class LinkStudy:
         except MissingDataError:
             return [PROTOCOL]
 
-    def _axial(self, trained: Any, outcomes: Mapping[tuple[str, str], Outcome], link: str, notes: Notes) -> None:
-        """Train and note the rows of Table 2.8."""
+    def _axial(
+        self, trained: Any, iterations: int, outcomes: Mapping[tuple[str, str], Outcome], link: str, notes: Notes
+    ) -> None:
+        """Train and note the rows of Table 2.8, with the budget of the outcomes that are there already."""
         common = {"experiment": "axial", "link": link}
         for place in ("none", link):
             if (place, "c2d") in outcomes:
@@ -211,7 +222,7 @@ class LinkStudy:
         found = {}
         for dims, name, options in AXIAL:
             whole = name == "cf-aan" and options["scales"] == 4
-            outcome = outcomes[link, "cf-aan"] if whole else trained(name, link, options)
+            outcome = outcomes[link, "cf-aan"] if whole else trained(name, link, iterations, options)
             found[dims["scales"], dims["heads"], dims["encoding"]] = outcome
             notes.scores(outcome, PROTOCOL, **common, **dims)
         single = {"network": "axial", "scales": 1, **common}

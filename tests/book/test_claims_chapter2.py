@@ -38,7 +38,18 @@ UNITS = {
     "macs_gi": "GiMACs",
 }
 VALUES = {
-    "experiment": ["networks", "frames", "layers", "stripes", "pooling", "link", "axial", "cleaned", "audit"],
+    "experiment": [
+        "networks",
+        "frames",
+        "layers",
+        "stripes",
+        "pooling",
+        "link",
+        "link-short",
+        "axial",
+        "cleaned",
+        "audit",
+    ],
     "network": [
         *("c2d", "c2d-max", "nvan", "nvan-spatial", "nvan-temporal", "ste-nvan"),
         *("p3d-c", "ap3d", "non-local", "axial", "cf-aan"),

@@ -54,6 +54,24 @@ def test_every_network_meets_every_kind_of_tracklet(study, measured):
     assert found == plain | {(link, name) for link in ("truth", "hog") for name in (*study.networks, "cf-aan")}
 
 
+def test_a_second_budget_measures_the_same_table_again(study, measured):
+    """The short budget's rows are those of a study with that budget alone; the long one's stay as they were."""
+    small = replace(study, networks=("c2d",), detectors=("truth",), axial=False, bare=True)
+    both = replace(small, setup=replace(study.setup, iterations=15), short=study.setup.iterations).measure(1)
+    wanted = {"key": "mAP", "network": "c2d"}
+    alone = {row["link"]: row["value"] for row in rows_of(small.measure(1), experiment="link", **wanted)}
+    again = {row["link"]: row["value"] for row in rows_of(both, experiment="link-short", **wanted)}
+    longer = {row["link"]: row["value"] for row in rows_of(both, experiment="link", **wanted)}
+    assert again == alone
+    assert set(longer) == set(alone)
+    assert longer != alone
+
+
+def test_a_short_budget_must_be_one(study):
+    with pytest.raises(ConfigError, match="iterations: 0"):
+        replace(study, short=0)
+
+
 def test_rows_of_the_module_table(measured):
     rows = rows_of(measured, key="mAP", experiment="axial")
     modules = [row for row in rows if row["network"] in ("axial", "cf-aan")]
