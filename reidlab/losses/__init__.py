@@ -1,5 +1,6 @@
 """Losses of the book: one class per file, each with a functional form."""
 
+from reidlab.losses.augmented_triplet import AugmentedTriplet, augmented_triplet
 from reidlab.losses.base import Loss
 from reidlab.losses.cross_entropy import CrossEntropy
 from reidlab.losses.distances import euclidean_distances
@@ -8,11 +9,13 @@ from reidlab.losses.triplet import SoftMarginBatchHard, hardest_pairs, soft_marg
 from reidlab.losses.weighted_triplet import WeightedTriplet, weighted_triplet
 
 __all__ = [
+    "AugmentedTriplet",
     "CrossEntropy",
     "Loss",
     "SoftCrossEntropy",
     "SoftMarginBatchHard",
     "WeightedTriplet",
+    "augmented_triplet",
     "euclidean_distances",
     "hardest_pairs",
     "soft_cross_entropy",
