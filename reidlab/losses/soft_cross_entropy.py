@@ -26,6 +26,7 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         ConfigError: shapes differ, or a row of targets is no distribution.
 
     Example:
+        >>> import torch
         >>> logits = torch.zeros(1, 4)
         >>> round(float(soft_cross_entropy(logits, torch.tensor([[0.5, 0.5, 0.0, 0.0]]))), 4)  # log 4
         1.3863
