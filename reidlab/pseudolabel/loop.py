@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -407,11 +407,3 @@ def _centred(features: np.ndarray, camids: np.ndarray) -> np.ndarray:
     _, camera = np.unique(camids, return_inverse=True)
     means = np.stack([features[camera == number].mean(axis=0) for number in range(camera.max() + 1)])
     return features - means[camera]
-
-
-def table_of(rounds: list[Round]) -> Iterator[dict[str, Any]]:
-    """Yield every measured value of a course as ``round``, ``key`` and ``value``."""
-    for item in rounds:
-        for key, value in item.values.items():
-            if not math.isnan(value):
-                yield {"round": item.number, "key": key, "value": float(value)}

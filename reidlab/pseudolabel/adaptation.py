@@ -1,0 +1,154 @@
+"""Tables 4.1 and 4.2, Figs. 4.4 and 4.5: from a labelled domain to one without labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reidlab.errors import ConfigError
+from reidlab.pseudolabel.domains import Domain, embedded, real
+from reidlab.pseudolabel.learning import Learner
+from reidlab.pseudolabel.loop import Course, Recipe, run_loop
+from reidlab.pseudolabel.notes import Row, along, final_scores, stages
+from reidlab.seeding import derive
+
+if TYPE_CHECKING:
+    from reidlab.models import ReIDNet
+    from reidlab.world import WorldSpec
+
+#: The rows of Table 4.2 that cluster, as changes of the full method.
+LOOPS: Mapping[str, Mapping[str, Any]] = {
+    "baseline": {"homogeneity": False, "mining": False},
+    "baseline-pbh": {"homogeneity": True, "mining": False},
+    "baseline-icm": {"homogeneity": False, "mining": True},
+    "hsr": {"homogeneity": True, "mining": True},
+}
+
+#: Beside them: a network that has seen nothing of the target, the same with each camera's mean taken out, the baseline
+#: that clusters such centred features, and an upper bound that knows all labels of the target.
+ONCE = ("direct-transfer", "direct-transfer-centred", "supervised")
+METHODS = (*ONCE[:2], *LOOPS, "baseline-centred", ONCE[2])
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Everything measured for one seed.
+
+    Attributes:
+        target: the data set adapted to.
+        start: network trained on the source.
+        courses: of each method that clusters, by name.
+        rows: one mapping per record.
+    """
+
+    target: Domain
+    start: ReIDNet
+    courses: dict[str, Course]
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class AdaptationStudy:
+    """What notebook 04 measures, and on how much.
+
+    A seed stands for a source and a target world of its own and for a training run of each method. All loops begin from
+    one network and have the same budget.
+
+    Attributes:
+        learner: network and budgets.
+        recipe: the full method; Table 4.2 takes parts of it away.
+        methods: rows of Table 4.2 to measure.
+        source: name of the source's world.
+        target: name of the target's world.
+        people: identities to train on in either domain; in the target nobody says who they are.
+        test_people: identities of the target's test.
+
+    Raises:
+        ConfigError: a method is unknown.
+    """
+
+    learner: Learner = field(default_factory=lambda: Learner(p=8))
+    recipe: Recipe = field(
+        default_factory=lambda: Recipe("dbscan-ssg", homogeneity=True, mining=True, metric="weighted", rounds=10)
+    )
+    methods: Sequence[str] = METHODS
+    source: str = "standard"
+    target: str = "target_domain"
+    people: int = 72
+    test_people: int = 60
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.methods if name not in METHODS]:
+            raise ConfigError(f"methods: there is none called {unknown[0]!r}; choose from {', '.join(METHODS)}")
+
+    def worlds(self, seed: int) -> tuple[WorldSpec, WorldSpec]:
+        """Return a seed's source and target."""
+        from reidlab.world.scenarios import scenario
+
+        return tuple(
+            scenario(
+                name, seed=derive(seed, "chapter 4", role) % 2**31, train_people=self.people,
+                test_people=self.test_people,
+            )
+            for role, name in (("source", self.source), ("target", self.target))
+        )  # fmt: skip
+
+    def measure(self, seed: int) -> Measured:
+        """Draw a seed's two worlds and measure every method."""
+        source, target = (embedded(spec, self.learner.size) for spec in self.worlds(seed))
+        return self.measure_on(source, target, seed, "embedded", "embedded")
+
+    def measure_real(self, name: str, seed: int, source: str = "") -> list[Row]:
+        """Adapt to a real data set, from another real one or the seed's embedded source; the rows of the records."""
+        target = real(name, self.learner.size, seed)
+        begin = real(source, self.learner.size, seed) if source else embedded(self.worlds(seed)[0], self.learner.size)
+        return self.measure_on(begin, target, seed, source or "embedded", name).rows
+
+    def example(self, seed: int) -> Measured:
+        """Run the full method alone: clusters to look at."""
+        return dataclasses.replace(self, methods=("hsr",)).measure(seed)
+
+    def measure_on(self, source: Domain, target: Domain, seed: int, source_label: str, label: str) -> Measured:
+        """Measure everything on two data sets.
+
+        Args:
+            source: labelled.
+            target: its training labels serve measurements and the upper bound only.
+            seed: of training.
+            source_label: what the records call the source.
+            label: what the records call the target.
+        """
+        rows: list[Row] = []
+        common = {"data": label, "source": source_label, "seed": seed}
+
+        def note(scores: Mapping[str, float], method: str) -> None:
+            for key, value in scores.items():
+                dims = {"experiment": "ablation", "method": method, "protocol": target.protocol, **common}
+                rows.append({"key": key, "value": float(value), **dims})
+
+        start = self.learner.learn(source.train, derive(seed, "source"))
+        if "direct-transfer" in self.methods:
+            note(target.score(start).summary(), "direct-transfer")
+        if "direct-transfer-centred" in self.methods:
+            note(target.score(start, centre=True).summary(), "direct-transfer-centred")
+        if "supervised" in self.methods:
+            steps = self.learner.initial + self.recipe.rounds * self.learner.iterations
+            note(target.score(self.learner.learn(target.train, derive(seed, "target"), steps)).summary(), "supervised")
+        courses = {}
+        for name in self.methods:
+            if name not in ONCE:
+                seed_of_loop = derive(seed, "loop")
+                course = run_loop(start, target.train, self.part(name), self.learner, seed_of_loop, test=target)
+                note(final_scores(course), name)
+                rows += along(course, target, start, method=name, **common)
+                rows += stages(course, method=name, **common)
+                courses[name] = course
+        return Measured(target, start, courses, rows)
+
+    def part(self, name: str) -> Recipe:
+        """Return the recipe of a method that clusters."""
+        if name == "baseline-centred":
+            return self.recipe.with_(**LOOPS["baseline"], centre=True)
+        return self.recipe.with_(**LOOPS[name])

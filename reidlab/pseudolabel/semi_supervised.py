@@ -1,0 +1,234 @@
+"""Tables 3.1 to 3.6 and Figs. 3.3 to 3.6: learning from a few labelled identities and many pictures of others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reidlab.errors import ConfigError
+from reidlab.pseudolabel.domains import Domain, Pictures, embedded, real
+from reidlab.pseudolabel.labelled import LabelledSplit, divide_labels
+from reidlab.pseudolabel.learning import Learner
+from reidlab.pseudolabel.loop import Course, Recipe, run_loop
+from reidlab.pseudolabel.notes import Row, along, final_scores
+from reidlab.seeding import derive
+
+if TYPE_CHECKING:
+    from reidlab.models import ReIDNet
+    from reidlab.world import WorldSpec
+
+#: The rows of Table 3.2 that cluster, as changes of the full method.
+LOOPS: Mapping[str, Mapping[str, Any]] = {
+    "ap-hard": {"clusterer": "ap", "soft": False, "progressive": False},
+    "ap-soft": {"clusterer": "ap", "soft": True, "progressive": False},
+    "ap-progressive": {"clusterer": "ap", "soft": True, "progressive": True},
+    "sgc-dpl": {"clusterer": "sg-ap", "soft": True, "progressive": True},
+}
+
+#: The rows of Table 3.2 that train once, on true labels.
+ONCE = ("labelled-only", "init", "supervised")
+METHODS = (*ONCE[:2], *LOOPS, ONCE[2])
+
+#: What clusters the first round of Table 3.4, with the options of each; K-means and agglomerative clustering, which
+#: the table lacks, are told the true number of identities.
+CLUSTERERS = ("ap", "dbscan", "dbscan-ssg", "kmeans", "agglomerative")
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What all methods of one division begin from.
+
+    Attributes:
+        split: who is labelled.
+        labelled: their pictures.
+        unlabelled: everybody else's.
+        plain: network trained on the labelled pictures alone.
+        augmented: network initialised with the augmented triplet loss (Sec. 3.3.1).
+    """
+
+    split: LabelledSplit
+    labelled: Pictures
+    unlabelled: Pictures
+    plain: ReIDNet
+    augmented: ReIDNet
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Everything measured for one seed.
+
+    Attributes:
+        data: the seed's world.
+        starts: by setting.
+        courses: of each method that clusters, by setting and name.
+        rows: one mapping per record.
+    """
+
+    data: Domain
+    starts: dict[str, Start]
+    courses: dict[tuple[str, str], Course]
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class SemiSupervisedStudy:
+    """What notebook 03 measures, and on how much.
+
+    A seed stands for a world of its own, for a division of its identities and for a training run of each method. All
+    methods take as many steps: those that do not cluster train on true labels for as long as the others do in all.
+
+    Attributes:
+        learner: network and budgets.
+        recipe: the full method; Table 3.2 takes parts of it away.
+        methods: rows of Table 3.2 to measure in the first setting.
+        settings: shares of labelled identities; the first is measured with all methods, the others with
+            ``labelled-only`` and ``sgc-dpl``.
+        clusterers: of Table 3.4, measured in the first setting.
+        scenario: name of the world.
+        people: identities to train on.
+        test_people: identities of the test.
+
+    Raises:
+        ConfigError: a method is unknown.
+    """
+
+    learner: Learner = field(default_factory=Learner)
+    recipe: Recipe = field(default_factory=lambda: Recipe("sg-ap", soft=True, progressive=True))
+    methods: Sequence[str] = METHODS
+    settings: Sequence[str] = ("1/6",)
+    clusterers: Sequence[str] = CLUSTERERS
+    scenario: str = "standard"
+    people: int = 72
+    test_people: int = 60
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.methods if name not in METHODS]:
+            raise ConfigError(f"methods: there is none called {unknown[0]!r}; choose from {', '.join(METHODS)}")
+        if not self.settings:
+            raise ConfigError("settings: expected at least one share of labelled identities, such as 1/6")
+
+    def world(self, seed: int) -> WorldSpec:
+        """Return a seed's world."""
+        from reidlab.world.scenarios import scenario
+
+        return scenario(
+            self.scenario, seed=derive(seed, "chapter 3 world") % 2**31, train_people=self.people,
+            test_people=self.test_people,
+        )  # fmt: skip
+
+    def measure(self, seed: int) -> Measured:
+        """Draw a seed's world and measure every method in it."""
+        return self.measure_on(embedded(self.world(seed), self.learner.size), seed, "embedded")
+
+    def measure_real(self, name: str, seed: int) -> list[Row]:
+        """Do the same on a real data set; the rows of the records."""
+        return self.measure_on(real(name, self.learner.size, seed), seed, name).rows
+
+    def example(self, seed: int) -> Measured:
+        """Run the full method alone, in the first setting: clusters to look at."""
+        study = dataclasses.replace(self, methods=("sgc-dpl",), settings=self.settings[:1], clusterers=())
+        return study.measure(seed)
+
+    @property
+    def steps(self) -> int:
+        """Training steps of every method: the first training and all rounds."""
+        return self.learner.initial + self.recipe.rounds * self.learner.iterations
+
+    def measure_on(self, data: Domain, seed: int, label: str, folder: Path | None = None) -> Measured:
+        """Measure everything on a data set.
+
+        Args:
+            data: the data set; who is unlabelled is decided here, and their identities serve measurements only.
+            seed: of division and training.
+            label: what the records call the data.
+            folder: keeps the divisions as files, where given.
+        """
+        rows: list[Row] = []
+        common = {"data": label, "seed": seed}
+        starts, courses = {}, {}
+
+        def note(scores: Mapping[str, float], **dims: Any) -> None:
+            for key, value in scores.items():
+                rows.append({"key": key, "value": float(value), "protocol": data.protocol, **common, **dims})
+
+        if "supervised" in self.methods:
+            model = self.learner.learn(data.train, derive(seed, "supervised"), self.steps)
+            note(data.score(model).summary(), experiment="ablation", method="supervised")
+        for place, setting in enumerate(self.settings):
+            start = starts[setting] = self.begin(data, setting, seed)
+            if folder is not None:
+                start.split.write(folder / f"{label}-{setting.replace('/', '-')}-seed-{seed}.json")
+            methods = [name for name in self.methods if place == 0 or name in ("labelled-only", "sgc-dpl")]
+            for name, model in self.without_clusters(start, methods, seed):
+                note(data.score(model).summary(), experiment="ablation", method=name, labelled=setting)
+            for name in methods:
+                if name in LOOPS:
+                    course = courses[setting, name] = self.loop(start, data, name, seed)
+                    note(final_scores(course), experiment="ablation", method=name, labelled=setting)
+                    rows += along(course, data, start.augmented, method=name, labelled=setting, **common)
+        first = self.settings[0]
+        for name in self.clusterers:
+            for key, value in self.first_round(starts[first], data, name, seed).items():
+                dims = {"experiment": "clusterers", "clusterer": name, "labelled": first, **common}
+                if key in ("rank1", "mAP"):
+                    dims["protocol"] = data.protocol
+                rows.append({"key": key, "value": value, **dims})
+        return Measured(data, starts, courses, rows)
+
+    def begin(self, data: Domain, setting: str, seed: int) -> Start:
+        """Draw who is labelled and train the networks that others begin from."""
+        split = divide_labels(data.train.pids, setting, seed)
+        labelled, unlabelled = (data.train.select(rows) for rows in split.rows(data.train.pids))
+        plain = self.learner.learn(labelled, derive(seed, "labelled", setting))
+        augmented = self.learner.learn_augmented(labelled, unlabelled, derive(seed, "augmented", setting))
+        return Start(split, labelled, unlabelled, plain, augmented)
+
+    def without_clusters(self, start: Start, methods: Sequence[str], seed: int) -> Iterator[tuple[str, ReIDNet]]:
+        """Yield the networks of the methods that only see true labels, trained for as long as the others."""
+        setting = start.split.setting
+        longer = dataclasses.replace(self.learner, initial=self.steps)
+        if "labelled-only" in methods:
+            yield "labelled-only", longer.learn(start.labelled, derive(seed, "labelled", setting))
+        if "init" in methods:
+            seed = derive(seed, "augmented", setting)
+            yield "init", longer.learn_augmented(start.labelled, start.unlabelled, seed)
+
+    def loop(self, start: Start, data: Domain, name: str, seed: int) -> Course:
+        """Run a method that clusters."""
+        recipe = self.recipe.with_(**LOOPS[name])
+        if recipe.clusterer != self.recipe.clusterer:
+            recipe = recipe.with_(options={})
+        return run_loop(
+            start.augmented, start.unlabelled, recipe, self.learner, derive(seed, "loop", start.split.setting),
+            labelled=start.labelled, test=data,
+        )  # fmt: skip
+
+    def first_round(self, start: Start, data: Domain, clusterer: str, seed: int) -> dict[str, float]:
+        """Return what one round of hard labels gives from the plain network (Table 3.4).
+
+        Returns:
+            ``clusters`` and ``identities``, agreement with identities, and ``rank1`` and ``mAP`` where there was
+            something to train on.
+        """
+        people = len(start.split.unlabelled)
+        options = {"n_clusters": people} if clusterer in ("kmeans", "agglomerative") else {}
+        recipe = Recipe(clusterer, options, rounds=1, metric=self.recipe.metric)
+        seed = derive(seed, "first round", start.split.setting)
+        course = run_loop(start.plain, start.unlabelled, recipe, self.learner, seed, labelled=start.labelled, test=data)
+        kept = ("clusters", "outliers", "v_measure", "ami", "ari", "purity", "camera_purity", "rank1", "mAP")
+        values = course.rounds[0].values
+        return {"identities": float(people), **{name: values[name] for name in kept if name in values}}
+
+
+def pair_examples(start: Start, model: ReIDNet) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return squared distances of labelled pairs of one and of two identities, and tau_l (Fig. 3.3)."""
+    from reidlab.pseudolabel.learning import features_of
+    from reidlab.pseudolabel.selection import distance_threshold
+
+    found = distance_threshold(features_of(model, start.labelled.images).whole, start.labelled.pids)
+    return found.positive, found.negative, found.value
