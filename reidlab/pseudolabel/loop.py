@@ -391,8 +391,11 @@ def _truths(
     right = np.zeros(len(labels), dtype=bool)
     inside = labels >= 0
     right[inside] = pids[inside] == pids[exemplars[labels[inside]]]
-    values["label_precision"] = float(right[selected].mean()) if selected.any() else math.nan
-    values["label_precision_all"] = float(right[inside].mean())
+    # An exemplar has its own identity by definition, and is always selected: it says nothing about labels.
+    inside[exemplars], counted = False, selected.copy()
+    counted[exemplars] = False
+    values["label_precision"] = float(right[counted].mean()) if counted.any() else math.nan
+    values["label_precision_all"] = float(right[inside].mean()) if inside.any() else math.nan
     if mined is not None:
         from reidlab.pseudolabel.mining import pair_quality
 
