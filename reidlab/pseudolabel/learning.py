@@ -23,10 +23,9 @@ from reidlab.seeding import derive, rng
 from reidlab.training.pictures import PictureSource, Transform, as_tensor
 
 if TYPE_CHECKING:
-    from reidlab.pseudolabel.mining import MinedPairs
-
     from reidlab.models import ReIDNet
     from reidlab.pseudolabel.domains import Pictures
+    from reidlab.pseudolabel.mining import MinedPairs
     from reidlab.training import TrainConfig
 
 METRICS = ("batch-hard", "weighted")

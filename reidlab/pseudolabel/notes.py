@@ -6,6 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from reidlab.seeding import rng
+
 if TYPE_CHECKING:
     from reidlab.models import ReIDNet
     from reidlab.pseudolabel.domains import Domain
@@ -64,24 +68,101 @@ def along(course: Course, test: Domain, start: ReIDNet, **common: Any) -> Iterat
                 yield {"key": name, "value": before, "pbh": "before", **dims}
                 dims["pbh"] = "after"
             yield {"key": name, "value": value, **dims}
+        if {"label_precision", "label_precision_all"} <= set(item.values):
+            gain = item.values["label_precision"] - item.values["label_precision_all"]
+            if not math.isnan(gain):
+                dims = {"experiment": "labels", "iteration": item.number, **common}
+                yield {"key": "label_precision_gain", "value": gain, **dims}
+
+
+def gain(ours: Mapping[str, float], theirs: Mapping[str, float], protocol: str, **dims: Any) -> Iterator[Row]:
+    """Yield by how much one method's mAP and rank-1 are above another's.
+
+    Args:
+        ours: scores of the method.
+        theirs: scores of the other, whom ``dims`` call ``reference``.
+        protocol: of both.
+        **dims: dimensions of the rows.
+    """
+    for name in _FOLLOWED:
+        if name in ours and name in theirs:
+            yield {"key": f"{name}_gain", "value": float(ours[name] - theirs[name]), "protocol": protocol, **dims}
+
+
+def searched(course: Course, identities: int, **common: Any) -> Iterator[Row]:
+    """Yield how many exemplars labelled pictures had at the first and at the chosen preference of the first search.
+
+    Args:
+        course: to tell.
+        identities: of the labelled pictures.
+        **common: dimensions of all rows.
+    """
+    trace = course.rounds[0].trace
+    if trace:
+        best = min(trace, key=lambda probe: abs(probe["labelled_exemplars"] - identities))
+        for stage, probe in (("first", trace[0]), ("last", best)):
+            value = probe["labelled_exemplars"] / identities
+            yield {"key": "clusters_per_identity", "value": value, "experiment": "search", "stage": stage, **common}
 
 
 def stages(course: Course, **common: Any) -> Iterator[Row]:
-    """Yield how good mined pairs are in the first and in the last round, and what splitting clusters gained.
+    """Yield what changed from the first round to the last, and what splitting clusters gained.
 
-    The gain in V-measure is the mean over the rounds in which a cluster was split; where none ever was, there is no
-    row: no split, no verdict.
+    The gain in V-measure is the mean (and the least) over the rounds in which a cluster was split; where none ever was,
+    there is no row: no split, no verdict.
 
     Args:
         course: to tell.
         **common: dimensions of all rows.
     """
-    done = [item for item in course.rounds if not item.failed]
-    if len(done) > 1 and "icm_rank_precision" in done[0].values:
-        for stage, item in (("first", done[0]), ("last", done[-1])):
-            for name in ("icm_precision", "icm_rank_precision", "icm_hard_share"):
-                yield {"key": name, "value": item.values[name], "experiment": "stages", "stage": stage, **common}
-    split = [item.values for item in done if item.values.get("clusters_split", 0) > 0 and "v_measure" in item.values]
+    done = [item.values for item in course.rounds if not item.failed]
+    if len(done) > 1:
+        for stage, values in (("first", done[0]), ("last", done[-1])):
+            for name in ("icm_precision", "icm_rank_precision", "icm_hard_share", "v_measure", "camera_purity"):
+                if name in values:
+                    yield {"key": name, "value": values[name], "experiment": "stages", "stage": stage, **common}
+        if "icm_hard_share" in done[0]:
+            highest = max(values["icm_hard_share"] for values in done)
+            yield {
+                "key": "icm_hard_share", "value": highest, "experiment": "stages", "stage": "highest", **common,
+            }  # fmt: skip
+    split = [values for values in done if values.get("clusters_split", 0) > 0 and "v_measure" in values]
     if split:
-        gain = sum(values["v_measure"] - values["v_measure_before"] for values in split) / len(split)
-        yield {"key": "v_measure_gain", "value": gain, "experiment": "final", **common}
+        gains = [values["v_measure"] - values["v_measure_before"] for values in split]
+        yield {"key": "v_measure_gain", "value": sum(gains) / len(gains), "experiment": "final", **common}
+        yield {"key": "v_measure_gain_least", "value": min(gains), "experiment": "final", **common}
+
+
+def split_purity(course: Course, pids: np.ndarray, seed: int, **common: Any) -> Iterator[Row]:
+    """Yield how pure clusters are that PBH splits, before, after, and after a random division, and how pure the others.
+
+    Any division makes a cluster purer or leaves it so; the random one, into parts of the same sizes, is the measure.
+
+    Args:
+        course: to tell.
+        pids: (N,) identities of the pictures.
+        seed: of the random divisions.
+        **common: dimensions of all rows.
+    """
+    from reidlab.evaluation.clustering import purity
+
+    found: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for item in course.rounds:
+        if item.failed or not item.values.get("clusters_split", 0):
+            continue
+        parts = [np.unique(item.labels[item.clustered == cluster]) for cluster in range(item.clustered.max() + 1)]
+        cut = np.isin(item.clustered, [cluster for cluster, inside in enumerate(parts) if len(inside) > 1])
+        kept = (item.clustered >= 0) & ~cut
+        shuffled = item.labels.copy()
+        random = rng(seed, "random divisions", item.number)
+        for cluster in np.unique(item.clustered[cut]):
+            rows = np.flatnonzero(item.clustered == cluster)
+            shuffled[rows] = random.permutation(shuffled[rows])
+        sides = {("split", "none"): (cut, item.clustered), ("split", "pbh"): (cut, item.labels)}
+        sides |= {("split", "chance"): (cut, shuffled), ("kept", "none"): (kept, item.clustered)}
+        for name, (rows, labels) in sides.items():
+            if rows.any():
+                found.setdefault(name, []).append((int(rows.sum()), purity(pids[rows], labels[rows])))
+    for (clusters, cut), values in found.items():
+        value = sum(count * share for count, share in values) / sum(count for count, _ in values)
+        yield {"key": "purity", "value": value, "experiment": "split", "clusters": clusters, "cut": cut, **common}

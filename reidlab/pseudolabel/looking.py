@@ -1,0 +1,114 @@
+"""What the figures of chapters 3 and 4 are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reidlab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reidlab.pseudolabel.domains import Pictures
+    from reidlab.pseudolabel.loop import Round
+
+PROJECTIONS = ("t-sne", "umap")
+
+
+def projected(features: np.ndarray, how: str = "t-sne", seed: int = 0) -> np.ndarray:
+    """Return features laid out in the plane, (N, 2).
+
+    Neighbours stay neighbours; sizes of gaps and of groups mean nothing.
+
+    Args:
+        features: (N, D), at least 4 of them.
+        how: ``t-sne`` (van der Maaten and Hinton, 2008) or ``umap`` (McInnes et al., 2018).
+        seed: of the layout.
+
+    Raises:
+        ConfigError: there is no such way, or too few features.
+    """
+    if how not in PROJECTIONS:
+        raise ConfigError(f"how: {how!r} is not allowed; expected one of {', '.join(PROJECTIONS)}")
+    if len(features) < 4:
+        raise ConfigError(f"features: {len(features)} are too few to lay out; at least 4 are needed")
+    near = min(15, (len(features) - 1) // 3 + 1)
+    if how == "umap":
+        import umap
+
+        return umap.UMAP(n_neighbors=max(2, near), random_state=seed % 2**31, n_jobs=1).fit_transform(features)
+    from sklearn.manifold import TSNE
+
+    return TSNE(perplexity=near, init="pca", random_state=seed % 2**31).fit_transform(features)
+
+
+@dataclass(frozen=True, eq=False)
+class ShownCluster:
+    """A cluster as a row of pictures.
+
+    Attributes:
+        rows: (M,) positions of its members, from the exemplar outwards.
+        right: (M,) bool, whether they have the exemplar's identity.
+        selected: (M,) bool, whether they were trained on.
+    """
+
+    rows: np.ndarray
+    right: np.ndarray
+    selected: np.ndarray
+
+
+def shown_cluster(
+    found: Round, pictures: Pictures, features: np.ndarray, exemplar: int, most: int = 10
+) -> ShownCluster:
+    """Return the cluster that a picture is in, its members in the order of their distance to the exemplar (Fig. 3.6).
+
+    Args:
+        found: a round.
+        pictures: what it clustered.
+        features: (N, D) of these pictures.
+        exemplar: position of a picture in the cluster.
+        most: members to show, evenly from the nearest to the farthest.
+    """
+    cluster = found.labels[exemplar]
+    members = np.flatnonzero(found.labels == cluster)
+    centre = int(found.exemplars[cluster])
+    members = members[np.argsort(((features[members] - features[centre]) ** 2).sum(1), kind="stable")]
+    members = members[np.linspace(0, len(members) - 1, min(most, len(members))).round().astype(int)]
+    right = pictures.pids[members] == pictures.pids[centre]
+    return ShownCluster(members, right, found.selected[members])
+
+
+def mixed_clusters(found: Round, pids: np.ndarray, count: int, least: int = 6) -> list[int]:
+    """Return exemplars of clusters worth a look: the largest ones that are neither all right nor all wrong.
+
+    Args:
+        found: a round.
+        pids: (N,) identities.
+        count: how many to return at most.
+        least: members a cluster must have.
+    """
+    rated = []
+    for cluster, exemplar in enumerate(found.exemplars):
+        members = found.labels == cluster
+        share = (pids[members] == pids[exemplar]).mean()
+        if members.sum() >= least:
+            rated.append((abs(share - 0.6), -int(members.sum()), int(exemplar)))
+    return [exemplar for _, _, exemplar in sorted(rated)[:count]]
+
+
+def sample_of_people(pids: np.ndarray, people: int, seed: int, among: Sequence[int] | None = None) -> np.ndarray:
+    """Return the positions of all pictures of some identities, drawn at random.
+
+    Args:
+        pids: (N,) identities.
+        people: how many.
+        seed: of the draw.
+        among: identities to draw from; all where None.
+    """
+    from reidlab.seeding import rng
+
+    known = np.unique(pids if among is None else [pid for pid in among if pid in set(pids.tolist())])
+    chosen = rng(seed, "people to show").choice(known, min(people, len(known)), replace=False)
+    return np.flatnonzero(np.isin(pids, chosen))
