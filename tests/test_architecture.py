@@ -13,7 +13,7 @@ FLOORS = [
     {"losses", "evaluation", "world"},
     {"data", "models"},
     {"training"},
-    {"baseline", "video"},
+    {"baseline", "video", "pseudolabel"},
     {"lab", "plots"},
     {"cli"},
     {"__main__"},
