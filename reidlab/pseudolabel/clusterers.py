@@ -1,0 +1,334 @@
+"""Clusterers for pseudo-labels: DBSCAN as SSG sets it up, the usual others by name, and labels fit to be learnt from.
+
+Any object with scikit-learn's interface is a clusterer. What differs between them (their numbers for outliers, what
+they do when nothing is found) is evened out by :func:`checked_labels`, so that a loop of clustering and training meets
+either labels it can train on or one exception.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClusterMixin
+
+from reidlab.errors import ConfigError, DataError, RunError
+from reidlab.evaluation.jaccard import jaccard_distances
+from reidlab.seeding import derive
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+    from sklearn.cluster import DBSCAN
+
+OUTLIER = -1
+#: Greatest radius; no number that float32 holds lies between it and 1.
+BELOW_ONE = 1 - 2**-24
+CLUSTERERS = ("dbscan", "dbscan-ssg", "kmeans", "agglomerative", "hdbscan", "ap")
+
+
+class Clusterer(Protocol):
+    """What a clusterer must have: scikit-learn's interface.
+
+    Attributes:
+        labels_: (N,) whole numbers after ``fit``: a number per cluster, a negative one for outliers.
+    """
+
+    labels_: np.ndarray
+
+    def fit(self, features: np.ndarray, /) -> Any:
+        """Cluster (N, D) features; what it returns is not looked at."""
+        ...
+
+
+class ClusteringFailed(RunError):
+    """Clusters were found from which nothing can be learnt: none, one, or one per picture.
+
+    Args:
+        message: what happened and what to change.
+        labels: see below.
+
+    Attributes:
+        labels: (N,) int64 labels as they were found, 0..C-1 and -1 for outliers.
+    """
+
+    def __init__(self, message: str, labels: np.ndarray) -> None:
+        super().__init__(message)
+        self.labels = np.asarray(labels, dtype=np.int64)
+
+    def __reduce__(self) -> tuple[type, tuple[str, np.ndarray]]:
+        return type(self), (str(self), self.labels)
+
+
+class JaccardDBSCAN(ClusterMixin, BaseEstimator):
+    """DBSCAN on the Jaccard distance of k-reciprocal encodings, with SSG's rule for its radius.
+
+    Y. Fu et al., "Self-similarity grouping", ICCV 2019 (https://arxiv.org/abs/1811.10144); Sec. 4.3.1 and Table 3.4 of
+    the dissertation. The radius is the mean of the smallest distances, the closest ``share`` of all pairs of different
+    pictures; pairs at distance 0 are left out, as in the authors' code. That code mixes in distances to the source
+    domain with a weight of 0.1; here there are none. Pairs at distance 1 are not stored and never neighbours, so the
+    radius stays below 1.
+
+    Args:
+        eps: radius, above 0 and below 1; None finds it by SSG's rule.
+        share: of all pairs that the rule averages over; at least one pair is.
+        min_samples: neighbours within the radius, the picture itself among them, that make a cluster's core.
+        k1: see :func:`~reidlab.evaluation.jaccard.jaccard_distances`.
+        k2: see there.
+        keep_eps: whether a second ``fit`` keeps the radius of the first, as SSG does from its first iteration on.
+
+    Attributes:
+        labels_: (N,) int64 clusters; -1 is an outlier.
+        eps_: radius used.
+        core_sample_indices_: positions of the clusters' cores.
+
+    Raises:
+        ConfigError: an argument is out of range.
+
+    Example:
+        >>> features = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [52.0], [99.0]])
+        >>> JaccardDBSCAN(eps=0.5, min_samples=2, k1=2, k2=1).fit(features).labels_.tolist()
+        [0, 0, 0, 1, 1, 1, -1]
+    """
+
+    labels_: np.ndarray
+    eps_: float
+    core_sample_indices_: np.ndarray
+
+    def __init__(
+        self,
+        eps: float | None = None,
+        share: float = 0.0016,
+        min_samples: int = 4,
+        k1: int = 30,
+        k2: int = 6,
+        keep_eps: bool = False,
+    ) -> None:
+        self.eps, self.share, self.min_samples = eps, share, min_samples
+        self.k1, self.k2, self.keep_eps = k1, k2, keep_eps
+        self._check()
+
+    def fit(self, X: np.ndarray, y: object = None) -> JaccardDBSCAN:
+        """Cluster features.
+
+        Args:
+            X: (N, D) features.
+            y: not used; there so that pipelines can call it.
+
+        Raises:
+            ConfigError: ``k1`` or ``k2`` does not fit the number of features.
+            DataError: features are not a matrix with at least two rows, or a value is not finite.
+        """
+        from sklearn.cluster import DBSCAN
+        from sklearn.neighbors import sort_graph_by_row_values
+
+        self._check()  # set_params changes arguments too
+        distances = jaccard_distances(X, self.k1, self.k2)
+        if self.eps is not None:
+            self.eps_ = float(self.eps)
+        elif not (self.keep_eps and hasattr(self, "eps_")):
+            self.eps_ = smallest_mean(distances, self.share)
+        # What is farther than the radius is nobody's neighbour: without it there is little to sort.
+        near = _within(distances, self.eps_)
+        sort_graph_by_row_values(near, copy=False, warn_when_not_sorted=False)
+        found = DBSCAN(eps=self.eps_, min_samples=self.min_samples, metric="precomputed").fit(near)
+        self.labels_ = found.labels_.astype(np.int64)
+        self.core_sample_indices_ = found.core_sample_indices_
+        return self
+
+    def _check(self) -> None:
+        if self.eps is not None and not 0 < self.eps < 1:
+            raise ConfigError(f"eps: {self.eps!r} must lie above 0 and below 1, the greatest Jaccard distance")
+        if not 0 < self.share <= 1:
+            raise ConfigError(f"share: {self.share!r} must lie above 0 and at most at 1, a share of all pairs")
+        for name in ("min_samples", "k1", "k2"):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+                raise ConfigError(f"{name}: {value!r} is not an integer of at least 1")
+
+
+def smallest_mean(distances: csr_matrix, share: float = 0.0016) -> float:
+    """Return the mean of the smallest distances between different pictures, SSG's radius for DBSCAN.
+
+    Args:
+        distances: (N, N) symmetric; what is not stored is at distance 1.
+        share: of all pairs i < j that are not at distance 0; rounded to a number of pairs, at least 1.
+
+    Returns:
+        A radius below 1. Where no pair lies between 0 and 1 there is no scale, and the radius is just below 1: equal
+        pictures are within it, pairs at distance 1 are not.
+    """
+    count = distances.shape[0]
+    rows = np.repeat(np.arange(count, dtype=distances.indices.dtype), np.diff(distances.indptr))
+    values = distances.data[distances.indices > rows]
+    pairs = count * (count - 1) // 2 - int((values == 0).sum())
+    values = values[values > 0]
+    if len(values) == 0:
+        return BELOW_ONE
+    wanted = max(1, round(share * pairs))
+    if wanted < len(values):
+        values = np.partition(values, wanted - 1)[:wanted]
+    total = values.sum(dtype=np.float64) + (wanted - len(values))  # the others are at distance 1
+    return min(float(total / wanted), BELOW_ONE)
+
+
+def euclidean_dbscan(eps: float = 0.5, min_samples: int = 5) -> DBSCAN:
+    """Return scikit-learn's DBSCAN on Euclidean distances, with its default settings (Table 3.4).
+
+    Args:
+        eps: radius, in units of the features.
+        min_samples: neighbours within it that make a cluster's core.
+    """
+    from sklearn.cluster import DBSCAN
+
+    return DBSCAN(eps=eps, min_samples=min_samples)
+
+
+def make_clusterer(name: str, *, seed: int = 0, **options: Any) -> Clusterer:
+    """Return a clusterer by name.
+
+    Args:
+        name: ``dbscan`` (:func:`euclidean_dbscan`), ``dbscan-ssg`` (:class:`JaccardDBSCAN`), ``kmeans``,
+            ``agglomerative`` and ``hdbscan`` (scikit-learn's), or ``ap``
+            (:class:`~reidlab.pseudolabel.affinity.AffinityPropagation`).
+        seed: for those that draw: k-means' first centres, and how affinity propagation breaks ties.
+        **options: the clusterer's own arguments. ``kmeans`` needs ``n_clusters``; ``agglomerative`` needs that or
+            ``distance_threshold``.
+
+    Raises:
+        ConfigError: there is no such clusterer or option, or one that is needed is missing.
+
+    Example:
+        >>> make_clusterer("dbscan-ssg", min_samples=3)
+        JaccardDBSCAN(min_samples=3)
+    """
+    if name not in CLUSTERERS:
+        raise ConfigError(f"name: there is no clusterer {name!r}; choose from {', '.join(CLUSTERERS)}")
+    build, fixed = _builder(name, seed)
+    known = inspect.signature(build).parameters
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"options: {name} has no {option!r}; it knows {', '.join(known)}")
+    if name == "agglomerative" and options.get("distance_threshold") is not None:
+        fixed = {"n_clusters": None}
+    elif name in ("kmeans", "agglomerative") and options.get("n_clusters") is None:
+        either = " (or distance_threshold)" if name == "agglomerative" else ""
+        raise ConfigError(f"n_clusters: {name} must be told how many clusters to make; give n_clusters{either}")
+    return build(**{**fixed, **options})
+
+
+def checked_labels(clusterer: Clusterer, features: np.ndarray) -> np.ndarray:
+    """Fit a clusterer and return labels that can be trained on.
+
+    The clusterer itself is fitted, not a copy: what else it found (``eps_``, ``cluster_centers_indices_``) can be read
+    from it afterwards. Clusters keep their order, so numbers that were 0..C-1 already stay what they were.
+
+    Args:
+        clusterer: any object with scikit-learn's interface.
+        features: (N, D).
+
+    Returns:
+        (N,) int64 clusters 0..C-1, with 2 <= C < N; -1 is an outlier.
+
+    Raises:
+        ConfigError: it is no clusterer, or is to make more clusters than there are pictures.
+        DataError: features are not a matrix, or a value is not finite.
+        ClusteringFailed: every picture is an outlier, all clustered ones are in one cluster, or each is a cluster of
+            its own. A loop catches this one: :attr:`ClusteringFailed.labels` has what was found.
+    """
+    features = np.ascontiguousarray(features, dtype=np.float32)
+    if features.ndim != 2 or not features.size:
+        raise DataError(f"features: expected (N, D) with a row and a column at least; got shape {features.shape}")
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
+        raise DataError(f"features: row {row} holds a value that is not finite (NaN or infinity)")
+    kind = type(clusterer).__name__
+    if isinstance(clusterer, type) or not callable(getattr(clusterer, "fit", None)):
+        what = f"the class {clusterer.__name__}" if isinstance(clusterer, type) else kind
+        raise ConfigError(f"clusterer: {what} has no scikit-learn interface; give an object with fit and labels_")
+    count = len(features)
+    for name in ("n_clusters", "min_cluster_size"):
+        value = getattr(clusterer, name, None)
+        if isinstance(value, int | np.integer) and value > count:
+            raise ConfigError(f"{name}: {kind} is set to {value}, but there are only {count} pictures; lower it")
+    clusterer.fit(features)
+    labels = _renumbered(kind, getattr(clusterer, "labels_", None), count)
+    clusters = int(labels.max()) + 1
+    if clusters == 0:
+        raise ClusteringFailed(
+            f"{kind}: all {count} pictures are outliers, so there is no pseudo-label to train on; "
+            f"{_advice(clusterer, more=True)}",
+            labels,
+        )
+    if clusters == 1:
+        raise ClusteringFailed(
+            f"{kind}: all {int((labels >= 0).sum())} pictures that are no outliers are in one cluster; training needs "
+            f"at least two; {_advice(clusterer, more=False)}",
+            labels,
+        )
+    if clusters == count:
+        raise ClusteringFailed(
+            f"{kind}: each of the {count} pictures is a cluster of its own, so none has a positive partner; "
+            f"{_advice(clusterer, more=True)}",
+            labels,
+        )
+    return labels
+
+
+def _builder(name: str, seed: int) -> tuple[Callable[..., Clusterer], dict[str, Any]]:
+    """Return what makes a clusterer, and the arguments it is always given."""
+    from sklearn import cluster
+
+    if name == "ap":
+        from reidlab.pseudolabel.affinity import AffinityPropagation
+
+        return AffinityPropagation, {"seed": seed}
+    return {
+        "dbscan": (euclidean_dbscan, {}),
+        "dbscan-ssg": (JaccardDBSCAN, {}),
+        "kmeans": (cluster.KMeans, {"random_state": derive(seed, "k-means") % 2**32}),
+        "agglomerative": (cluster.AgglomerativeClustering, {}),
+        "hdbscan": (cluster.HDBSCAN, {"copy": True}),
+    }[name]
+
+
+def _within(distances: csr_matrix, radius: float) -> csr_matrix:
+    """Return the stored distances that are at most a radius."""
+    from scipy.sparse import csr_matrix
+
+    keep = distances.data <= radius
+    starts = np.concatenate([[0], np.cumsum(keep)])[distances.indptr]
+    return csr_matrix((distances.data[keep], distances.indices[keep], starts), shape=distances.shape)
+
+
+def _renumbered(kind: str, labels: Any, count: int) -> np.ndarray:
+    """Return labels as 0..C-1 and -1, the clusters in their order."""
+    if labels is None:
+        raise ConfigError(f"clusterer: {kind} has no labels_ after fit; give an object with scikit-learn's interface")
+    labels = np.asarray(labels)
+    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+        raise ConfigError(
+            f"clusterer: labels_ of {kind} are {labels.dtype} of shape {labels.shape}; expected one whole number for "
+            f"each of {count} pictures"
+        )
+    out = np.full(count, OUTLIER, dtype=np.int64)
+    inside = labels >= 0  # scikit-learn has other negative numbers too
+    out[inside] = np.unique(labels[inside], return_inverse=True)[1]
+    return out
+
+
+def _advice(clusterer: Clusterer, *, more: bool) -> str:
+    """Return what to change so that more pictures come together, or fewer."""
+    closer, wider = ("lower", "raise") if more else ("raise", "lower")
+    eps = getattr(clusterer, "eps_", getattr(clusterer, "eps", None))
+    if eps is not None:
+        return f"{wider} eps (it was {eps:.4g}) or {closer} min_samples ({clusterer.min_samples})"
+    if hasattr(clusterer, "min_cluster_size"):
+        return f"lower min_cluster_size ({clusterer.min_cluster_size})"
+    if getattr(clusterer, "n_clusters", None) is not None:
+        return f"{closer} n_clusters ({clusterer.n_clusters})"
+    if hasattr(clusterer, "preference"):
+        return f"{closer} preference, or, if it did not converge, raise max_iter or damping"
+    return f"{'loosen' if more else 'tighten'} its settings"

@@ -1,0 +1,369 @@
+"""Inter-camera mining: pairs of pictures that may show one person in two cameras (Sec. 4.3.2, Algorithm 1).
+
+C.-T. Liu et al., "Hard samples rectification for unsupervised cross-domain person re-identification", ICIP 2021. The
+code was never released; the text leaves open what outliers are to the loss and what is done with pictures that have no
+partner: each function says what is done here.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from reidlab.errors import ConfigError, DataError
+from reidlab.evaluation.distances import distance_blocks
+from reidlab.evaluation.kernels import parallel
+from reidlab.seeding import rng
+
+NOBODY = -1
+
+
+@dataclass(frozen=True, eq=False)
+class MinedPairs:
+    """What was mined among N pictures.
+
+    Attributes:
+        ranks: (N, K) int64, Rank(I_i) of Algorithm 1: the nearest pictures of other cameras, nearest first; -1 fills up
+            where the other cameras have fewer than K.
+        pairs: (M, 2) int64, the mutual pairs i < j, rising.
+    """
+
+    ranks: np.ndarray
+    pairs: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.ranks)
+
+    def partners(self, i: int) -> np.ndarray:
+        """Return the pictures that picture ``i`` is mutually paired with, rising; none at all is common.
+
+        Raises:
+            ConfigError: there is no such picture.
+        """
+        if not 0 <= i < len(self):
+            raise ConfigError(f"i: {i} must lie in 0..{len(self) - 1}, the pictures that were mined")
+        starts, others = self._lists
+        return others[starts[i] : starts[i + 1]]
+
+    @property
+    def anchors(self) -> np.ndarray:
+        """Pictures with a partner at least, (A,) int64, rising."""
+        return np.unique(self.pairs)
+
+    @functools.cached_property
+    def _lists(self) -> tuple[np.ndarray, np.ndarray]:
+        """Partners of all pictures one after another, and where each picture's begin."""
+        ends = np.concatenate([self.pairs, self.pairs[:, ::-1]])
+        ends = ends[np.lexsort((ends[:, 1], ends[:, 0]))]
+        return np.searchsorted(ends[:, 0], np.arange(len(self) + 1)), np.ascontiguousarray(ends[:, 1])
+
+
+def inter_camera_mining(features: np.ndarray, camids: np.ndarray, k: int = 10) -> MinedPairs:
+    """Return the pairs of pictures that are among each other's ``k`` nearest of other cameras (Algorithm 1).
+
+    Distances are Euclidean; equally near pictures are ordered by index. They are worked on in blocks, so that memory
+    grows with N, not its square.
+
+    Args:
+        features: (N, D).
+        camids: (N,) cameras.
+        k: length of a ranking list; 10 in Sec. 4.4.2.
+
+    Raises:
+        ConfigError: ``k`` is out of range, or all pictures are of one camera.
+        DataError: arrays do not fit each other, or a feature is not finite.
+
+    Example:
+        >>> mined = inter_camera_mining(np.array([[0.0], [1.0], [5.0], [6.0]]), np.array([1, 2, 1, 2]), k=1)
+        >>> mined.ranks.ravel().tolist(), mined.pairs.tolist()
+        ([1, 0, 3, 2], [[0, 1], [2, 3]])
+    """
+    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
+        raise ConfigError(f"k: {k!r} is not an integer of at least 1, the length of a ranking list")
+    features, camids = np.asarray(features, dtype=np.float32), np.asarray(camids)
+    if features.ndim != 2 or not features.size:
+        raise DataError(f"features: expected (N, D) with a row and a column at least; got shape {features.shape}")
+    if camids.shape != (len(features),) or not np.issubdtype(camids.dtype, np.integer):
+        raise DataError(
+            f"camids: expected {len(features)} whole numbers, one per row of features; got {camids.dtype} of shape "
+            f"{camids.shape}"
+        )
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
+        raise DataError(f"features: row {row} holds a value that is not finite (NaN or infinity)")
+    if (camids == camids[0]).all():
+        raise ConfigError(
+            f"camids: all {len(camids)} pictures are of camera {camids[0]}; inter-camera mining (ICM) is impossible "
+            "with one camera, leave it out"
+        )
+    # With a picture at the origin no distance changes, and where all lie far from it more digits of each are kept.
+    moved = features - features[0]
+    ranks = np.full((len(features), int(k)), NOBODY, dtype=np.int64)
+    nearest = np.empty((len(features), int(k)), dtype=np.float32)
+    camids = camids.astype(np.int64)
+    for rows, block in distance_blocks(moved, moved, "squared"):
+        _nearest_elsewhere(block, camids[rows], camids, ranks[rows], nearest[rows])
+    return MinedPairs(ranks, _mutual(ranks))
+
+
+@dataclass(frozen=True)
+class PairQuality:
+    """How good mined pairs are, held against the truth (Sec. 4.4.4).
+
+    Attributes:
+        pairs: number of mutual pairs.
+        precision: share of mutual pairs that show one person.
+        rank_precision: share of a picture's ranking list that shows its person, mean over all pictures with a list: the
+            "average of true positive rate" of the text.
+        rank_ceiling: the most that ``rank_precision`` could be with these cameras, as not everybody has K pictures in
+            other ones; NaN where cameras are not given.
+        hard_share: share of a ranking list that shows its person yet lies in another cluster, mean over all pictures
+            with a list: the text's rate of hard positive samples.
+        hard_pairs: share of mutual pairs that show one person in two clusters; what learning from pairs adds to
+            learning from clusters.
+
+    Shares of nothing are NaN.
+    """
+
+    pairs: int
+    precision: float
+    rank_precision: float
+    rank_ceiling: float
+    hard_share: float
+    hard_pairs: float
+
+    def summary(self) -> dict[str, float]:
+        """Return all values by name."""
+        return asdict(self)
+
+
+def pair_quality(
+    mined: MinedPairs, pids: np.ndarray, labels: np.ndarray, camids: np.ndarray | None = None
+) -> PairQuality:
+    """Compare mined pairs with identities and with the clusters they are to mend.
+
+    An outlier is in no cluster, so everything right in its list, or with it in a list, is a hard positive: clusters
+    alone would never have brought the two together.
+
+    Args:
+        mined: of N pictures.
+        pids: (N,) identities.
+        labels: (N,) clusters; -1 is an outlier.
+        camids: (N,) cameras, for ``rank_ceiling`` alone.
+
+    Raises:
+        DataError: an array does not fit, or an identity is not known (negative).
+    """
+    count = len(mined)
+    pids, labels = _checked("pids", pids, count), _checked("labels", labels, count)
+    if (pids < 0).any():
+        raise DataError(
+            f"pids: row {int(np.flatnonzero(pids < 0)[0])} is negative, a picture whose identity is not known; the "
+            "quality of pairs can only be measured where all are"
+        )
+
+    def judged(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        right = pids[one] == pids[other]
+        return right, right & ((labels[one] != labels[other]) | (labels[one] < 0))
+
+    listed = mined.ranks >= 0
+    lengths = listed.sum(axis=1)
+    have = lengths > 0
+
+    def mean_share(hits: np.ndarray) -> float:
+        return float((hits[have] / lengths[have]).mean()) if have.any() else math.nan
+
+    right, hard = judged(np.arange(count)[:, None], mined.ranks)
+    ceiling = math.nan
+    if camids is not None:
+        ceiling = mean_share(np.minimum(_elsewhere(pids, _checked("camids", camids, count)), lengths))
+    pair_right, pair_hard = judged(mined.pairs[:, 0], mined.pairs[:, 1])
+    return PairQuality(
+        pairs=len(mined.pairs),
+        precision=float(pair_right.mean()) if len(mined.pairs) else math.nan,
+        rank_precision=mean_share((right & listed).sum(axis=1)),
+        rank_ceiling=ceiling,
+        hard_share=mean_share((hard & listed).sum(axis=1)),
+        hard_pairs=float(pair_hard.mean()) if len(mined.pairs) else math.nan,
+    )
+
+
+def icm_negatives(mined: MinedPairs, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return which pictures of a batch each of them may be pushed away from in the loss of mined pairs (Sec. 4.3.2).
+
+    Row a is the anchor's: what has another pseudo-label and is not in its ranking list, which is not symmetric. An
+    outlier has no pseudo-label; it counts as a cluster of its own, so it may be pushed away from anything but itself.
+
+    Args:
+        mined: of N pictures.
+        labels: pseudo-labels, -1 for outliers; of the N pictures first, and of others behind them if there are any.
+        rows: (B,) positions of the batch's pictures among the N; one may stand there more than once.
+
+    Returns:
+        (B, B) bool.
+
+    Raises:
+        DataError: there are fewer labels than pictures that were mined, or a row is not one of those.
+    """
+    labels, rows = np.asarray(labels), np.asarray(rows)
+    if labels.ndim != 1 or len(labels) < len(mined):
+        raise DataError(f"labels: shape {labels.shape} for {len(mined)} pictures that were mined; give one of each")
+    if rows.ndim != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < len(mined)):
+        raise DataError(f"rows: expected (B,) positions in 0..{len(mined) - 1}, the pictures that were mined")
+    own = labels[rows]
+    apart = (own[:, None] != own[None, :]) | (own < 0)[:, None]
+    listed = (mined.ranks[rows][:, :, None] == rows).any(axis=1)
+    return apart & ~listed & (rows[:, None] != rows[None, :])
+
+
+class MinedPairSampler:
+    """Batches of ``p`` pictures with ``k - 1`` of their mined partners each, resumable at every batch (Sec. 4.4.2).
+
+    An epoch deals all pictures with a partner out in a new order; those left over at its end (fewer than ``p``) sit it
+    out. Partners are drawn without replacement; a picture with fewer than ``k - 1`` gives all of them and repeats some,
+    drawn with replacement. What a batch holds depends on the seed, the epoch and its place in it alone.
+
+    Args:
+        mined: pairs to draw from.
+        p: anchors in a batch; 8 in Sec. 4.4.2.
+        k: pictures of each group, the anchor among them; 4 in Sec. 4.4.2.
+        seed: decides all draws.
+
+    Raises:
+        ConfigError: an argument is out of range, or fewer than ``p`` pictures have a partner (see
+            :attr:`MinedPairs.anchors`).
+
+    Example:
+        >>> mined = inter_camera_mining(np.array([[0.0], [1.0], [5.0], [6.0]]), np.array([1, 2, 1, 2]), k=1)
+        >>> rows, groups = MinedPairSampler(mined, p=2, k=2, seed=0).next_batch()
+        >>> groups.tolist()
+        [0, 0, 1, 1]
+    """
+
+    def __init__(self, mined: MinedPairs, p: int = 8, k: int = 4, seed: int = 0) -> None:
+        for name, value, least in (("p", p, 1), ("k", k, 2)):
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+                raise ConfigError(f"{name}: {value!r} is not an integer of at least {least}")
+        self._mined, self._anchors = mined, mined.anchors
+        if len(self._anchors) < p:
+            raise ConfigError(
+                f"p: {p} anchors in a batch, but only {len(self._anchors)} pictures have a mined partner; lower p, or "
+                "mine with longer ranking lists"
+            )
+        self._p, self._k, self._seed = int(p), int(k), int(seed)
+        self._digest = hashlib.blake2b(
+            np.int64(len(mined)).tobytes() + mined.pairs.astype(np.int64).tobytes(), digest_size=8
+        ).hexdigest()
+        self._epoch = self._place = 0
+        self._dealt = self._deal()
+
+    @property
+    def epoch(self) -> int:
+        """Number of epochs dealt so far."""
+        return self._epoch
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return len(self._anchors) // self._p
+
+    def next_batch(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the next batch.
+
+        Returns:
+            ``rows``, (p * k,) int64 positions, an anchor first and then its partners; and ``groups``, (p * k,) int64,
+            the number of the anchor in the batch.
+        """
+        random = rng(self._seed, "mined batch", self._epoch, self._place)
+        chosen = self._dealt[self._place * self._p : (self._place + 1) * self._p]
+        rows = np.concatenate([self._draw(anchor, random) for anchor in chosen])
+        self._place += 1
+        if self._place == len(self):
+            self._epoch, self._place = self._epoch + 1, 0
+            self._dealt = self._deal()
+        return rows, np.repeat(np.arange(self._p), self._k)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the stream, and what the stream is made from."""
+        return {"epoch": self._epoch, "batch": self._place, **self._origin()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to a place that :meth:`state_dict` returned.
+
+        Raises:
+            ConfigError: the state is that of another stream.
+        """
+        for name, value in self._origin().items():
+            if state.get(name) != value:
+                raise ConfigError(
+                    f"sampler state: {name} is {state.get(name)!r}, this sampler's is {value!r}; "
+                    "resume with the pairs and settings of the first run"
+                )
+        self._epoch, self._place = int(state["epoch"]), int(state["batch"])
+        self._dealt = self._deal()
+
+    def _origin(self) -> dict[str, Any]:
+        return {"p": self._p, "k": self._k, "seed": self._seed, "pairs": self._digest}
+
+    def _deal(self) -> np.ndarray:
+        return self._anchors[rng(self._seed, "mined epoch", self._epoch).permutation(len(self._anchors))]
+
+    def _draw(self, anchor: int, random: np.random.Generator) -> np.ndarray:
+        partners, wanted = random.permutation(self._mined.partners(anchor)), self._k - 1
+        if len(partners) < wanted:
+            partners = np.concatenate([partners, random.choice(partners, wanted - len(partners))])
+        return np.concatenate([[anchor], partners[:wanted]])
+
+
+def _checked(name: str, values: np.ndarray, count: int) -> np.ndarray:
+    values = np.asarray(values)
+    if values.shape != (count,) or not np.issubdtype(values.dtype, np.integer):
+        raise DataError(
+            f"{name}: expected {count} whole numbers, one per picture; got {values.dtype} of shape {values.shape}"
+        )
+    return values
+
+
+def _elsewhere(pids: np.ndarray, camids: np.ndarray) -> np.ndarray:
+    """Return how many pictures of its person each picture has in other cameras, (N,)."""
+    _, person, everywhere = np.unique(pids, return_inverse=True, return_counts=True)
+    _, pair, here = np.unique(np.stack([pids, camids]), axis=1, return_inverse=True, return_counts=True)
+    return everywhere[person] - here[pair.ravel()]
+
+
+def _mutual(ranks: np.ndarray) -> np.ndarray:
+    """Return the pairs i < j that are in each other's lists, (M, 2) int64, rising."""
+    count, width = ranks.shape
+    first, second = np.repeat(np.arange(count), width), ranks.ravel()
+    first, second = first[second >= 0], second[second >= 0]
+    # A pair is mutual if it is found from both of its ends.
+    found, times = np.unique(np.minimum(first, second) * count + np.maximum(first, second), return_counts=True)
+    return np.stack(np.divmod(found[times == 2], count), axis=1)
+
+
+@parallel()
+def _nearest_elsewhere(
+    block: np.ndarray, camids: np.ndarray, all_camids: np.ndarray, index: np.ndarray, value: np.ndarray
+) -> None:
+    """Write the columns of each row's smallest values among those of other cameras, in order, ties by column."""
+    k = index.shape[1]
+    for r in numba.prange(block.shape[0]):
+        row, filled = block[r], 0
+        for j in range(len(row)):
+            d = row[j]
+            if all_camids[j] == camids[r] or (filled == k and d >= value[r, k - 1]):
+                continue
+            place = filled if filled < k else k - 1
+            while place > 0 and value[r, place - 1] > d:
+                value[r, place] = value[r, place - 1]
+                index[r, place] = index[r, place - 1]
+                place -= 1
+            value[r, place], index[r, place] = d, j
+            filled = min(filled + 1, k)
