@@ -28,6 +28,18 @@ _EXPERIMENTS = {
     **dict.fromkeys(("tau", "tau_labelled", "overlap_error"), "threshold"),
 }
 
+#: Units of what is not a fraction.
+_UNITS = {
+    **dict.fromkeys(("clusters", "identities", "clusters_split"), "count"),
+    **dict.fromkeys(("tau", "tau_labelled"), "squared_distance"),
+    "clusters_per_identity": "ratio",
+}
+
+
+def row_of(key: str, value: float, **dims: Any) -> Row:
+    """Return one value as a record takes it, with its unit."""
+    return {"key": key, "value": float(value), "unit": _UNITS.get(key, "fraction"), **dims}
+
 
 def final_scores(course: Course) -> dict[str, float]:
     """Return the retrieval scores after the last round that trained; none where the first failed."""
@@ -65,9 +77,9 @@ def along(course: Course, test: Domain, start: ReIDNet, **common: Any) -> Iterat
             dims = {"experiment": experiment, "iteration": item.number, **common}
             if name == "v_measure" and mended:
                 before = item.values["v_measure_before"]
-                yield {"key": name, "value": before, "pbh": "before", **dims}
+                yield row_of(name, before, pbh="before", **dims)
                 dims["pbh"] = "after"
-            yield {"key": name, "value": value, **dims}
+            yield row_of(name, value, **dims)
         if {"label_precision", "label_precision_all"} <= set(item.values):
             gain = item.values["label_precision"] - item.values["label_precision_all"]
             if not math.isnan(gain):
@@ -102,7 +114,7 @@ def searched(course: Course, identities: int, **common: Any) -> Iterator[Row]:
         best = min(trace, key=lambda probe: abs(probe["labelled_exemplars"] - identities))
         for stage, probe in (("first", trace[0]), ("last", best)):
             value = probe["labelled_exemplars"] / identities
-            yield {"key": "clusters_per_identity", "value": value, "experiment": "search", "stage": stage, **common}
+            yield row_of("clusters_per_identity", value, experiment="search", stage=stage, **common)
 
 
 def stages(course: Course, **common: Any) -> Iterator[Row]:
@@ -133,7 +145,7 @@ def stages(course: Course, **common: Any) -> Iterator[Row]:
         yield {"key": "v_measure_gain_least", "value": min(gains), "experiment": "final", **common}
 
 
-def split_purity(course: Course, pids: np.ndarray, seed: int, **common: Any) -> Iterator[Row]:
+def split_purity(course: Course, pids: np.ndarray, draw: int, **common: Any) -> Iterator[Row]:
     """Yield how pure clusters are that PBH splits, before, after, and after a random division, and how pure the others.
 
     Any division makes a cluster purer or leaves it so; the random one, into parts of the same sizes, is the measure.
@@ -141,7 +153,7 @@ def split_purity(course: Course, pids: np.ndarray, seed: int, **common: Any) -> 
     Args:
         course: to tell.
         pids: (N,) identities of the pictures.
-        seed: of the random divisions.
+        draw: seed of the random divisions.
         **common: dimensions of all rows.
     """
     from reidlab.evaluation.clustering import purity
@@ -154,7 +166,7 @@ def split_purity(course: Course, pids: np.ndarray, seed: int, **common: Any) -> 
         cut = np.isin(item.clustered, [cluster for cluster, inside in enumerate(parts) if len(inside) > 1])
         kept = (item.clustered >= 0) & ~cut
         shuffled = item.labels.copy()
-        random = rng(seed, "random divisions", item.number)
+        random = rng(draw, "random divisions", item.number)
         for cluster in np.unique(item.clustered[cut]):
             rows = np.flatnonzero(item.clustered == cluster)
             shuffled[rows] = random.permutation(shuffled[rows])

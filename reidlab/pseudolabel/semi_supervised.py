@@ -15,7 +15,7 @@ from reidlab.pseudolabel.domains import Domain, Pictures, embedded, real
 from reidlab.pseudolabel.labelled import LabelledSplit, divide_labels
 from reidlab.pseudolabel.learning import Learner
 from reidlab.pseudolabel.loop import Course, Recipe, run_loop
-from reidlab.pseudolabel.notes import Row, along, final_scores, gain, searched
+from reidlab.pseudolabel.notes import Row, along, final_scores, gain, row_of, searched
 from reidlab.seeding import derive
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class SemiSupervisedStudy:
                 dims = {"experiment": "clusterers", "clusterer": name, "labelled": first, **common}
                 if key in ("rank1", "mAP"):
                     dims["protocol"] = data.protocol
-                rows.append({"key": key, "value": value, **dims})
+                rows.append(row_of(key, value, **dims))
         return Measured(data, starts, courses, rows)
 
     def begin(self, data: Domain, setting: str, seed: int) -> Start:

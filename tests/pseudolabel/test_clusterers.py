@@ -1,4 +1,4 @@
-"""DBSCAN on sparse distances against scikit-learn's on dense ones, SSG's radius written out, and what labels must be."""
+"""DBSCAN on sparse distances against scikit-learn's on dense ones, SSG's radius written out, and labels to train on."""
 
 import copy
 import pickle
@@ -85,11 +85,19 @@ def test_clusters_are_those_of_dense_distances(seed, options):
 
 def test_people_are_found():
     features, pids = people(5, identities=30, pictures=10, spread=0.4)
-    found = make_clusterer("dbscan-ssg", share=0.02, k1=12, k2=4).fit(features)
+    found = make_clusterer("dbscan-ssg", neighbours=12, k1=12, k2=4).fit(features)
     inside = found.labels_ >= 0
     assert inside.mean() > 0.9
     pairs = set(zip(pids[inside], found.labels_[inside]))
     assert len(pairs) == len({pid for pid, _ in pairs}) == len({label for _, label in pairs})
+
+
+@pytest.mark.parametrize("neighbours", [0.3, 4.0, 500.0])
+def test_a_share_may_follow_the_number_of_pictures(neighbours):
+    features, _ = people(5)
+    share = min(1.0, neighbours / 159)  # 159 others
+    found = JaccardDBSCAN(k1=15, neighbours=neighbours).fit(features)
+    assert found.eps_ == JaccardDBSCAN(k1=15, share=share).fit(features).eps_
 
 
 def test_no_warning_comes_from_the_sparse_way():
@@ -120,7 +128,15 @@ def test_it_is_an_estimator():
 
 
 def test_arguments_are_checked_at_once():
-    for options in ({"eps": 0}, {"eps": 1.0}, {"share": 0.0}, {"min_samples": 0}, {"k1": 2.5}, {"k2": True}):
+    for options in (
+        {"eps": 0},
+        {"eps": 1.0},
+        {"share": 0.0},
+        {"min_samples": 0},
+        {"k1": 2.5},
+        {"k2": True},
+        {"neighbours": 0},
+    ):
         with pytest.raises(ConfigError, match=f"{next(iter(options))}: "):
             JaccardDBSCAN(**options)
     with pytest.raises(ConfigError, match=r"k1: 30 must lie in 1\.\.9"):
@@ -206,7 +222,7 @@ def test_all_noise_fails_with_its_labels_and_with_advice():
     [
         (euclidean_dbscan(eps=100.0), r"lower eps \(it was 100\) or raise min_samples \(5\)"),
         (cluster.KMeans(1), r"raise n_clusters \(1\)"),
-        (make_clusterer("ap", preference=-1e9), "raise preference"),
+        (make_clusterer("ap", preference=-3000.0, damping=0.9, max_iter=1000), "raise preference"),
         (Fixed(np.array([5] * 100 + [-1] * 60)), "tighten its settings"),
     ],
 )
