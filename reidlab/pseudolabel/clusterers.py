@@ -126,7 +126,6 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
             DataError: features are not a matrix with at least two rows, or a value is not finite.
         """
         from sklearn.cluster import DBSCAN
-        from sklearn.neighbors import sort_graph_by_row_values
 
         self._check()  # set_params changes arguments too
         distances = jaccard_distances(X, self.k1, self.k2)
@@ -137,9 +136,8 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
             if self.neighbours is not None:
                 share = min(1.0, self.neighbours / (distances.shape[0] - 1))
             self.eps_ = smallest_mean(distances, share)
-        # What is farther than the radius is nobody's neighbour: without it there is little to sort.
+        # What is farther than the radius is nobody's neighbour: without it there is less to sort and to copy.
         near = _within(distances, self.eps_)
-        sort_graph_by_row_values(near, copy=False, warn_when_not_sorted=False)
         found = DBSCAN(eps=self.eps_, min_samples=self.min_samples, metric="precomputed").fit(near)
         self.labels_ = found.labels_.astype(np.int64)
         self.core_sample_indices_ = found.core_sample_indices_

@@ -6,6 +6,7 @@ import pytest
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation import Embeddings, k_reciprocal
 from reidlab.evaluation.jaccard import jaccard_distances
+from reidlab.evaluation.reranking import k_reciprocal_encoding
 from tests.evaluation import oracles
 
 
@@ -110,10 +111,26 @@ def test_equal_pictures_are_at_distance_exactly_zero():
         assert (found[start : start + 4, start : start + 4] == 0).all()
 
 
-def test_features_that_hardly_differ_give_finite_distances():
-    features = 1000 + 1e-4 * clustered(7, people=6, pictures=4)
-    found = jaccard_distances(features, k1=5, k2=3)
-    assert np.isfinite(found.data).all()
+def test_encodings_that_differ_by_rounding_alone_are_at_distance_zero():
+    features = np.repeat(clustered(0, people=8, pictures=1, width=2), 6, axis=0)
+    encoding = k_reciprocal_encoding(features, 20, 12).toarray().astype(np.float64)
+    gaps = np.abs(encoding[:, None] - encoding[None]).max(axis=-1)
+    assert ((gaps > 0) & (gaps < 1e-7)).any()
+    found = dense(jaccard_distances(features, 20, 12))
+    np.testing.assert_array_equal(found == 0, gaps < 1e-7)
+
+
+def test_features_that_hardly_differ_give_a_valid_matrix():
+    # So far from the origin products say 0 where exact differences do not, and weights of the encoding vanish.
+    features = (1000 + 1e-4 * np.random.default_rng(7).integers(0, 3, (24, 1))).astype(np.float32)
+    encoding = k_reciprocal_encoding(features, 5, 1)
+    assert (encoding.data == 0).any()
+    encoding = encoding.toarray().astype(np.float64)
+    minima, maxima = (f(encoding[:, None], encoding[None]).sum(axis=-1) for f in (np.minimum, np.maximum))
+    found = jaccard_distances(features, k1=5, k2=1)
+    assert found.has_canonical_format
+    assert found.nnz == (minima > 0).sum()
+    np.testing.assert_allclose(dense(found), 1 - minima / maxima, atol=2e-6)
     assert (jaccard_distances(np.ones((9, 3)), k1=8, k2=1).data == 0).all()
 
 

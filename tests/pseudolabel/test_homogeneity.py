@@ -170,6 +170,14 @@ def test_equal_scores_split_nothing():
     np.testing.assert_array_equal(found.labels, labels)
 
 
+def test_a_mean_that_rounds_up_splits_nothing(monkeypatch):
+    assert np.full(12, 0.1).mean() > 0.1
+    features, labels = np.repeat(np.arange(12.0), 2)[:, None], np.repeat(np.arange(12), 2)
+    monkeypatch.setattr(homogeneity, "mean_silhouettes", lambda *_: np.full(12, 0.1))
+    found = part_based_homogeneity(features, labels, np.arange(24.0)[:, None], deviations=0.1)
+    assert len(found.imperfect) == 0
+
+
 def test_a_cluster_whose_parts_are_all_alike_stays_whole():
     whole, labels, upper, _, _ = imperfect()
     found = part_based_homogeneity(whole, labels, np.ones_like(upper), np.zeros_like(upper))
