@@ -16,6 +16,8 @@ from reidlab.errors import ReidlabError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from reidlab.pseudolabel.loop import Round
+
 app = typer.Typer(
     help="Run the chapters, judge the claims, build the book, look after the data.",
     no_args_is_help=True,
@@ -315,6 +317,43 @@ def data_redetect(
         iterations=iterations, seed=seed, quiet=not _err.is_terminal,
     )  # fmt: skip
     _out.print(f"made {made}", soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command("learn")
+def learn(
+    name: Annotated[str, typer.Argument(help="Name of a data set, or a folder of pictures: CAMERA/PICTURE.jpg.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write: network, clusters, values of every round.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", help="A network to begin with; one is trained if none."),
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of clustering and training.")] = 10,
+    iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps of a round.")] = 100,
+    height: Annotated[int, typer.Option("--height", min=32, help="Height of the network's pictures, in pixels.")] = 64,
+    seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
+) -> None:
+    """Learn from pictures that nobody labelled: cluster, mend, train, and again (chapter 4's HSR)."""
+    from reidlab.pseudolabel.learning import Learner
+    from reidlab.pseudolabel.own import hsr, learn_pictures
+
+    table, _ = _table_of(name)
+    cameras = table["camid"].nunique()
+    if cameras < 2:
+        _err.print("all pictures are of one camera: nothing is mined across cameras", highlight=False)
+    learner = Learner((height, height // 2), iterations=iterations, round_optimisation={"p": 8, "lr": 5e-4})
+    rows = int((table["split"] == "train").sum()) or len(table)
+
+    def tell(item: Round) -> None:
+        values = item.values
+        said = item.failed or f"{values['clusters']:.0f} clusters, {values['outliers']:.0%} of the pictures in none"
+        _err.print(f"round {item.number}: {said}", highlight=False, markup=False)
+
+    made = learn_pictures(
+        table, out, learner=learner, recipe=hsr(rows, cameras, rounds=rounds), weights=weights, seed=seed,
+        resume=resume, watch=tell,
+    )  # fmt: skip
+    _out.print(f"made {made.folder}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _table_of(name: str) -> tuple[pd.DataFrame, Path]:

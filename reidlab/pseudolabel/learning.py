@@ -146,7 +146,7 @@ class Learner:
         config = self.config(self.iterations, int(groups.max()) + 1, **self.round_optimisation)
         images = work.images if len(inside) == len(work.images) else work.images[inside]
         source: Any = PictureSource(images, groups, config.p, config.k, self.transform(config))
-        if work.mined is not None:
+        if work.mined is not None and len(work.mined):
             source = RectifiedSource(source, work, config, self.transform(config))
         objective = PseudoObjective(work)
         return train(model.to(memory_format=torch.channels_last), source, objective, config, seed, progress=False).model
@@ -169,8 +169,8 @@ class Homework:
             part of no cluster's batch, but may be part of a mined pair.
         targets: (N, C) float32 soft labels, or None where classes are taken as they are.
         metric: ``batch-hard`` or ``weighted``, the kind of triplet loss.
-        mined: pairs found across cameras among these pictures, or None.
-        icm_p: anchors in a batch of mined pairs.
+        mined: pairs found across cameras among these pictures, or None. Where none is mutual, a round does without.
+        icm_p: anchors in a batch of mined pairs, or as many as there are.
         icm_k: pictures of each, the anchor among them.
 
     Raises:
@@ -323,7 +323,8 @@ class RectifiedSource:
 
         self._clusters.start(seed, rank)
         work = self._work
-        self._pairs = MinedPairSampler(work.mined, work.icm_p, work.icm_k, derive(seed, "mined pairs", rank))
+        anchors = min(work.icm_p, len(work.mined.anchors))
+        self._pairs = MinedPairSampler(work.mined, anchors, work.icm_k, derive(seed, "mined pairs", rank))
         self._generator = torch.Generator().manual_seed(derive(seed, "mined transforms", rank))
 
     def batch(self, device: torch.device) -> RectifiedBatch:
@@ -374,7 +375,7 @@ class PseudoObjective:
         else:
             ce = soft_cross_entropy(logits, self._targets[batch.rows].to(logits.device))
         values = {"ce": ce, "triplet": self._triplet(features, batch.labels)}
-        if self._work.mined is not None:
+        if isinstance(batch, RectifiedBatch):
             values["icm"] = self._icm(output.features[count:], batch)
         return {"loss": sum(values.values()), **values}
 

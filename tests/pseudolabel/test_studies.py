@@ -1,0 +1,210 @@
+"""What notebooks 03 and 04 measure, on a toy data set: rows, references and budgets."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reidlab.errors import ConfigError
+from reidlab.evaluation.clustering import purity
+from reidlab.pseudolabel import facts, looking, semi_supervised
+from reidlab.pseudolabel.adaptation import METHODS as ADAPTATION
+from reidlab.pseudolabel.adaptation import AdaptationStudy
+from reidlab.pseudolabel.learning import Learner
+from reidlab.pseudolabel.loop import Course, Recipe, Round
+from reidlab.pseudolabel.notes import final_scores, searched, split_purity, stages
+from reidlab.pseudolabel.semi_supervised import CLUSTERERS, METHODS, SemiSupervisedStudy
+from tests.pseudolabel import toy
+
+LEARNER = Learner(toy.SIZE, width=8, blocks=(1, 1, 1, 1), initial=10, iterations=3, p=4, k=2, unlabelled=4)
+pytestmark = pytest.mark.xdist_group("pseudolabel")
+
+
+@pytest.fixture(scope="module")
+def few():
+    recipe = Recipe("sg-ap", soft=True, progressive=True, rounds=6)
+    study = SemiSupervisedStudy(LEARNER, recipe, METHODS, ("1/3", "1/6"), CLUSTERERS)
+    return study, study.measure_on(toy.domain(), 0, "embedded")
+
+
+@pytest.fixture(scope="module")
+def none():
+    options = {"share": 0.05, "k1": 6, "k2": 2, "min_samples": 2}
+    recipe = Recipe(
+        "dbscan-ssg", options, homogeneity=True, deviations=0.5, mining=True, neighbours=3, metric="weighted", rounds=2
+    )
+    study = AdaptationStudy(LEARNER, recipe, ADAPTATION)
+    source, target = toy.domain(seed=1), toy.domain(tint=40)
+    return study, study.measure_on(source, target, 0, "embedded", "embedded")
+
+
+def rows_of(measured, **wanted):
+    return [row for row in measured.rows if all(row.get(name) == value for name, value in wanted.items())]
+
+
+@pytest.mark.parametrize("which", ["few", "none"])
+def test_every_row_can_be_recorded_once(which, request):
+    from reidlab import lab
+
+    _, measured = request.getfixturevalue(which)
+    run = lab.start("made_up")
+    for row in measured.rows:
+        run.record(**row)
+
+
+def test_every_method_has_its_row(few):
+    _, measured = few
+    found = {(row.get("labelled"), row["method"]) for row in rows_of(measured, key="mAP", experiment="ablation")}
+    first = {("1/3", name) for name in METHODS if name != "supervised"}
+    assert found == first | {("1/6", "labelled-only"), ("1/6", "sgc-dpl"), (None, "supervised")}
+    assert {row["clusterer"] for row in rows_of(measured, experiment="clusterers")} == set(CLUSTERERS)
+
+
+def test_gains_are_differences(few):
+    _, measured = few
+    scores = {
+        (row.get("labelled"), row["method"]): row["value"]
+        for row in rows_of(measured, key="mAP", experiment="ablation")
+    }
+    gains = rows_of(measured, key="mAP_gain", experiment="ablation")
+    assert len(gains) == len(semi_supervised.GAINS) + 2  # 1/6 lacks init and ap-progressive
+    for row in gains:
+        setting = None if row["reference"] == "supervised" else row["labelled"]
+        wanted = scores[row["labelled"], row["method"]] - scores[setting, row["reference"]]
+        assert row["value"] == pytest.approx(wanted)
+    (late,) = rows_of(measured, key="mAP_gain", experiment="iterations", labelled="1/3", method="sgc-dpl")
+    along = {row["iteration"]: row["value"] for row in rows_of(
+        measured, key="mAP", experiment="iterations", method="sgc-dpl", labelled="1/3")}  # fmt: skip
+    assert late["value"] == pytest.approx(along[6] - along[5])
+    assert set(along) == set(range(7))
+
+
+def test_methods_without_clusters_train_as_long(few, monkeypatch):
+    study, measured = few
+    assert study.steps == 10 + 6 * 3
+    seen = []
+    monkeypatch.setattr(Learner, "learn", lambda self, *_: seen.append(self.initial))
+    monkeypatch.setattr(Learner, "learn_augmented", lambda self, *_: seen.append(self.initial))
+    list(study.without_clusters(measured.starts["1/3"], METHODS, 0))
+    assert seen == [28, 28]
+
+
+def test_divisions_are_written(few, tmp_path):
+    study, measured = few
+    small = replace(study, methods=(), settings=("1/3",), clusterers=())
+    small.measure_on(toy.domain(), 0, "toy", folder=tmp_path)
+    from reidlab.pseudolabel.labelled import read_split
+
+    assert read_split(tmp_path / "toy-1-3-seed-0.json") == measured.starts["1/3"].split
+
+
+def test_adaptation_measures_every_method_and_every_part(none):
+    study, measured = none
+    assert {row["method"] for row in rows_of(measured, key="mAP", experiment="ablation")} == set(ADAPTATION)
+    keys = {(row["key"], row["method"]) for row in rows_of(measured, experiment="iterations")}
+    for name in ("baseline-icm", "hsr"):
+        assert ("icm_precision", name) in keys
+    for name in ("baseline", "baseline-pbh"):
+        assert ("icm_precision", name) not in keys
+    assert {row.get("pbh") for row in rows_of(measured, key="v_measure", method="hsr", experiment="iterations")} == {
+        "before", "after",
+    }  # fmt: skip
+    assert study.part("baseline-centred").centre
+    assert not study.part("hsr").centre
+
+
+def test_unknown_names():
+    with pytest.raises(ConfigError, match="methods: there is none called 'magic'"):
+        SemiSupervisedStudy(methods=("magic",))
+    with pytest.raises(ConfigError, match="methods: there is none called 'magic'"):
+        AdaptationStudy(methods=("magic",))
+    with pytest.raises(ConfigError, match="settings"):
+        SemiSupervisedStudy(settings=())
+
+
+def round_of(number, clustered, labels, **values):
+    return Round(number, labels, clustered, np.array([], np.int64), labels >= 0, values)
+
+
+def test_splits_are_held_against_chance():
+    pids = np.array([1, 1, 1, 2, 2, 2, 3, 3, 4, 4])
+    clustered = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1])
+    labels = np.array([0, 0, 0, 2, 2, 2, 1, 1, 1, 1])
+    course = Course(None, [round_of(1, clustered, labels, clusters_split=1.0)])
+    found = {(row["clusters"], row["cut"]): row["value"] for row in split_purity(course, pids, 0)}
+    assert found["split", "none"] == 0.5
+    assert found["split", "pbh"] == 1.0
+    assert found["kept", "none"] == 0.5
+    assert 0.5 <= found["split", "chance"] <= 1.0
+    many = [next(r["value"] for r in split_purity(course, pids, s) if r["cut"] == "chance") for s in range(40)]
+    # Two parts of three from three and three: 1 in ten divisions is right, the others have two of three.
+    assert np.mean(many) == pytest.approx(0.1 * 1 + 0.9 * 2 / 3, abs=0.07)
+    assert purity(pids[:6], labels[:6]) == 1.0
+
+
+def test_stages_and_gains_of_splitting():
+    labels = np.array([0, 1])
+    rounds = [
+        round_of(1, labels, labels, clusters_split=0.0, v_measure=0.5, v_measure_before=0.5, icm_hard_share=0.1,
+                 icm_precision=0.2, icm_rank_precision=0.3, camera_purity=0.9),
+        round_of(2, labels, labels, clusters_split=2.0, v_measure=0.7, v_measure_before=0.6, icm_hard_share=0.3,
+                 icm_precision=0.5, icm_rank_precision=0.4, camera_purity=0.8),
+        round_of(3, labels, labels, clusters_split=1.0, v_measure=0.6, v_measure_before=0.63, icm_hard_share=0.2,
+                 icm_precision=0.6, icm_rank_precision=0.5, camera_purity=0.7, rank1=0.4),
+    ]  # fmt: skip
+    rows = {(row["key"], row.get("stage")): row["value"] for row in stages(Course(None, rounds))}
+    assert rows["icm_rank_precision", "first"] == 0.3
+    assert rows["icm_rank_precision", "last"] == 0.5
+    assert rows["icm_hard_share", "highest"] == 0.3
+    assert rows["v_measure_gain", None] == pytest.approx((0.1 - 0.03) / 2)
+    assert rows["v_measure_gain_least", None] == pytest.approx(-0.03)
+    assert not [row for row in stages(Course(None, rounds[:1])) if row["experiment"] == "final"]
+    assert final_scores(Course(None, rounds)) == {"rank1": 0.4}
+
+
+def test_the_search_is_told_by_its_ends():
+    item = round_of(1, np.array([0]), np.array([0]))
+    item.trace.extend({"labelled_exemplars": count} for count in (20, 5, 11, 9))
+    rows = {row["stage"]: row["value"] for row in searched(Course(None, [item]), 10)}
+    assert rows == {"first": 2.0, "last": 1.1}
+
+
+def test_facts_are_those_of_the_manifests():
+    known = {(r["data"], r["quantity"], r.get("labelled")): r["value"] for r in facts.data_set_facts()}
+    assert known["market1501", "pictures", None] == 12936 + 19732
+    assert known["dukemtmc-reid", "identities", None] == 702 + 702
+    assert known["cub-200-2011", "labelled_identities", "1/6"] == 17
+    assert facts.batch_fact("03_semi_supervised")["value"] == 64
+    assert facts.batch_fact("04_unsupervised")["value"] == 32
+
+
+@pytest.mark.parametrize("how", ["t-sne", "umap"])
+def test_projections_keep_groups_apart(how):
+    rng = np.random.default_rng(0)
+    features = np.concatenate([rng.normal(0, 1, (20, 8)), rng.normal(40, 1, (20, 8))]).astype(np.float32)
+    points = looking.projected(features, how, 3)
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
+    assert gaps[:20, :20].max() < gaps[:20, 20:].max()
+    assert np.array_equal(points, looking.projected(features, how, 3))
+    with pytest.raises(ConfigError, match="how: 'pca'"):
+        looking.projected(features, "pca")
+    with pytest.raises(ConfigError, match="too few"):
+        looking.projected(features[:3])
+
+
+def test_shown_clusters(none):
+    _, measured = none
+    found = measured.courses["hsr"].rounds[0]
+    target = measured.target.train
+    features = np.random.default_rng(0).normal(size=(len(target), 3))
+    exemplar = int(found.exemplars[0])
+    shown = looking.shown_cluster(found, target, features, exemplar, most=4)
+    assert shown.rows[0] == exemplar
+    assert (found.labels[shown.rows] == 0).all()
+    own = ((features[shown.rows] - features[exemplar]) ** 2).sum(1)
+    assert (np.diff(own) >= 0).all()
+    assert (shown.right == (target.pids[shown.rows] == target.pids[exemplar])).all()
+    assert looking.mixed_clusters(found, target.pids, 1, least=1)
+    some = looking.sample_of_people(target.pids, 3, 0)
+    assert len(np.unique(target.pids[some])) == 3
+    assert len(some) == np.isin(target.pids, target.pids[some]).sum()
