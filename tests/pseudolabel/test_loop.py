@@ -176,7 +176,7 @@ def test_what_cannot_be_run(parts, start):
 
 def test_few_mined_pairs_or_none_are_enough(parts, start):
     """Eight anchors are asked for; with six pictures there are fewer, and with strangers alone there may be none."""
-    labelled, unlabelled = parts
+    unlabelled = parts[1]
     recipe = Recipe(KMeans(2, n_init=1, random_state=0), rounds=1, mining=True, neighbours=1, metric="weighted")
     few = unlabelled.select(np.flatnonzero(np.isin(unlabelled.pids, [5, 6]))[[0, 1, 3, 6, 7, 9]])
     assert not run_loop(start, few, recipe, LEARNER, 3).rounds[0].failed
