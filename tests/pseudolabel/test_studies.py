@@ -10,6 +10,7 @@ from reidlab.evaluation.clustering import purity
 from reidlab.pseudolabel import facts, looking, semi_supervised
 from reidlab.pseudolabel.adaptation import METHODS as ADAPTATION
 from reidlab.pseudolabel.adaptation import AdaptationStudy
+from reidlab.pseudolabel.domains import Pictures
 from reidlab.pseudolabel.learning import Learner
 from reidlab.pseudolabel.loop import Course, Recipe, Round
 from reidlab.pseudolabel.notes import final_scores, searched, split_purity, stages
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("pseudolabel")
 @pytest.fixture(scope="module")
 def few():
     recipe = Recipe("sg-ap", soft=True, progressive=True, rounds=6)
-    study = SemiSupervisedStudy(LEARNER, recipe, METHODS, ("1/3", "1/6"), CLUSTERERS)
+    study = SemiSupervisedStudy(LEARNER, recipe, METHODS, ("1/3", "1/6"), clusterers=CLUSTERERS)
     return study, study.measure_on(toy.domain(), 0, "embedded")
 
 
@@ -87,6 +88,27 @@ def test_methods_without_clusters_train_as_long(few, monkeypatch):
     monkeypatch.setattr(Learner, "learn_augmented", lambda self, *_: seen.append(self.initial))
     list(study.without_clusters(measured.starts["1/3"], METHODS, 0))
     assert seen == [28, 28]
+
+
+def test_other_settings_take_the_methods_they_are_told(few):
+    study, _ = few
+    short = replace(study, recipe=study.recipe.with_(rounds=1), methods=("init", "ap-hard"), elsewhere=("init",))
+    rows = replace(short, clusterers=()).measure_on(toy.domain(), 0, "toy").rows
+    found = {(row["labelled"], row["method"]) for row in rows if row["experiment"] == "ablation"}
+    assert found == {("1/3", "init"), ("1/3", "ap-hard"), ("1/6", "init")}
+
+
+def test_retrieval_without_cameras_scores_clusters_too(few):
+    study, _ = few
+    birds = replace(toy.domain(), protocol=semi_supervised.RETRIEVAL)
+    number = np.arange(len(birds.gallery))
+    parts = [Pictures(birds.gallery.table.assign(tracklet=number), birds.gallery.images) for _ in range(2)]
+    birds = replace(birds, query=parts[0], gallery=parts[1])
+    small = replace(study, methods=("labelled-only",), settings=("1/3",), clusterers=())
+    (row,) = [row for row in small.measure_on(birds, 0, "birds").rows if row["key"] == "NMI"]
+    assert 0 <= row["value"] <= 1
+    model = small.learner.learn(birds.gallery, 0, 200)  # knows the birds: its clusters are the species
+    assert semi_supervised.normalised_mutual_information(model, birds, 0) > 0.9
 
 
 def test_divisions_are_written(few, tmp_path):
