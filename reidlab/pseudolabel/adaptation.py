@@ -33,8 +33,6 @@ METHODS = (*ONCE[:2], *LOOPS, "baseline-centred", ONCE[2])
 
 #: Cameras that change colours little and hide few: a direct transfer then begins about where the dissertation's does.
 KIND = {"colour_shift": 0.25, "light_change": 0.08, "occlusion": 0.2, "crossing": 0.1, "box_jitter": 0.02}
-#: SSG's share of the smallest distances, of Market-1501's pairs: about twenty neighbours of each picture.
-NEIGHBOURS = 0.0016 * 12936
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +76,9 @@ class AdaptationStudy:
 
     learner: Learner = field(default_factory=lambda: Learner(round_optimisation={"p": 8, "lr": 5e-4}))
     recipe: Recipe = field(
-        default_factory=lambda: Recipe("dbscan-ssg", homogeneity=True, mining=True, metric="weighted", rounds=10)
+        default_factory=lambda: Recipe(
+            "dbscan-ssg", {"neighbours": 20}, homogeneity=True, mining=True, metric="weighted", rounds=10
+        )
     )
     methods: Sequence[str] = METHODS
     source: str = "standard"

@@ -98,6 +98,26 @@ def mixed_clusters(found: Round, pids: np.ndarray, count: int, least: int = 6) -
     return [exemplar for _, _, exemplar in sorted(rated)[:count]]
 
 
+def first_split(rounds: Sequence[Round]) -> tuple[Round, np.ndarray]:
+    """Return the first round in which PBH split a cluster, and the positions of the one it split into most parts.
+
+    Where none was ever split it is the first round's largest cluster (Fig. 4.4 then shows one cluster twice).
+
+    Args:
+        rounds: of a course.
+    """
+    for item in rounds:
+        inside = item.clustered >= 0
+        if item.values.get("clusters_split", 0) > 0:
+            parts = [
+                len(np.unique(item.labels[item.clustered == cluster])) if cluster in item.clustered[inside] else 0
+                for cluster in range(int(item.clustered.max()) + 1)
+            ]
+            return item, np.flatnonzero(item.clustered == int(np.argmax(parts)))
+    counts = np.bincount(rounds[0].labels[rounds[0].labels >= 0])
+    return rounds[0], np.flatnonzero(rounds[0].labels == int(np.argmax(counts)))
+
+
 def sample_of_people(pids: np.ndarray, people: int, seed: int, among: Sequence[int] | None = None) -> np.ndarray:
     """Return the positions of all pictures of some identities, drawn at random.
 

@@ -164,6 +164,18 @@ def test_splits_are_held_against_chance():
     assert purity(pids[:6], labels[:6]) == 1.0
 
 
+def test_the_split_that_is_shown():
+    clustered, labels = np.array([0, 0, 0, 1, 1, 1, -1]), np.array([0, 0, 0, 1, 2, 3, -1])
+    whole = round_of(1, clustered, clustered, clusters_split=0.0)
+    split = round_of(2, clustered, labels, clusters_split=1.0)
+    found, members = looking.first_split([whole, split])
+    assert found.number == 2
+    assert members.tolist() == [3, 4, 5]
+    found, members = looking.first_split([whole])
+    assert found.number == 1
+    assert members.tolist() == [0, 1, 2]
+
+
 def test_stages_and_gains_of_splitting():
     labels = np.array([0, 1])
     rounds = [
