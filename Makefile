@@ -25,8 +25,9 @@ book: env  ## run every chapter (PROFILE=quick) and build the book
 	$(BIN)/reidlab run --profile $(PROFILE)
 	$(BIN)/reidlab book --profile $(PROFILE) $(BOOKFLAGS)
 
+# Two workers with a thread each: with two each they would wait for one another most of the time.
 test: env  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTESTFLAGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTESTFLAGS)
 
 pages: env  ## open the built book in a headless browser and check every page
 	$(BIN)/python -m pytest tests/book/test_pages.py $(PYTESTFLAGS)
