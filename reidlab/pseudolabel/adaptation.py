@@ -11,7 +11,7 @@ from reidlab.errors import ConfigError
 from reidlab.pseudolabel.domains import Domain, embedded, real
 from reidlab.pseudolabel.learning import Learner
 from reidlab.pseudolabel.loop import Course, Recipe, run_loop
-from reidlab.pseudolabel.notes import Row, along, final_scores, split_purity, stages
+from reidlab.pseudolabel.notes import Row, along, final_scores, scores_of, split_purity, stages
 from reidlab.seeding import derive
 
 if TYPE_CHECKING:
@@ -69,9 +69,11 @@ class AdaptationStudy:
         test_people: identities of the target's test.
         nuisances: dials of both worlds, see :class:`~reidlab.world.Nuisances`. Under a scenario's own, a small network
             finds so few people of the target that clusters of its features are noise, and no method has a beginning.
+        short: training steps of each round in a second, short budget, with which the methods that cluster are measured
+            again; None leaves it out.
 
     Raises:
-        ConfigError: a method or a dial is unknown.
+        ConfigError: a method or a dial is unknown, or the short budget is no budget.
     """
 
     learner: Learner = field(default_factory=lambda: Learner(round_optimisation={"p": 8, "lr": 5e-4}))
@@ -86,8 +88,10 @@ class AdaptationStudy:
     people: int = 72
     test_people: int = 60
     nuisances: Mapping[str, float] = field(default_factory=lambda: dict(KIND))
+    short: int | None = None
 
     def __post_init__(self) -> None:
+        self.learner.shorter(self.short)
         if unknown := [name for name in self.methods if name not in METHODS]:
             raise ConfigError(f"methods: there is none called {unknown[0]!r}; choose from {', '.join(METHODS)}")
         self.worlds(0)
@@ -117,7 +121,7 @@ class AdaptationStudy:
 
     def example(self, seed: int) -> Measured:
         """Run the full method alone: clusters to look at."""
-        return dataclasses.replace(self, methods=("hsr",)).measure(seed)
+        return dataclasses.replace(self, methods=("hsr",), short=None).measure(seed)
 
     def measure_on(self, source: Domain, target: Domain, seed: int, source_label: str, label: str) -> Measured:
         """Measure everything on two data sets.
@@ -132,10 +136,8 @@ class AdaptationStudy:
         rows: list[Row] = []
         common = {"data": label, "source": source_label, "seed": seed}
 
-        def note(scores: Mapping[str, float], method: str) -> None:
-            for key, value in scores.items():
-                dims = {"experiment": "ablation", "method": method, "protocol": target.protocol, **common}
-                rows.append({"key": key, "value": float(value), **dims})
+        def note(scores: Mapping[str, float], method: str, experiment: str = "ablation") -> None:
+            rows.extend(scores_of(scores, target.protocol, experiment=experiment, method=method, **common))
 
         start = self.learner.learn(source.train, derive(seed, "source"))
         if "direct-transfer" in self.methods:
@@ -146,15 +148,18 @@ class AdaptationStudy:
             steps = self.learner.initial + self.recipe.rounds * self.learner.iterations
             note(target.score(self.learner.learn(target.train, derive(seed, "target"), steps)).summary(), "supervised")
         courses = {}
+        brief, seed_of_loop = self.learner.shorter(self.short), derive(seed, "loop")
         for name in self.methods:
             if name not in ONCE:
-                seed_of_loop = derive(seed, "loop")
                 course = run_loop(start, target.train, self.part(name), self.learner, seed_of_loop, test=target)
                 note(final_scores(course), name)
                 rows += along(course, target, start, method=name, **common)
                 rows += stages(course, method=name, **common)
                 rows += split_purity(course, target.train.pids, seed, method=name, **common)
                 courses[name] = course
+                if brief is not None:
+                    course = run_loop(start, target.train, self.part(name), brief, seed_of_loop, test=target)
+                    note(final_scores(course), name, "ablation-short")
         return Measured(target, start, courses, rows)
 
     def part(self, name: str) -> Recipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -84,6 +85,19 @@ class Learner:
         if classes is not None:
             values["p"] = min(values["p"], classes)
         return TrainConfig.from_dict(values)
+
+    def shorter(self, iterations: int | None) -> Learner | None:
+        """Return the same with other steps in each round: a second budget.
+
+        Args:
+            iterations: steps of each round; None, or the number that there is already, is no second budget.
+
+        Raises:
+            ConfigError: the steps are none.
+        """
+        if iterations in (None, self.iterations):
+            return None
+        return dataclasses.replace(self, iterations=iterations)
 
     def build(self, classes: int, seed: int) -> ReIDNet:
         """Return a network that has learnt nothing, or ImageNet where there are weights."""

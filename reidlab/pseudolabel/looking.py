@@ -11,10 +11,15 @@ import numpy as np
 from reidlab.errors import ConfigError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from reidlab.pseudolabel.domains import Pictures
     from reidlab.pseudolabel.loop import Round
 
 PROJECTIONS = ("t-sne", "umap")
+
+#: What the two budgets of a study's experiments are called.
+BUDGETS = {"ablation": "longer", "ablation-short": "shorter"}
 
 
 def projected(features: np.ndarray, how: str = "t-sne", seed: int = 0) -> np.ndarray:
@@ -132,3 +137,28 @@ def sample_of_people(pids: np.ndarray, people: int, seed: int, among: Sequence[i
     known = np.unique(pids if among is None else [pid for pid in among if pid in set(pids.tolist())])
     chosen = rng(seed, "people to show").choice(known, min(people, len(known)), replace=False)
     return np.flatnonzero(np.isin(pids, chosen))
+
+
+def scores_by_budget(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of rank-1 and mAP of both budgets, with the budget's name as column ``training``.
+
+    Args:
+        measured: records with their dimensions as columns.
+    """
+    scores = measured[measured["experiment"].isin(BUDGETS) & measured["key"].isin(["rank1", "mAP"])]
+    return scores.assign(training=scores["experiment"].map(BUDGETS))
+
+
+def real_table(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return mean rank-1 and mAP on real data sets, by data set, budget and method; says so where there are none.
+
+    Args:
+        measured: records with their dimensions as columns.
+    """
+    import pandas as pd
+
+    scores = scores_by_budget(measured)
+    real = scores[scores["data"] != "embedded"]
+    if real.empty:
+        return pd.DataFrame({"": ["none of the real data sets was measured"]})
+    return real.pivot_table(index=["data", "training", "method"], columns="key", values="value").round(3)

@@ -47,6 +47,18 @@ def final_scores(course: Course) -> dict[str, float]:
     return {name: done[-1].values[name] for name in _SCORES if name in done[-1].values} if done else {}
 
 
+def scores_of(scores: Mapping[str, float], protocol: str, **dims: Any) -> Iterator[Row]:
+    """Yield a network's retrieval scores.
+
+    Args:
+        scores: by name.
+        protocol: under which they were found.
+        **dims: dimensions of all rows.
+    """
+    for name, value in scores.items():
+        yield {"key": name, "value": float(value), "protocol": protocol, **dims}
+
+
 def along(course: Course, test: Domain, start: ReIDNet, **common: Any) -> Iterator[Row]:
     """Yield a course's values round by round, with the number of the round as ``iteration``.
 

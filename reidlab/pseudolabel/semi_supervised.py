@@ -15,7 +15,7 @@ from reidlab.pseudolabel.domains import Domain, Pictures, embedded, real
 from reidlab.pseudolabel.labelled import LabelledSplit, divide_labels
 from reidlab.pseudolabel.learning import Learner
 from reidlab.pseudolabel.loop import Course, Recipe, run_loop
-from reidlab.pseudolabel.notes import Row, along, final_scores, gain, row_of, searched
+from reidlab.pseudolabel.notes import Row, along, final_scores, gain, row_of, scores_of, searched
 from reidlab.seeding import derive
 
 if TYPE_CHECKING:
@@ -101,9 +101,11 @@ class SemiSupervisedStudy:
         scenario: name of the world.
         people: identities to train on.
         test_people: identities of the test.
+        short: training steps of each round in a second, short budget, with which the methods of the first setting are
+            measured again, all but the upper bound; None leaves it out.
 
     Raises:
-        ConfigError: a method is unknown.
+        ConfigError: a method is unknown, or the short budget is no budget.
     """
 
     learner: Learner = field(default_factory=Learner)
@@ -115,8 +117,10 @@ class SemiSupervisedStudy:
     scenario: str = "standard"
     people: int = 72
     test_people: int = 60
+    short: int | None = None
 
     def __post_init__(self) -> None:
+        self.learner.shorter(self.short)
         if unknown := [name for name in (*self.methods, *self.elsewhere) if name not in METHODS]:
             raise ConfigError(f"methods: there is none called {unknown[0]!r}; choose from {', '.join(METHODS)}")
         if not self.settings:
@@ -141,7 +145,8 @@ class SemiSupervisedStudy:
 
     def example(self, seed: int) -> Measured:
         """Run the full method alone, in the first setting: clusters to look at."""
-        study = dataclasses.replace(self, methods=("sgc-dpl",), settings=self.settings[:1], clusterers=())
+        one = {"methods": ("sgc-dpl",), "settings": self.settings[:1], "clusterers": (), "short": None}
+        study = dataclasses.replace(self, **one)
         return study.measure(seed)
 
     @property
@@ -169,8 +174,7 @@ class SemiSupervisedStudy:
             if data.protocol == RETRIEVAL:
                 nmi = normalised_mutual_information(model, data, seed)
                 rows.append({"key": "NMI", "value": nmi, **common, **dims})
-            for key, value in scores.items():
-                rows.append({"key": key, "value": float(value), "protocol": data.protocol, **common, **dims})
+            rows.extend(scores_of(scores, data.protocol, **common, **dims))
 
         if "supervised" in self.methods:
             model = self.learner.learn(data.train, derive(seed, "supervised"), self.steps)
@@ -198,6 +202,15 @@ class SemiSupervisedStudy:
                 dims = {"method": name, "reference": reference, "labelled": setting, **common}
                 rows += gain(scored.get((setting, name), {}), other, data.protocol, experiment="ablation", **dims)
         first = self.settings[0]
+        brief = self.learner.shorter(self.short)
+        if brief is not None:
+            dims = {"experiment": "ablation-short", "labelled": first}
+            study = dataclasses.replace(self, learner=brief)
+            for name, model in study.without_clusters(starts[first], self.methods, seed):
+                rows += scores_of(data.score(model).summary(), data.protocol, method=name, **dims, **common)
+            for name in [name for name in self.methods if name in LOOPS]:
+                scores = final_scores(study.loop(starts[first], data, name, seed))
+                rows += scores_of(scores, data.protocol, method=name, **dims, **common)
         rounds = {name: self.first_round(starts[first], data, name, seed) for name in self.clusterers}
         if {"ap", "dbscan-ssg"} <= set(rounds):
             dims = {"experiment": "clusterers", "clusterer": "dbscan-ssg", "reference": "ap", "labelled": first}

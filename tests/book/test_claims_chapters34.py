@@ -110,7 +110,7 @@ UNITS = {
 VALUES = {
     "03_semi_supervised": {
         "data": ["embedded", "market1501", "dukemtmc-reid", "veri-776", "cub-200-2011"],
-        "experiment": ["ablation", "iterations", "clusterers", "labels", "threshold", "search"],
+        "experiment": ["ablation", "ablation-short", "iterations", "clusterers", "labels", "threshold", "search"],
         "method": ["labelled-only", "init", "ap-hard", "ap-soft", "ap-progressive", "sgc-dpl", "supervised"],
         "labelled": ["1/3", "1/6", "1/12", "50-ids"],
         "clusterer": ["ap", "dbscan", "dbscan-ssg", "kmeans"],
@@ -123,7 +123,7 @@ VALUES = {
     "04_unsupervised": {
         "data": ["embedded", "market1501", "dukemtmc-reid"],
         "source": ["embedded", "market1501", "dukemtmc-reid"],
-        "experiment": ["ablation", "stages", "final", "split"],
+        "experiment": ["ablation", "ablation-short", "stages", "final", "split"],
         "method": [
             *("direct-transfer", "direct-transfer-centred", "baseline", "baseline-pbh", "baseline-icm", "hsr"),
             *("baseline-centred", "supervised"),

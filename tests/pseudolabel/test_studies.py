@@ -90,6 +90,40 @@ def test_methods_without_clusters_train_as_long(few, monkeypatch):
     assert seen == [28, 28]
 
 
+def test_a_second_budget_has_shorter_rounds(few, none, monkeypatch):
+    study, measured = few
+    brief = replace(
+        study, methods=("init", "ap-hard", "supervised"), settings=("1/3",), clusterers=(), short=1,
+        recipe=study.recipe.with_(rounds=2),
+    )  # fmt: skip
+    seen = []
+    run_loop = semi_supervised.run_loop
+    monkeypatch.setattr(semi_supervised, "run_loop", lambda *a, **k: seen.append(a[3].iterations) or run_loop(*a, **k))
+    rows = brief.measure_on(toy.domain(), 0, "toy").rows
+    assert seen == [3, 1]
+    found = {row["method"] for row in rows if row["experiment"] == "ablation-short" and row["key"] == "mAP"}
+    assert found == {"init", "ap-hard"}
+    assert replace(study, learner=study.learner.shorter(1)).steps == 10 + 6 * 1
+
+    study, measured = none
+    same = replace(study, methods=("direct-transfer", "baseline"), short=2)
+    rows = same.measure_on(toy.domain(seed=1), measured.target, 0, "toy", "toy").rows
+    assert {row["method"] for row in rows if row["experiment"] == "ablation-short"} == {"baseline"}
+    whole = {
+        row["key"]: row["value"] for row in rows if row["experiment"] == "ablation" and row["method"] == "baseline"
+    }
+    before = {row["key"]: row["value"] for row in rows_of(measured, experiment="ablation", method="baseline")}
+    assert whole == before  # the long budget is what it was without a short one
+
+
+def test_what_is_no_second_budget():
+    assert LEARNER.shorter(None) is None
+    assert LEARNER.shorter(LEARNER.iterations) is None
+    for study in (SemiSupervisedStudy, AdaptationStudy):
+        with pytest.raises(ConfigError, match="iterations"):
+            study(LEARNER, short=0)
+
+
 def test_other_settings_take_the_methods_they_are_told(few):
     study, _ = few
     short = replace(study, recipe=study.recipe.with_(rounds=1), methods=("init", "ap-hard"), elsewhere=("init",))
@@ -242,3 +276,24 @@ def test_shown_clusters(none):
     some = looking.sample_of_people(target.pids, 3, 0)
     assert len(np.unique(target.pids[some])) == 3
     assert len(some) == np.isin(target.pids, target.pids[some]).sum()
+
+
+def test_tables_of_budgets_and_of_real_data():
+    import pandas as pd
+
+    rows = [
+        {"key": key, "value": value, "data": data, "experiment": experiment, "method": "hsr", "seed": seed}
+        for key, value in (("rank1", 0.5), ("mAP", 0.3), ("rank5", 0.9))
+        for data in ("embedded", "town")
+        for experiment in ("ablation", "ablation-short", "iterations")
+        for seed in (0, 1)
+    ]
+    rows = pd.DataFrame(rows)
+    rows.loc[(rows.data == "town") & (rows.seed == 1), "value"] += 0.1
+    scores = looking.scores_by_budget(rows)
+    assert set(scores.training) == {"longer", "shorter"}
+    assert set(scores.key) == {"rank1", "mAP"}
+    table = looking.real_table(rows)
+    assert table.index.tolist() == [("town", "longer", "hsr"), ("town", "shorter", "hsr")]
+    assert table.loc[("town", "longer", "hsr"), "rank1"] == pytest.approx(0.55)
+    assert "none of the real data sets" in looking.real_table(rows[rows.data == "embedded"]).iloc[0, 0]
