@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reidlab.errors import ConfigError
-from reidlab.pseudolabel.domains import Domain, embedded, real
+from reidlab.pseudolabel.domains import KIND, Domain, embedded, real
 from reidlab.pseudolabel.learning import Learner
 from reidlab.pseudolabel.loop import Course, Recipe, run_loop
 from reidlab.pseudolabel.notes import Row, along, final_scores, scores_of, split_purity, stages
@@ -30,9 +30,6 @@ LOOPS: Mapping[str, Mapping[str, Any]] = {
 #: that clusters such centred features, and an upper bound that knows all labels of the target.
 ONCE = ("direct-transfer", "direct-transfer-centred", "supervised")
 METHODS = (*ONCE[:2], *LOOPS, "baseline-centred", ONCE[2])
-
-#: Cameras that change colours little and hide few: a direct transfer then begins about where the dissertation's does.
-KIND = {"colour_shift": 0.25, "light_change": 0.08, "occlusion": 0.2, "crossing": 0.1, "box_jitter": 0.02}
 
 
 @dataclass(frozen=True, eq=False)

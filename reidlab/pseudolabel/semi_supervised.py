@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reidlab.errors import ConfigError
-from reidlab.pseudolabel.domains import Domain, Pictures, embedded, real
+from reidlab.pseudolabel.domains import KIND, Domain, Pictures, embedded, real
 from reidlab.pseudolabel.labelled import LabelledSplit, divide_labels
 from reidlab.pseudolabel.learning import Learner
 from reidlab.pseudolabel.loop import Course, Recipe, run_loop
@@ -103,9 +103,10 @@ class SemiSupervisedStudy:
         test_people: identities of the test.
         short: training steps of each round in a second, short budget, with which the methods of the first setting are
             measured again, all but the upper bound; None leaves it out.
+        nuisances: dials of the world, see :class:`~reidlab.world.Nuisances`.
 
     Raises:
-        ConfigError: a method is unknown, or the short budget is no budget.
+        ConfigError: a method or a dial is unknown, or the short budget is no budget.
     """
 
     learner: Learner = field(default_factory=Learner)
@@ -118,8 +119,10 @@ class SemiSupervisedStudy:
     people: int = 72
     test_people: int = 60
     short: int | None = None
+    nuisances: Mapping[str, float] = field(default_factory=lambda: dict(KIND))
 
     def __post_init__(self) -> None:
+        self.world(0)
         self.learner.shorter(self.short)
         if unknown := [name for name in (*self.methods, *self.elsewhere) if name not in METHODS]:
             raise ConfigError(f"methods: there is none called {unknown[0]!r}; choose from {', '.join(METHODS)}")
@@ -132,7 +135,7 @@ class SemiSupervisedStudy:
 
         return scenario(
             self.scenario, seed=derive(seed, "chapter 3 world") % 2**31, train_people=self.people,
-            test_people=self.test_people,
+            test_people=self.test_people, **self.nuisances,
         )  # fmt: skip
 
     def measure(self, seed: int) -> Measured:
