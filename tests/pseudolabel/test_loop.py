@@ -161,6 +161,11 @@ def test_what_cannot_be_run(parts, start):
         go(SIMPLE.with_(progressive=True), known=None)
     with pytest.raises(DataError, match="identities overlap: 5 are in both, such as 0"):
         go(SIMPLE, part=labelled)
+    one = labelled.select(labelled.pids == labelled.pids[0])
+    with pytest.raises(DataError, match="1 identity; at least 2 are needed to guide the search"):
+        go(Recipe("sg-ap"), known=one)
+    with pytest.raises(DataError, match="no two identities"):
+        go(SIMPLE.with_(progressive=True), known=one)
     with pytest.raises(ConfigError, match="all pictures are of one camera"):
         go(SIMPLE.with_(mining=True), part=unlabelled.select(unlabelled.camids == 1))
     with pytest.raises(DataError, match="unlabelled: 1 pictures"):
