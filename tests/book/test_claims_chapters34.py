@@ -126,7 +126,7 @@ VALUES = {
         "experiment": ["ablation", "ablation-short", "stages", "final", "split"],
         "method": [
             *("direct-transfer", "direct-transfer-centred", "baseline", "baseline-pbh", "baseline-icm", "hsr"),
-            *("baseline-centred", "supervised"),
+            *("baseline-centred", "hsr-centred", "supervised"),
         ],
         "stage": ["first", "last", "highest"],
         "clusters": ["split", "kept"],

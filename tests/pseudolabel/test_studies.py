@@ -165,7 +165,8 @@ def test_adaptation_measures_every_method_and_every_part(none):
     assert {row.get("pbh") for row in rows_of(measured, key="v_measure", method="hsr", experiment="iterations")} == {
         "before", "after",
     }  # fmt: skip
-    assert study.part("baseline-centred").centre
+    assert study.part("baseline-centred") == study.part("baseline").with_(centre=True)
+    assert study.part("hsr-centred") == study.part("hsr").with_(centre=True)
     assert not study.part("hsr").centre
 
 
