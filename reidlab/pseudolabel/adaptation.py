@@ -11,7 +11,7 @@ from reidlab.errors import ConfigError
 from reidlab.pseudolabel.domains import KIND, Domain, embedded, real
 from reidlab.pseudolabel.learning import Learner
 from reidlab.pseudolabel.loop import Course, Recipe, run_loop
-from reidlab.pseudolabel.notes import Row, along, final_scores, scores_of, split_purity, stages
+from reidlab.pseudolabel.notes import Row, along, final_scores, gain, scores_of, split_purity, stages
 from reidlab.seeding import derive
 
 if TYPE_CHECKING:
@@ -30,10 +30,16 @@ LOOPS: Mapping[str, Mapping[str, Any]] = {
 #: dissertation.
 CENTRED: Mapping[str, str] = {"baseline-centred": "baseline", "hsr-centred": "hsr"}
 
-#: Beside them: a network that has seen nothing of the target, the same with each camera's mean taken out, and an upper
-#: bound that knows all labels of the target.
-ONCE = ("direct-transfer", "direct-transfer-centred", "supervised")
-METHODS = (*ONCE[:2], *LOOPS, *CENTRED, ONCE[2])
+#: The baseline with as many pictures in a batch as mining brings: what of ICM is the larger batch alone?
+WIDE = "baseline-wide"
+
+#: Beside them: a network that has seen nothing of the target; one that learnt the target's labels for as many steps;
+#: and an upper bound that learnt them for as many steps as the others take in all.
+ONCE = ("direct-transfer", "supervised-initial", "supervised")
+METHODS = (ONCE[0], *LOOPS, WIDE, *CENTRED, *ONCE[1:])
+
+#: Pairs that differ in PBH alone; they are compared where something was split.
+SPLITTING = (("baseline-pbh", "baseline"), ("hsr", "baseline-icm"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +76,9 @@ class AdaptationStudy:
         test_people: identities of the target's test.
         nuisances: dials of both worlds, see :class:`~reidlab.world.Nuisances`. Under a scenario's own, a small network
             finds so few people of the target that clusters of its features are noise, and no method has a beginning.
-        short: training steps of each round in a second, short budget, with which the methods that cluster are measured
-            again; None leaves it out.
+        short: training steps of each round in a second, short budget, with which the rows of Table 4.2 that cluster are
+            measured again; None leaves it out.
+        real_methods: rows to measure on real sets; all where empty.
 
     Raises:
         ConfigError: a method or a dial is unknown, or the short budget is no budget.
@@ -90,10 +97,11 @@ class AdaptationStudy:
     test_people: int = 60
     nuisances: Mapping[str, float] = field(default_factory=lambda: dict(KIND))
     short: int | None = None
+    real_methods: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.learner.shorter(self.short)
-        if unknown := [name for name in self.methods if name not in METHODS]:
+        if unknown := [name for name in (*self.methods, *self.real_methods) if name not in METHODS]:
             raise ConfigError(f"methods: there is none called {unknown[0]!r}; choose from {', '.join(METHODS)}")
         self.worlds(0)
 
@@ -124,7 +132,7 @@ class AdaptationStudy:
         """
         target = real(name, self.learner.size, seed)
         begin = real(source, self.learner.size, seed) if source else embedded(self.worlds(seed)[0], self.learner.size)
-        study = dataclasses.replace(self, short=None)
+        study = dataclasses.replace(self, short=None, methods=self.real_methods or self.methods)
         return study.measure_on(begin, target, seed, source or "embedded", name).rows
 
     def example(self, seed: int) -> Measured:
@@ -144,34 +152,54 @@ class AdaptationStudy:
         rows: list[Row] = []
         common = {"data": label, "source": source_label, "seed": seed}
 
-        def note(scores: Mapping[str, float], method: str, experiment: str = "ablation") -> None:
+        def note(model: ReIDNet, scores: Mapping[str, float], method: str, experiment: str = "ablation") -> None:
             rows.extend(scores_of(scores, target.protocol, experiment=experiment, method=method, **common))
+            if scores and experiment == "ablation":
+                # What a camera does to all it sees can be taken out of any network's features.
+                found = target.score(model, centre=True).summary()
+                rows.extend(scores_of(found, target.protocol, experiment="centred-test", method=method, **common))
 
         start = self.learner.learn(source.train, derive(seed, "source"))
-        if "direct-transfer" in self.methods:
-            note(target.score(start).summary(), "direct-transfer")
-        if "direct-transfer-centred" in self.methods:
-            note(target.score(start, centre=True).summary(), "direct-transfer-centred")
-        if "supervised" in self.methods:
-            steps = self.learner.initial + self.recipe.rounds * self.learner.iterations
-            note(target.score(self.learner.learn(target.train, derive(seed, "target"), steps)).summary(), "supervised")
-        courses = {}
-        brief, seed_of_loop = self.learner.shorter(self.short), derive(seed, "loop")
-        for name in self.methods:
-            if name not in ONCE:
-                course = run_loop(start, target.train, self.part(name), self.learner, seed_of_loop, test=target)
-                note(final_scores(course), name)
-                rows += along(course, target, start, method=name, **common)
-                rows += stages(course, method=name, **common)
-                rows += split_purity(course, target.train.pids, seed, method=name, **common)
-                courses[name] = course
-                if brief is not None:
-                    course = run_loop(start, target.train, self.part(name), brief, seed_of_loop, test=target)
-                    note(final_scores(course), name, "ablation-short")
+        known = {
+            "supervised-initial": self.learner.initial,
+            "supervised": self.learner.initial + self.recipe.rounds * self.learner.iterations,
+        }
+        if ONCE[0] in self.methods:
+            note(start, target.score(start).summary(), ONCE[0])
+        for name in [name for name in self.methods if name in known]:
+            model = self.learner.learn(target.train, derive(seed, "target"), known[name])
+            note(model, target.score(model).summary(), name)
+        courses, seed_of_loop = {}, derive(seed, "loop")
+        for name in [name for name in self.methods if name not in ONCE]:
+            learner = self.learner.wider() if name == WIDE else self.learner
+            course = courses[name] = run_loop(
+                start, target.train, self.part(name), learner, seed_of_loop, test=target
+            )  # fmt: skip
+            note(course.model, final_scores(course), name)
+            rows += along(course, target, start, method=name, **common)
+            rows += stages(course, method=name, **common)
+            rows += split_purity(course, target.train.pids, seed, method=name, **common)
+        brief, shorter = self.learner.shorter(self.short), {}
+        if brief is not None:
+            for name in [name for name in self.methods if name in LOOPS]:
+                course = shorter[name] = run_loop(
+                    start, target.train, self.part(name), brief, seed_of_loop, test=target
+                )  # fmt: skip
+                note(course.model, final_scores(course), name, "ablation-short")
+        for experiment, found in (("ablation", courses), ("ablation-short", shorter)):
+            for name, reference in SPLITTING:
+                if {name, reference} <= set(found) and any(
+                    item.values.get("clusters_split", 0) > 0 for item in found[name].rounds
+                ):
+                    ours, theirs = final_scores(found[name]), final_scores(found[reference])
+                    dims = {"experiment": experiment, "method": name, "reference": reference, **common}
+                    rows += gain(ours, theirs, target.protocol, **dims)
         return Measured(target, start, courses, rows)
 
     def part(self, name: str) -> Recipe:
         """Return the recipe of a method that clusters."""
+        if name == WIDE:
+            return self.recipe.with_(**LOOPS["baseline"])
         if name in CENTRED:
             return self.recipe.with_(**LOOPS[CENTRED[name]], centre=True)
         return self.recipe.with_(**LOOPS[name])

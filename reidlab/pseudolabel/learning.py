@@ -76,12 +76,18 @@ class Learner:
             raise ConfigError(f"unlabelled: {self.unlabelled} must be at least 1 picture in a batch")
 
     def config(self, iterations: int, classes: int | None = None, **changes: Any) -> TrainConfig:
-        """Return the configuration of a training of so many steps; a batch has no more identities than there are."""
+        """Return the configuration of a training of so many steps; a batch has no more identities than there are.
+
+        Milestones of the schedule are those of the first training; a longer one has them at the same shares of it.
+        """
         from reidlab.training import TrainConfig
 
         fixed: dict[str, Any] = {"size": tuple(self.size), "p": self.p, "k": self.k, "pad": max(1, self.size[0] // 20)}
         fixed["log_every"] = max(1, iterations // 50)
-        values = {**fixed, **self.optimisation, "iterations": iterations, **changes}
+        values = {**fixed, **self.optimisation, "iterations": iterations}
+        if "milestones" in values:
+            values["milestones"] = [round(step * iterations / self.initial) for step in values["milestones"]]
+        values |= changes
         if classes is not None:
             values["p"] = min(values["p"], classes)
         return TrainConfig.from_dict(values)
@@ -98,6 +104,11 @@ class Learner:
         if iterations in (None, self.iterations):
             return None
         return dataclasses.replace(self, iterations=iterations)
+
+    def wider(self, times: int = 2) -> Learner:
+        """Return the same with so many times the identities in a batch of a round."""
+        p = times * self.round_optimisation.get("p", self.p)
+        return dataclasses.replace(self, round_optimisation={**self.round_optimisation, "p": p})
 
     def build(self, classes: int, seed: int) -> ReIDNet:
         """Return a network that has learnt nothing, or ImageNet where there are weights."""
@@ -126,19 +137,22 @@ class Learner:
         transform = self.transform(config)
         return fit(model, table, config, seed, images=pictures.images, progress=False, transform=transform).model
 
-    def learn_augmented(self, labelled: Pictures, unlabelled: Pictures, seed: int) -> ReIDNet:
+    def learn_augmented(
+        self, labelled: Pictures, unlabelled: Pictures, seed: int, iterations: int | None = None
+    ) -> ReIDNet:
         """Return a network trained on true labels and on pairs of unlabelled pictures with their copies (Sec. 3.3.1).
 
         Args:
             labelled: pictures with identities.
             unlabelled: pictures of other people; their identities are not looked at.
             seed: of the training.
+            iterations: steps; the first training's where None.
         """
         from reidlab.training import train
 
         _, classes = np.unique(labelled.pids, return_inverse=True)
         model = self.build(int(classes.max()) + 1, seed).to(memory_format=torch.channels_last)
-        config = self.config(self.initial, model.num_classes)
+        config = self.config(iterations or self.initial, model.num_classes)
         source = AugmentedSource(
             PictureSource(labelled.images, classes, config.p, config.k, self.transform(config)),
             unlabelled.images, self.unlabelled, self.transform(config),
@@ -160,7 +174,7 @@ class Learner:
         config = self.config(self.iterations, int(groups.max()) + 1, **self.round_optimisation)
         images = work.images if len(inside) == len(work.images) else work.images[inside]
         source: Any = PictureSource(images, groups, config.p, config.k, self.transform(config))
-        if work.mined is not None and len(work.mined):
+        if work.mined is not None and len(work.mined.pairs):
             source = RectifiedSource(source, work, config, self.transform(config))
         objective = PseudoObjective(work)
         return train(model.to(memory_format=torch.channels_last), source, objective, config, seed, progress=False).model
@@ -400,13 +414,17 @@ class PseudoObjective:
         return weighted_triplet(features, same, ~same)
 
     def _icm(self, features: Tensor, batch: RectifiedBatch) -> Tensor:
-        """Return the weighted triplet loss of mined pairs: an anchor's partners pull, what cannot be it pushes."""
-        from reidlab.pseudolabel.mining import icm_negatives
+        """Return the weighted triplet loss of mined pairs: a picture's partners pull, what cannot be it pushes.
 
-        allowed = icm_negatives(self._work.mined, self._work.classes, batch.mined_rows.numpy())
-        positives = batch.groups[:, None] == batch.groups[None, :]
-        negatives = torch.from_numpy(allowed).to(features.device) & ~positives
-        return weighted_triplet(features, positives, negatives)
+        Two partners of one anchor that are no pair themselves neither pull nor push each other.
+        """
+        from reidlab.pseudolabel.mining import icm_negatives, icm_positives
+
+        rows = batch.mined_rows.numpy()
+        positives = torch.from_numpy(icm_positives(self._work.mined, rows)).to(features.device)
+        allowed = torch.from_numpy(icm_negatives(self._work.mined, self._work.classes, rows)).to(features.device)
+        together = batch.groups[:, None] == batch.groups[None, :]
+        return weighted_triplet(features, positives, allowed & ~together & ~positives)
 
 
 def expanded(model: ReIDNet, classes: int, keep: int, seed: int) -> ReIDNet:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 PROJECTIONS = ("t-sne", "umap")
 
-#: What the two budgets of a study's experiments are called.
-BUDGETS = {"ablation": "longer", "ablation-short": "shorter"}
+#: What the budgets of a study's experiments are called.
+BUDGETS = {"ablation": "longer", "ablation-short": "shorter", "centred-test": "longer, tested centred"}
 
 
 def projected(features: np.ndarray, how: str = "t-sne", seed: int = 0) -> np.ndarray:

@@ -39,12 +39,16 @@ class Recipe:
             with scikit-learn's interface (``fit``, ``labels_``).
         options: of a clusterer given by its name.
         soft: whether pseudo-labels are soft (Eq. 3.5) or the cluster alone.
-        temperature: of soft labels, as a share of the root of tau_l: distances are as large as a network's width makes
-            them, and the dissertation's own temperature, 1 in units of its network, has no meaning for another.
+        temperature: of soft labels, as a share of the root of tau_l.
         progressive: whether only pictures near their exemplar are trained on, more of them each round (Eq. 3.4); needs
             labelled pictures.
-        growth: by which share of tau_l the threshold grows each round. The dissertation adds 1 to squared distances of
-            its network's features each round, which means nothing to a network of another width.
+        growth: by which share of tau_l the threshold grows each round.
+        reach: share of tau_l at which the threshold begins. The dissertation's is 1; but tau_l parts pairs of pictures,
+            whose squared distances are on average twice those to the middle of their group, so 0.5 asks of a picture
+            and its exemplar what 1 asks of two pictures.
+        scaled: whether temperature and growth are such shares. Distances are as large as a network's width makes them:
+            the dissertation's own values, a temperature of 1 and 1 more each round in units of its features, mean
+            nothing to another network. False takes both as they are.
         homogeneity: whether imperfect clusters are split (PBH, Sec. 4.3.3).
         deviations: standard deviations below the mean silhouette at which a cluster is imperfect.
         mining: whether pairs are mined across cameras (ICM, Sec. 4.3.2).
@@ -63,6 +67,8 @@ class Recipe:
     temperature: float = 0.1
     progressive: bool = False
     growth: float = 0.25
+    reach: float = 1.0
+    scaled: bool = True
     homogeneity: bool = False
     deviations: float = 3.0
     mining: bool = False
@@ -77,7 +83,7 @@ class Recipe:
         for name, least in (("rounds", 1), ("neighbours", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: {getattr(self, name)} must be at least {least}")
-        for name in ("temperature", "deviations"):
+        for name in ("temperature", "deviations", "reach"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: {getattr(self, name)} must be above 0")
         if self.growth < 0:
@@ -237,7 +243,9 @@ class _State:
         number, recipe = self.done + 1, self.recipe
         seed = derive(self.seed, "round", number)
         features = features_of(self.model, self.unlabelled.images, parts=2 if recipe.homogeneity else 0)
-        whole = _centred(features.whole, self.unlabelled.camids) if recipe.centre else features.whole
+        whole, parts = features.whole, features.parts
+        if recipe.centre:
+            whole, *parts = (_centred(values, self.unlabelled.camids) for values in (whole, *parts))
         anchors = None if self.labelled is None else features_of(self.model, self.labelled.images).whole
         try:
             clustered, exemplars, trace = self._cluster(whole, anchors, seed)
@@ -250,14 +258,15 @@ class _State:
             return
         labels, values = clustered, {}
         if recipe.homogeneity:
-            labels, values = self._mend(whole, clustered, features.parts, seed)
+            labels, values = self._mend(whole, clustered, tuple(parts), seed)
         if recipe.homogeneity or exemplars is None:
             exemplars = medoids(whole, labels)
         selected, temperature = labels >= 0, math.nan
         if self.labelled is not None:
             threshold = distance_threshold(anchors, self.labelled.pids, seed)
-            tau = threshold.value * (1 + recipe.growth * (number - 1))
-            temperature = recipe.temperature * math.sqrt(threshold.value)
+            unit = threshold.value if recipe.scaled else 1.0
+            tau = recipe.reach * threshold.value + recipe.growth * unit * (number - 1)
+            temperature = recipe.temperature * math.sqrt(unit)
             values |= {"tau": tau, "tau_labelled": threshold.value, "overlap_error": threshold.error}
             if recipe.progressive:
                 selected = select_reliable(whole, labels, exemplars, tau)
@@ -387,6 +396,7 @@ def _truths(
     found = agreement(pids, labels)
     values |= {name: float(value) for name, value in found.summary().items()}
     values["v_measure_before"] = agreement(pids, clustered).v_measure
+    values["ami_all"] = agreement(pids, labels, outliers="singletons").ami
     values["camera_excess"] = camera_excess(pids, camids, labels)
     right = np.zeros(len(labels), dtype=bool)
     inside = labels >= 0
@@ -399,7 +409,7 @@ def _truths(
     if mined is not None:
         from reidlab.pseudolabel.mining import pair_quality
 
-        quality = pair_quality(mined, pids, labels)
+        quality = pair_quality(mined, pids, clustered)
         values |= {"icm_precision": quality.precision, "icm_rank_precision": quality.rank_precision}
         values["icm_hard_share"] = quality.hard_share
     return values

@@ -196,6 +196,26 @@ def pair_quality(
     )
 
 
+def icm_positives(mined: MinedPairs, rows: np.ndarray) -> np.ndarray:
+    """Return which pictures of a batch are mutual pairs: all that mining says is one person (Algorithm 1).
+
+    Two partners of one picture are a pair only if they were mined as one, which two pictures of one camera never are.
+
+    Args:
+        mined: of N pictures.
+        rows: (B,) positions of the batch's pictures among the N; one may stand there more than once.
+
+    Returns:
+        (B, B) bool, symmetric.
+
+    Raises:
+        DataError: a row is not one of the pictures that were mined.
+    """
+    rows = _batch(mined, rows)
+    listed = (mined.ranks[rows][:, :, None] == rows).any(axis=1)
+    return listed & listed.T
+
+
 def icm_negatives(mined: MinedPairs, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return which pictures of a batch each of them may be pushed away from in the loss of mined pairs (Sec. 4.3.2).
 
@@ -213,11 +233,10 @@ def icm_negatives(mined: MinedPairs, labels: np.ndarray, rows: np.ndarray) -> np
     Raises:
         DataError: there are fewer labels than pictures that were mined, or a row is not one of those.
     """
-    labels, rows = np.asarray(labels), np.asarray(rows)
+    labels = np.asarray(labels)
     if labels.ndim != 1 or len(labels) < len(mined):
         raise DataError(f"labels: shape {labels.shape} for {len(mined)} pictures that were mined; give one of each")
-    if rows.ndim != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < len(mined)):
-        raise DataError(f"rows: expected (B,) positions in 0..{len(mined) - 1}, the pictures that were mined")
+    rows = _batch(mined, rows)
     own = labels[rows]
     apart = (own[:, None] != own[None, :]) | (own < 0)[:, None]
     listed = (mined.ranks[rows][:, :, None] == rows).any(axis=1)
@@ -320,6 +339,13 @@ class MinedPairSampler:
         if len(partners) < wanted:
             partners = np.concatenate([partners, random.choice(partners, wanted - len(partners))])
         return np.concatenate([[anchor], partners[:wanted]])
+
+
+def _batch(mined: MinedPairs, rows: np.ndarray) -> np.ndarray:
+    rows = np.asarray(rows)
+    if rows.ndim != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < len(mined)):
+        raise DataError(f"rows: expected (B,) positions in 0..{len(mined) - 1}, the pictures that were mined")
+    return rows
 
 
 def _checked(name: str, values: np.ndarray, count: int) -> np.ndarray:

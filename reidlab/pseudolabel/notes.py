@@ -21,18 +21,25 @@ _SCORES = ("rank1", "rank5", "rank10", "mAP", "mINP")
 _FOLLOWED = ("rank1", "mAP")
 #: Where a round's value is recorded; what is not named here is left out.
 _EXPERIMENTS = {
-    **dict.fromkeys(("clusters", "identities", "outliers", "v_measure", "ami", "ari", "purity"), "iterations"),
+    **dict.fromkeys(
+        ("clusters", "identities", "outliers", "v_measure", "ami", "ami_all", "ari", "purity"), "iterations"
+    ),
     **dict.fromkeys(("camera_purity", "camera_excess", "clusters_split"), "iterations"),
     **dict.fromkeys(("icm_precision", "icm_rank_precision", "icm_hard_share"), "iterations"),
     **dict.fromkeys(("label_precision", "label_precision_all", "selected"), "labels"),
     **dict.fromkeys(("tau", "tau_labelled", "overlap_error"), "threshold"),
 }
 
+#: What is told of the first and the last round once more. Among all pictures, each outlier alone, agreement can be held
+#: side by side although other pictures are outliers by then.
+_STAGED = ("icm_precision", "icm_rank_precision", "icm_hard_share", "v_measure", "ami_all", "camera_purity", "purity")
+_STAGED += ("camera_excess",)
+
 #: Units of what is not a fraction.
 _UNITS = {
     **dict.fromkeys(("clusters", "identities", "clusters_split"), "count"),
     **dict.fromkeys(("tau", "tau_labelled"), "squared_distance"),
-    "clusters_per_identity": "ratio",
+    **dict.fromkeys(("clusters_per_identity", "divided_per_identity"), "ratio"),
 }
 
 
@@ -114,7 +121,10 @@ def gain(ours: Mapping[str, float], theirs: Mapping[str, float], protocol: str, 
 
 
 def searched(course: Course, identities: int, **common: Any) -> Iterator[Row]:
-    """Yield how many exemplars labelled pictures had at the first and at the chosen preference of the first search.
+    """Yield what labelled pictures had at the first and at the chosen preference of the first search, per identity.
+
+    ``clusters_per_identity`` counts exemplars among them, which the search goes by; ``divided_per_identity`` the
+    clusters that they lie in, whoever the exemplar.
 
     Args:
         course: to tell.
@@ -123,10 +133,12 @@ def searched(course: Course, identities: int, **common: Any) -> Iterator[Row]:
     """
     trace = course.rounds[0].trace
     if trace:
-        best = min(trace, key=lambda probe: abs(probe["labelled_exemplars"] - identities))
+        # Of equally near probes the search takes the later one.
+        best = min(reversed(trace), key=lambda probe: abs(probe["labelled_exemplars"] - identities))
+        columns = {"clusters_per_identity": "labelled_exemplars", "divided_per_identity": "labelled_clusters"}
         for stage, probe in (("first", trace[0]), ("last", best)):
-            value = probe["labelled_exemplars"] / identities
-            yield row_of("clusters_per_identity", value, experiment="search", stage=stage, **common)
+            for key, column in columns.items():
+                yield row_of(key, probe[column] / identities, experiment="search", stage=stage, **common)
 
 
 def stages(course: Course, **common: Any) -> Iterator[Row]:
@@ -142,7 +154,7 @@ def stages(course: Course, **common: Any) -> Iterator[Row]:
     done = [item.values for item in course.rounds if not item.failed]
     if len(done) > 1:
         for stage, values in (("first", done[0]), ("last", done[-1])):
-            for name in ("icm_precision", "icm_rank_precision", "icm_hard_share", "v_measure", "camera_purity"):
+            for name in _STAGED:
                 if name in values:
                     yield {"key": name, "value": values[name], "experiment": "stages", "stage": stage, **common}
         if "icm_hard_share" in done[0]:

@@ -67,7 +67,9 @@ def test_gains_are_differences(few):
         (row.get("labelled"), row["method"]): row["value"]
         for row in rows_of(measured, key="mAP", experiment="ablation")
     }
+    held_back = {reference for _, reference in semi_supervised.SELECTING}
     gains = rows_of(measured, key="mAP_gain", experiment="ablation")
+    gains = [row for row in gains if row["reference"] not in held_back]
     assert len(gains) == len(semi_supervised.GAINS) + 2  # 1/6 lacks init and ap-progressive
     for row in gains:
         setting = None if row["reference"] == "supervised" else row["labelled"]
@@ -84,10 +86,17 @@ def test_methods_without_clusters_train_as_long(few, monkeypatch):
     study, measured = few
     assert study.steps == 10 + 6 * 3
     seen = []
-    monkeypatch.setattr(Learner, "learn", lambda self, *_: seen.append(self.initial))
-    monkeypatch.setattr(Learner, "learn_augmented", lambda self, *_: seen.append(self.initial))
+    monkeypatch.setattr(Learner, "learn", lambda self, pictures, seed, steps: seen.append(steps))
+    monkeypatch.setattr(Learner, "learn_augmented", lambda self, known, others, seed, steps: seen.append(steps))
     list(study.without_clusters(measured.starts["1/3"], METHODS, 0))
     assert seen == [28, 28]
+
+
+def test_milestones_keep_their_share_of_a_longer_training():
+    learner = Learner(initial=100, iterations=30, optimisation={"schedule": "steps", "milestones": [25, 50]})
+    assert list(learner.config(100).milestones) == [25, 50]
+    assert list(learner.config(400).milestones) == [100, 200]
+    assert list(learner.config(30, milestones=[7]).milestones) == [7]
 
 
 def test_a_second_budget_has_shorter_rounds(few, none, monkeypatch):
@@ -233,9 +242,30 @@ def test_stages_and_gains_of_splitting():
 
 def test_the_search_is_told_by_its_ends():
     item = round_of(1, np.array([0]), np.array([0]))
-    item.trace.extend({"labelled_exemplars": count} for count in (20, 5, 11, 9))
-    rows = {row["stage"]: row["value"] for row in searched(Course(None, [item]), 10)}
-    assert rows == {"first": 2.0, "last": 1.1}
+    item.trace.extend({"labelled_exemplars": count, "labelled_clusters": count + 2} for count in (20, 5, 11, 9))
+    rows = {(row["key"], row["stage"]): row["value"] for row in searched(Course(None, [item]), 10)}
+    assert rows == {
+        ("clusters_per_identity", "first"): 2.0, ("clusters_per_identity", "last"): 0.9,
+        ("divided_per_identity", "first"): 2.2, ("divided_per_identity", "last"): 1.1,
+    }  # fmt: skip
+
+
+def test_selection_is_judged_where_it_held_something_back():
+    labels = np.array([0, 0, 1, -1])
+    scores = {"rank1": 0.5, "mAP": 0.4}
+
+    def course(selected, mAP):
+        found = Round(1, labels, labels, np.array([0, 2]), np.array(selected), {**scores, "mAP": mAP})
+        return Course(None, [found])
+
+    every, some = [True, True, True, False], [True, False, True, False]
+    courses = {
+        "ap-soft": course(every, 0.4), "ap-progressive": course(every, 0.4), "ap-progressive-half": course(some, 0.5)
+    }  # fmt: skip
+    rows = list(semi_supervised.held_back(courses, "market1501", experiment="ablation"))
+    assert {(row["key"], row["method"], round(row["value"], 6)) for row in rows} == {
+        ("mAP_gain", "ap-progressive-half", 0.1), ("rank1_gain", "ap-progressive-half", 0.0),
+    }  # fmt: skip
 
 
 def test_facts_are_those_of_the_manifests():
