@@ -16,10 +16,12 @@ from reidlab.pseudolabel.learning import (
     Homework,
     Learner,
     PseudoObjective,
+    RectifiedBatch,
     augmented_objective,
     expanded,
     features_of,
 )
+from reidlab.pseudolabel.mining import MinedPairs
 from reidlab.training import PictureSource
 from tests.pseudolabel import toy
 
@@ -102,6 +104,29 @@ def test_the_rounds_objective_looks_labels_up_by_row(people, model, metric, soft
     same = torch.from_numpy(people.pids[rows])
     triplet = soft_margin_batch_hard if metric == "batch-hard" else WeightedTriplet()
     torch.testing.assert_close(values["triplet"], triplet(output.features, same))
+
+
+def test_mined_pairs_attract_and_strangers_repel(people, model):
+    """The loss of mined pairs, written out: two partners of one anchor neither pull nor push unless mined as a pair."""
+    # 0 is paired with 6 and 12, which are of one camera and no pair; 18 with 24. 1 is in the list of 0, one way only.
+    camids = {0: 1, 6: 2, 12: 2, 18: 1, 24: 2}
+    ranks = np.full((len(people), 3), -1)
+    for i, near in {0: [6, 12, 1], 6: [0], 12: [0], 18: [24], 24: [18]}.items():
+        ranks[i, : len(near)] = near
+    mined = MinedPairs(ranks, np.array([[0, 6], [0, 12], [18, 24]]))
+    rows, groups = np.array([0, 6, 12, 18, 24, 18]), torch.tensor([0, 0, 0, 1, 1, 1])
+    work = Homework(people.images, np.arange(len(people)), mined=mined, metric="weighted")
+    batch = RectifiedBatch(torch.empty(0), torch.empty(0), torch.empty(0), torch.from_numpy(rows), groups)
+    features = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32))
+    total = []
+    for a, i in enumerate(rows):
+        gaps = (features - features[a]).norm(dim=1)
+        partners = [b for b, j in enumerate(rows) if {i, j} in ({0, 6}, {0, 12}, {18, 24})]
+        strangers = [b for b in range(6) if groups[b] != groups[a]]
+        assert {camids[rows[b]] for b in partners} == {3 - camids[i]}
+        far, near = gaps[partners], gaps[strangers]
+        total.append(F.softplus((far.softmax(0) * far).sum() - ((-near).softmax(0) * near).sum()))
+    torch.testing.assert_close(PseudoObjective(work)._icm(features, batch), torch.stack(total).mean())
 
 
 def test_homework_that_teaches_nothing(people):

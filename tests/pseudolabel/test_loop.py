@@ -96,6 +96,12 @@ def test_the_threshold_grows(parts, start):
     rounds = run_loop(start, unlabelled, recipe, LEARNER, 3, labelled=labelled).rounds
     ratios = [item.values["tau"] / item.values["tau_labelled"] for item in rounds]
     assert ratios == pytest.approx([1.0, 1.5, 2.0])
+    half = run_loop(start, unlabelled, recipe.with_(reach=0.5, rounds=1), LEARNER, 3, labelled=labelled).rounds[0]
+    assert half.values["tau"] == pytest.approx(0.5 * half.values["tau_labelled"])
+    assert not (half.selected & ~rounds[0].selected).any()
+    printed = recipe.with_(growth=1.0, scaled=False)  # d_t = 0, 1, 2 in units of squared distance (Sec. 3.4.4)
+    rounds = run_loop(start, unlabelled, printed, LEARNER, 3, labelled=labelled).rounds
+    assert [item.values["tau"] - item.values["tau_labelled"] for item in rounds] == pytest.approx([0.0, 1.0, 2.0])
 
 
 def test_a_stopped_run_goes_on_and_ends_alike(tmp_path, parts, start):
@@ -191,7 +197,7 @@ def test_few_mined_pairs_or_none_are_enough(parts, start):
     ("field", "value"),
     [
         ("metric", "cosine"), ("rounds", 0), ("neighbours", 0), ("temperature", 0.0), ("growth", -0.1),
-        ("deviations", 0), ("clusterer", object()),
+        ("deviations", 0), ("reach", 0.0), ("clusterer", object()),
     ],
 )  # fmt: skip
 def test_recipes_that_are_none(field, value):

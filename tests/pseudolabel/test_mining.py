@@ -11,6 +11,7 @@ from reidlab.pseudolabel.mining import (
     MinedPairs,
     MinedPairSampler,
     icm_negatives,
+    icm_positives,
     inter_camera_mining,
     pair_quality,
 )
@@ -184,6 +185,23 @@ def test_negatives_have_another_label_and_are_in_no_list_of_their_anchor(seed):
     assert not np.array_equal(found, found.T), "a ranking list is its owner's alone"
     longer = np.concatenate([labels, [3, 4, 5]])
     np.testing.assert_array_equal(icm_negatives(mined, longer, rows), found)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_positives_are_the_mutual_pairs_and_nothing_else(seed):
+    features, _, camids = people(seed)
+    mined = inter_camera_mining(features, camids, 5)
+    _, pairs = algorithm_1(features, camids, 5)
+    pairs = {tuple(pair) for pair in pairs}
+    rows, groups = MinedPairSampler(mined, p=8, k=4, seed=seed).next_batch()
+    found = icm_positives(mined, rows)
+    for a, i in enumerate(rows):
+        for b, j in enumerate(rows):
+            assert found[a, b] == ((min(i, j), max(i, j)) in pairs)
+    assert not (found & (camids[rows][:, None] == camids[rows])).any(), "pairs are of two cameras"
+    assert (found & (groups[:, None] == groups)).any(axis=1).all(), "everybody has a partner in the batch"
+    with pytest.raises(DataError, match="rows"):
+        icm_positives(mined, np.array([90]))
 
 
 def test_negatives_of_pictures_that_were_not_mined_are_refused():

@@ -174,12 +174,47 @@ def test_adaptation_measures_every_method_and_every_part(none):
     assert {row.get("pbh") for row in rows_of(measured, key="v_measure", method="hsr", experiment="iterations")} == {
         "before", "after",
     }  # fmt: skip
+    centred = {row["method"] for row in rows_of(measured, key="mAP", experiment="centred-test")}
+    assert centred == set(ADAPTATION)
+    (tested,) = rows_of(measured, key="mAP", experiment="centred-test", method="hsr")
+    again = measured.target.score(measured.courses["hsr"].model, centre=True).summary()["mAP"]
+    assert tested["value"] == pytest.approx(again)
+    assert study.part("baseline-wide") == study.part("baseline")
+    assert study.learner.wider().round_optimisation["p"] == 2 * study.learner.round_optimisation.get(
+        "p", study.learner.p
+    )
     assert study.part("baseline-centred") == study.part("baseline").with_(centre=True)
     assert study.part("hsr-centred") == study.part("hsr").with_(centre=True)
     assert not study.part("hsr").centre
 
 
+def test_splitting_is_judged_where_something_was_split(none):
+    study, measured = none
+    split = any(item.values["clusters_split"] for item in measured.courses["baseline-pbh"].rounds)
+    assert split, "the toy's threshold is there to split"
+    scores = {row["method"]: row["value"] for row in rows_of(measured, key="mAP", experiment="ablation")}
+    (gained,) = rows_of(measured, key="mAP_gain", experiment="ablation", method="baseline-pbh")
+    assert gained["reference"] == "baseline"
+    assert gained["value"] == pytest.approx(scores["baseline-pbh"] - scores["baseline"])
+    whole = replace(study, recipe=study.recipe.with_(deviations=50.0), methods=("baseline", "baseline-pbh"))
+    rows = whole.measure_on(toy.domain(seed=1), measured.target, 0, "embedded", "embedded").rows
+    assert not [row for row in rows if row["key"] == "mAP_gain"]
+
+
+def test_real_sets_take_the_rows_they_are_told(none, monkeypatch):
+    from reidlab.pseudolabel import adaptation
+
+    study, measured = none
+    monkeypatch.setattr(adaptation, "real", lambda *_: measured.target)
+    rows = replace(study, real_methods=("direct-transfer", "baseline"), short=1).measure_real("town", 0, "village")
+    assert {row["method"] for row in rows if row["experiment"] == "ablation"} == {"direct-transfer", "baseline"}
+    assert {(row["data"], row["source"]) for row in rows} == {("town", "village")}
+    assert not [row for row in rows if row["experiment"] == "ablation-short"]
+
+
 def test_unknown_names():
+    with pytest.raises(ConfigError, match="methods: there is none called 'magic'"):
+        AdaptationStudy(real_methods=("magic",))
     with pytest.raises(ConfigError, match="methods: there is none called 'magic'"):
         SemiSupervisedStudy(methods=("magic",))
     with pytest.raises(ConfigError, match="methods: there is none called 'magic'"):
