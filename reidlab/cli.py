@@ -330,6 +330,9 @@ def learn(
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of clustering and training.")] = 10,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps of a round.")] = 100,
     height: Annotated[int, typer.Option("--height", min=32, help="Height of the network's pictures, in pixels.")] = 64,
+    centre: Annotated[
+        bool, typer.Option("--centre/--no-centre", help="Take each camera's mean out of features before clustering.")
+    ] = True,
     seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
 ) -> None:
@@ -350,8 +353,8 @@ def learn(
         _err.print(f"round {item.number}: {said}", highlight=False, markup=False)
 
     made = learn_pictures(
-        table, out, learner=learner, recipe=hsr(rows, cameras, rounds=rounds), weights=weights, seed=seed,
-        resume=resume, watch=tell,
+        table, out, learner=learner, recipe=hsr(rows, cameras, rounds=rounds, centre=centre and cameras > 1),
+        weights=weights, seed=seed, resume=resume, watch=tell,
     )  # fmt: skip
     _out.print(f"made {made.folder}", soft_wrap=True, highlight=False, markup=False)
 

@@ -106,6 +106,8 @@ def test_radius_for_any_number_of_pictures():
     assert own.hsr(100).options["share"] == 0.01
     assert own.hsr(5).options["k1"] == 4
     assert not own.hsr(100, cameras=1).mining
+    assert own.hsr(100).centre
+    assert not own.hsr(100, cameras=1).centre
 
 
 def test_the_command(tmp_path, folder, monkeypatch, capsys):
