@@ -189,7 +189,7 @@ class Run:
         if self._data.setdefault(name, entry) != entry:
             raise RunError(f"{self.chapter}: data {name!r} is named twice, with different contents")
 
-    def piece(self, name: str, compute: Callable[..., pd.DataFrame | None], **inputs: Any) -> pd.DataFrame:
+    def piece(self, name: str, compute: Callable[..., pd.DataFrame | None], /, **inputs: Any) -> pd.DataFrame:
         """Compute a part of a long run, or load it if an interrupted run has computed it already.
 
         Under ``reidlab run``, what ``compute`` records and returns is kept until the chapter succeeds. It is

@@ -187,6 +187,14 @@ def test_a_piece_is_computed_once_and_found_again(long_run):
     assert [piece["resumed"] for piece in run.describe()["pieces"]] == [True, False]
 
 
+def test_an_input_may_be_called_as_its_arguments_are():
+    from reidlab import lab
+
+    run = lab.start("made_up")
+    found = run.piece("real", lambda name, compute: run.record(name, compute) and None, name="rank1", compute=0.5)
+    assert found[["key", "value"]].to_numpy().tolist() == [["rank1", 0.5]]
+
+
 def test_a_piece_gives_back_its_table(long_run):
     made = long_run.start().piece("train", long_run.experiment, seed=0, table=True)
     found = long_run.start().piece("train", long_run.experiment, seed=0, table=True)
