@@ -137,7 +137,11 @@ def kept_section(project: Project, run: StoredRun) -> str:
             f"({html.escape('; '.join(changes[:3]))}{', ...' if len(changes) > 3 else ''}).</p>",
             "",
         ]
-    lines += ["Means over seeds with their 95 % intervals.", "", _records_table(run.records), ""]
+    lines += ["Means over seeds with their 95 % intervals, an experiment at a time.", ""]
+    for name, table in _experiments(run.records):
+        count = plural(len(table[["dims", "protocol"]].drop_duplicates()), "row")
+        title = html.escape(f"{name}: {count}")
+        lines += [f'<details class="run-card"><summary>{title}</summary>{_records_table(table)}</details>', ""]
     lines += [Card(run.info).as_html(f"Run card of profile {run.profile}"), ""]
     return "\n".join(lines)
 
@@ -193,6 +197,13 @@ def _records_table(table: pd.DataFrame) -> str:
         for (dims, protocol), row in cells.items()
     ]
     return _table(head, body)
+
+
+def _experiments(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the records of each experiment, in order of appearance; those that name none come last."""
+    names = table["dims"].map(lambda dims: str(json.loads(dims).get("experiment", "")))
+    order = sorted(dict.fromkeys(names), key=lambda name: not name)
+    return [(name or "others", table[names == name]) for name in order]
 
 
 def _dims_text(dims: str) -> str:

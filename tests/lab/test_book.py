@@ -80,7 +80,19 @@ def test_a_chapters_page_shows_its_run_its_numbers_and_what_is_kept(built):
     assert "Kept records: profile standard" in text
     # Mean and interval of 0.6, 0.61, ..., 0.64: t(4, 0.975) = 2.776, standard error 0.00707.
     assert "loss triplet 0.62 ± 0.02 (5)" in text
+    assert "others: 1 row" in text
     assert "stale" not in text
+
+
+def test_kept_records_are_told_an_experiment_at_a_time():
+    import pandas as pd
+
+    from reidlab.lab.pages import _experiments
+
+    dims = ['{"experiment": "b", "n": 1}', '{"n": 2}', '{"experiment": "a"}', '{"experiment": "b", "n": 3}']
+    table = pd.DataFrame({"dims": dims, "value": range(4)})
+    found = [(name, part["value"].tolist()) for name, part in _experiments(table)]
+    assert found == [("b", [0, 3]), ("a", [2]), ("others", [1])]
 
 
 def test_the_generated_pages_are_there(built):
