@@ -80,7 +80,7 @@ def test_a_chapters_page_shows_its_run_its_numbers_and_what_is_kept(built):
     assert "Kept records: profile standard" in text
     # Mean and interval of 0.6, 0.61, ..., 0.64: t(4, 0.975) = 2.776, standard error 0.00707.
     assert "loss triplet 0.62 ± 0.02 (5)" in text
-    assert "others: 1 row" in text
+    assert "others: 3 rows conditions" in text
     assert "stale" not in text
 
 
