@@ -27,6 +27,8 @@ OUTLIER = -1
 _PURITIES = {"purity": "commonest identity", "camera_purity": "commonest camera"}
 _LEVEL = {"color": style.INK, "lw": 1.3, "ls": (0, (4, 2)), "zorder": 1.5}
 _DOTS = (0, (1.4, 1.6))
+#: Groups whose intervals can be told apart in one figure.
+MOST_BANDS = 4
 Look = dict[Any, tuple[str, str]]
 
 
@@ -280,7 +282,8 @@ def along_iterations(
 ) -> Figure:
     """Draw values along the rounds of a loop: a line per group, with the 95 % interval of its mean over seeds.
 
-    The band is Student's t interval; a round with one seed has none and its mark is hollow.
+    The band is Student's t interval; a round with one seed has none and its mark is hollow. Bands of more than
+    :data:`MOST_BANDS` groups would hide one another: then there are lines alone.
 
     Args:
         table: columns ``iteration``, ``y``, ``group`` and, where there are several, ``seed``; a row per round, group,
@@ -426,7 +429,7 @@ def _iterations(
                 grouped = rows[rows[group] == name].groupby("iteration")[y]
                 mean, seeds = grouped.mean(), grouped.size()
                 half = grouped.agg(lambda values: _half_interval(values.to_numpy(dtype=float)))
-                if (seeds > 1).any():
+                if (seeds > 1).any() and len(names) <= MOST_BANDS:
                     axes.fill_between(mean.index, mean - half, mean + half, color=palette[name], alpha=0.18, lw=0)
                 look = {"color": palette[name], "marker": style.MARKERS[number % len(style.MARKERS)]}
                 axes.plot(mean.index, mean, ls=style.LINES[number % len(style.LINES)], mec="white", **look)

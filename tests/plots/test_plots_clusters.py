@@ -12,7 +12,7 @@ from scipy import stats
 
 from reidlab import plots
 from reidlab.errors import ConfigError
-from reidlab.plots import style
+from reidlab.plots import clusters, style
 from reidlab.seeding import rng
 
 POINTS = rng(0, "points").normal(size=(30, 2))
@@ -338,6 +338,17 @@ class TestAlongIterations:
                 at = corners[corners[:, 0] == i][:, 1]
                 expected = stats.t.interval(0.95, seeds - 1, values.mean(), stats.sem(values))
                 np.testing.assert_allclose((at.min(), at.max()), expected)
+
+    @pytest.mark.parametrize(
+        ("groups", "bands"), [(clusters.MOST_BANDS, clusters.MOST_BANDS), (clusters.MOST_BANDS + 1, 0)]
+    )
+    def test_bands_that_would_hide_one_another_are_not_drawn(self, groups, bands):
+        rows = [
+            {"iteration": number, "value": number + seed / 10, "group": f"g{group}", "seed": seed}
+            for number in (1, 2) for seed in (0, 1, 2) for group in range(groups)
+        ]  # fmt: skip
+        axes = clusters.along_iterations(pd.DataFrame(rows), "value", "group", "y").axes[0]
+        assert len(axes.collections) == bands
 
     def test_one_seed_has_no_band_and_hollow_marks(self):
         table = rounds(1)
