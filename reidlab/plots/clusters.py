@@ -279,6 +279,7 @@ def along_iterations(
     xlabel: str = "round",
     panel: str | None = None,
     percent: bool = False,
+    level: tuple[float, str] | None = None,
 ) -> Figure:
     """Draw values along the rounds of a loop: a line per group, with the 95 % interval of its mean over seeds.
 
@@ -294,12 +295,56 @@ def along_iterations(
         xlabel: what is counted.
         panel: column that gives each of its values, three at most, axes of its own.
         percent: the values are fractions and are shown in per cent.
+        level: height and words of a horizontal line to compare with; the axis then begins at 0.
 
     Raises:
         ConfigError: a missing column, an empty table, a value that is not finite, a missing group or panel, or several
             rows of one seed.
     """
-    return _iterations(table, y, group, ylabel, xlabel, panel, percent)
+    columns = [group, panel] if panel else [group]
+    _columns("table", table, columns, ["iteration", y])
+    for column in columns:
+        if table[column].isna().any():
+            raise ConfigError(f"table: column {column!r} is missing in some rows; leave these out, or name them")
+    _one_row_per_seed(table, [*columns, "iteration"])
+    names = list(dict.fromkeys(table[group]))
+    panels = list(dict.fromkeys(table[panel])) if panel else [None]
+    if len(panels) > 3:
+        raise ConfigError(f"panel: column {panel!r} has {len(panels)} values; expected 3 at most")
+    palette = style.colours(names)
+    with style.context():
+        figure = style.new_figure(3.4)
+        for place, shown in enumerate(panels):
+            axes = figure.add_subplot(1, len(panels), place + 1)
+            rows = table if shown is None else table[table[panel] == shown]
+            for number, name in enumerate(names):
+                grouped = rows[rows[group] == name].groupby("iteration")[y]
+                mean, seeds = grouped.mean(), grouped.size()
+                half = grouped.agg(lambda values: _half_interval(values.to_numpy(dtype=float)))
+                if (seeds > 1).any() and len(names) <= MOST_BANDS:
+                    axes.fill_between(mean.index, mean - half, mean + half, color=palette[name], alpha=0.18, lw=0)
+                look = {"color": palette[name], "marker": style.MARKERS[number % len(style.MARKERS)]}
+                axes.plot(mean.index, mean, ls=style.LINES[number % len(style.LINES)], mec="white", **look)
+                alone = mean[seeds == 1]
+                axes.plot(alone.index, alone, ls="", mfc="white", mew=1.6, **look)
+            if level is not None:
+                axes.axhline(level[0], **_LEVEL)
+                axes.set_ylim(bottom=0)
+            if shown is not None:
+                axes.set_title(str(shown), pad=6)
+            if percent:
+                axes.yaxis.set_major_formatter(_PERCENT)
+            axes.set(xlabel=xlabel, ylabel=ylabel if not place else "")
+            axes.xaxis.set_major_locator(MaxNLocator(10 if len(panels) == 1 else 5, integer=True))
+        handles = [
+            Line2D([], [], color=palette[name], ls=style.LINES[i % len(style.LINES)], label=str(name), mec="white",
+                   marker=style.MARKERS[i % len(style.MARKERS)])
+            for i, name in enumerate(names)
+        ]  # fmt: skip
+        if level is not None:
+            handles.append(Line2D([], [], label=level[1], **_LEVEL))
+        figure.legend(handles=handles, loc="outside upper left", ncols=3, handlelength=3)
+    return figure
 
 
 def counts_of_clusters(table: pd.DataFrame, identities: int) -> Figure:
@@ -314,7 +359,7 @@ def counts_of_clusters(table: pd.DataFrame, identities: int) -> Figure:
     """
     if identities < 1:
         raise ConfigError(f"identities: expected 1 or more; got {identities}")
-    return _iterations(table, "value", "group", "clusters", level=(identities, f"identities: {identities}"))
+    return along_iterations(table, "value", "group", "clusters", level=(identities, f"identities: {identities}"))
 
 
 def purity_points(table: pd.DataFrame) -> Figure:
@@ -395,63 +440,6 @@ def cluster_galleries(rows: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarr
         _ring(axes, x, foot - 0.08, 0.34, 0.16)
         axes.text(x + 0.42, foot, "trained on", va="center", fontsize=9)
         axes.set(xlim=(0, total), ylim=(foot + 0.2, 0))
-    return figure
-
-
-def _iterations(
-    table: pd.DataFrame,
-    y: str,
-    group: str,
-    ylabel: str,
-    xlabel: str = "round",
-    panel: str | None = None,
-    percent: bool = False,
-    level: tuple[float, str] | None = None,
-) -> Figure:
-    """Draw what :func:`along_iterations` says; ``level`` is a horizontal line with its words, on an axis from 0."""
-    columns = [group, panel] if panel else [group]
-    _columns("table", table, columns, ["iteration", y])
-    for column in columns:
-        if table[column].isna().any():
-            raise ConfigError(f"table: column {column!r} is missing in some rows; leave these out, or name them")
-    _one_row_per_seed(table, [*columns, "iteration"])
-    names = list(dict.fromkeys(table[group]))
-    panels = list(dict.fromkeys(table[panel])) if panel else [None]
-    if len(panels) > 3:
-        raise ConfigError(f"panel: column {panel!r} has {len(panels)} values; expected 3 at most")
-    palette = style.colours(names)
-    with style.context():
-        figure = style.new_figure(3.4)
-        for place, shown in enumerate(panels):
-            axes = figure.add_subplot(1, len(panels), place + 1)
-            rows = table if shown is None else table[table[panel] == shown]
-            for number, name in enumerate(names):
-                grouped = rows[rows[group] == name].groupby("iteration")[y]
-                mean, seeds = grouped.mean(), grouped.size()
-                half = grouped.agg(lambda values: _half_interval(values.to_numpy(dtype=float)))
-                if (seeds > 1).any() and len(names) <= MOST_BANDS:
-                    axes.fill_between(mean.index, mean - half, mean + half, color=palette[name], alpha=0.18, lw=0)
-                look = {"color": palette[name], "marker": style.MARKERS[number % len(style.MARKERS)]}
-                axes.plot(mean.index, mean, ls=style.LINES[number % len(style.LINES)], mec="white", **look)
-                alone = mean[seeds == 1]
-                axes.plot(alone.index, alone, ls="", mfc="white", mew=1.6, **look)
-            if level is not None:
-                axes.axhline(level[0], **_LEVEL)
-                axes.set_ylim(bottom=0)
-            if shown is not None:
-                axes.set_title(str(shown), pad=6)
-            if percent:
-                axes.yaxis.set_major_formatter(_PERCENT)
-            axes.set(xlabel=xlabel, ylabel=ylabel if not place else "")
-            axes.xaxis.set_major_locator(MaxNLocator(10 if len(panels) == 1 else 5, integer=True))
-        handles = [
-            Line2D([], [], color=palette[name], ls=style.LINES[i % len(style.LINES)], label=str(name), mec="white",
-                   marker=style.MARKERS[i % len(style.MARKERS)])
-            for i, name in enumerate(names)
-        ]  # fmt: skip
-        if level is not None:
-            handles.append(Line2D([], [], label=level[1], **_LEVEL))
-        figure.legend(handles=handles, loc="outside upper left", ncols=3, handlelength=3)
     return figure
 
 
