@@ -137,8 +137,9 @@ def claims(
     """Show the ledger: what the works claim, what was measured, and the verdicts."""
     import json
 
+    from reidlab.checks import plural
     from reidlab.lab.ledger import VERDICTS, Ledger
-    from reidlab.lab.project import Project, plural
+    from reidlab.lab.project import Project
 
     ledger = Ledger(Project.find(project))
     if check:
@@ -192,9 +193,9 @@ def info() -> None:
 
     import reidlab
     from reidlab import paths
+    from reidlab.checks import plural
+    from reidlab.files import size_of
     from reidlab.lab import environment
-    from reidlab.lab.files import size_of
-    from reidlab.lab.project import plural
 
     _out.print(f"reidlab    {reidlab.__version__}", highlight=False)
     versions = ", ".join(f"{name} {version}" for name, version in environment.versions().items())

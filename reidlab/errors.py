@@ -21,5 +21,9 @@ class RunError(ReidlabError, RuntimeError):
     """A run could not be started, finished or read back."""
 
 
+class StorageError(RunError):
+    """A file or folder could not be read or written; the message names it."""
+
+
 class ClaimError(ReidlabError, ValueError):
     """A claim of the ledger is malformed or asks for records that cannot exist."""

@@ -21,11 +21,13 @@ from typing import Any
 
 import filelock
 
+from reidlab import files
+from reidlab.checks import plural
 from reidlab.errors import ConfigError, RunError
-from reidlab.lab import files, pages, runner, store
+from reidlab.lab import pages, runner, store
 from reidlab.lab.ledger import Ledger
 from reidlab.lab.profiles import read_yaml
-from reidlab.lab.project import Project, plural
+from reidlab.lab.project import Project
 from reidlab.lab.store import StoredRun
 
 KEPT_PROFILES = ("standard", "paper")

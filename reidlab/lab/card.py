@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from reidlab.lab.project import plural
+from reidlab.checks import plural
 
 
 class Card:

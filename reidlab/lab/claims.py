@@ -44,10 +44,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reidlab.checks import suggest
 from reidlab.errors import ClaimError, ConfigError
 from reidlab.lab.notebook import code_of, parse, read_cells
 from reidlab.lab.profiles import read_yaml
-from reidlab.lab.project import Project, suggest
+from reidlab.lab.project import Project
 
 SOURCES = ("dissertation", "survey")
 KINDS = {"exact": "quick", "trend": "standard", "accuracy": "paper"}

@@ -7,7 +7,7 @@ import platform
 import sys
 from importlib import metadata
 
-from reidlab.lab.project import plural
+from reidlab.checks import plural
 
 # The packages whose version can change a number or a picture.
 PACKAGES = (

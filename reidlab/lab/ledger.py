@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reidlab.checks import plural
 from reidlab.errors import ClaimError
+from reidlab.intervals import Interval, student_interval
 from reidlab.lab import claims, store
 from reidlab.lab.claims import Claim, Rule
-from reidlab.lab.project import Project, plural
+from reidlab.lab.project import Project
 from reidlab.lab.records import select
 from reidlab.lab.store import StoredRun
 
@@ -23,16 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VERDICTS = ("reproduced", "trend holds", "differs", "trend reversed", "inconclusive", "not run")
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean with its two-sided confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-    count: int
 
 
 @dataclass(frozen=True)
@@ -183,29 +175,6 @@ class Ledger:
         return self._evidence[chapter, profile]
 
 
-def interval_of(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return the mean of a few values with Student's interval for it.
-
-    Args:
-        values: at least one; a single value has an infinite interval.
-        confidence: the interval's coverage.
-
-    Example:
-        >>> i = interval_of([1.0, 2.0, 3.0])
-        >>> round(i.low, 3), i.mean, round(i.high, 3)
-        (-0.484, 2.0, 4.484)
-    """
-    from scipy.special import stdtrit
-
-    count = len(values)
-    mean = math.fsum(values) / count
-    if count < 2:
-        return Interval(mean, -math.inf, math.inf, count)
-    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
-    half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * math.sqrt(variance / count)
-    return Interval(mean, mean - half, mean + half, count)
-
-
 def judge_differences(differences: Sequence[float], min_seeds: int, margin: float = 0.0) -> tuple[str, str, Interval]:
     """Judge a trend by its paired differences (larger side minus smaller side).
 
@@ -217,7 +186,7 @@ def judge_differences(differences: Sequence[float], min_seeds: int, margin: floa
     Returns:
         The verdict's name, the reason, the interval.
     """
-    interval = interval_of(differences)
+    interval = student_interval(differences)
     needed = max(min_seeds, claims.MIN_SEEDS)
     if interval.count < needed:
         return "inconclusive", f"{plural(interval.count, 'seed')}, at least {needed} are needed", interval

@@ -11,10 +11,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from reidlab.checks import plural
+from reidlab.intervals import student_interval
 from reidlab.lab.card import Card, day, duration
 from reidlab.lab.claims import Item
-from reidlab.lab.ledger import VERDICTS, Ledger, Row, interval_of
-from reidlab.lab.project import Project, plural
+from reidlab.lab.ledger import VERDICTS, Ledger, Row
+from reidlab.lab.project import Project
 from reidlab.lab.store import StoredRun
 
 if TYPE_CHECKING:
@@ -184,7 +186,7 @@ def _records_table(table: pd.DataFrame) -> str:
     keys = list(dict.fromkeys(table["key"]))
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for (dims, protocol, key), group in table.groupby(["dims", "protocol", "key"], dropna=False, sort=False):
-        interval = interval_of(group["value"].tolist())
+        interval = student_interval(group["value"].tolist())
         text = f"{interval.mean:.4g}"
         if interval.count > 1:
             text += f" ± {interval.high - interval.mean:.2g}"

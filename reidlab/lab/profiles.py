@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reidlab.checks import suggest
 from reidlab.errors import ConfigError
 from reidlab.lab.notebook import parameters_of
-from reidlab.lab.project import Project, suggest
+from reidlab.lab.project import Project
 
 DEFAULTS = "defaults"
 

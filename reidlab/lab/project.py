@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from reidlab import paths
+from reidlab.checks import suggest
 from reidlab.errors import ConfigError
 
 
@@ -98,19 +97,3 @@ class Project:
             return str(path.resolve().relative_to(Path.cwd()))
         except ValueError:
             return str(path)
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean X?" for a near miss, else "; there is: A, B", for the end of an error."""
-    known = [str(k) for k in known]
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    if not known:
-        return "; there is none"
-    return f"; there is: {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a number with its noun: ``1 claim``, ``2 claims``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

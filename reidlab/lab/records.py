@@ -136,7 +136,7 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write a table of records to a parquet file in one step."""
-    from reidlab.lab.files import replacing
+    from reidlab.files import replacing
 
     with replacing(path) as temporary:
         table.to_parquet(temporary, index=False)

@@ -26,8 +26,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from reidlab import files
 from reidlab.errors import RunError
-from reidlab.lab import codehash, environment, files, records
+from reidlab.lab import codehash, environment, records
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,10 +22,12 @@ from typing import Any, Literal, Protocol
 import filelock
 
 import reidlab
+from reidlab import files
+from reidlab.checks import plural
 from reidlab.errors import ConfigError, ReidlabError, RunError
-from reidlab.lab import codehash, environment, files, profiles, store
+from reidlab.lab import codehash, environment, profiles, store
 from reidlab.lab.notebook import parameters_of, read_cells
-from reidlab.lab.project import Project, plural
+from reidlab.lab.project import Project
 from reidlab.lab.run import CONTEXT_FILE, DIRECTORY_VARIABLE, RECORDS_FILE, RUN_FILE
 
 FAILED_NOTEBOOK = "failed.ipynb"

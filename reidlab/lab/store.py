@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reidlab import files
 from reidlab.errors import ReidlabError, RunError
-from reidlab.lab import codehash, files
+from reidlab.lab import codehash
 from reidlab.lab.project import Project
 from reidlab.lab.run import FORMAT, RECORDS_FILE, RUN_FILE
 

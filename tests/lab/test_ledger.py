@@ -10,9 +10,11 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reidlab import files
 from reidlab.errors import ClaimError, RunError
-from reidlab.lab import claims, codehash, files, records, store
-from reidlab.lab.ledger import VERDICTS, Ledger, interval_of, judge_differences
+from reidlab.intervals import student_interval
+from reidlab.lab import claims, codehash, records, store
+from reidlab.lab.ledger import VERDICTS, Ledger, judge_differences
 from reidlab.lab.pages import ledger_page
 from tests.lab.made_up_project import make_project, write_chapter
 
@@ -101,7 +103,7 @@ def verdict(project, claim):
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=12))
 @pytest.mark.filterwarnings("ignore:Precision loss")
 def test_the_interval_is_students(values):
-    found = interval_of(values)
+    found = student_interval(values)
     spread = scipy.stats.tstd(values)
     low, high = scipy.stats.t.interval(0.95, len(values) - 1, loc=math.fsum(values) / len(values), scale=1)
     half = (high - low) / 2 * spread / math.sqrt(len(values))
@@ -111,13 +113,13 @@ def test_the_interval_is_students(values):
 
 def test_the_interval_of_five_in_closed_form():
     # Mean 3, standard deviation sqrt(2.5), t(4, 0.975) = 2.776445.
-    found = interval_of([1, 2, 3, 4, 5])
+    found = student_interval([1, 2, 3, 4, 5])
     assert found.mean == 3
     assert found.high - 3 == pytest.approx(2.776445105 * math.sqrt(2.5 / 5))
 
 
 def test_one_value_says_nothing():
-    assert interval_of([0.4]).low == -math.inf
+    assert student_interval([0.4]).low == -math.inf
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from pathlib import Path
 import filelock
 import pytest
 
-from reidlab.lab import environment, files, runner, store
+from reidlab import files
+from reidlab.lab import environment, runner, store
 from tests.lab.made_up_project import (
     Silent,
     execute_in_process,

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from reidlab.errors import RunError
+from reidlab.errors import ReidlabError, RunError, StorageError
 
 
 @contextmanager
@@ -19,9 +19,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; it takes the place of ``path`` if the block succeeds.
 
     Raises:
-        RunError: the disk is full; whatever stood at ``path`` before is untouched.
+        StorageError: the place cannot be written; whatever stood at ``path`` before is untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with disk_errors(path):
@@ -36,20 +37,28 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn "no space left" and "read-only" into one sentence that names the place."""
+    """Turn the system's refusals (no space, no permission, a file where a folder should be) into one sentence.
+
+    Raises:
+        StorageError: naming the path and the reason.
+    """
     try:
         yield
     except OSError as error:
+        if isinstance(error, ReidlabError):
+            raise
+        place = error.filename or path
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(
-                f"{path}: the disk is full; nothing was changed. Free some space, or point REIDLAB_RUNS "
-                "at a folder on another disk"
+            raise StorageError(
+                f"{path}: the disk is full; nothing was changed. Free some space, or choose a folder on another disk "
+                "(REIDLAB_RUNS, REIDLAB_CACHE)"
             ) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise RunError(
-                f"{path}: may not be written ({os.strerror(error.errno)}); point REIDLAB_RUNS elsewhere"
+            raise StorageError(
+                f"{place}: may not be written ({os.strerror(error.errno)}); choose another folder "
+                "(REIDLAB_RUNS, REIDLAB_CACHE)"
             ) from error
-        raise
+        raise StorageError(f"{place}: {error.strerror or error}") from error
 
 
 def write_text(path: Path, text: str) -> None:
