@@ -13,6 +13,7 @@ FLOORS = [
     {"losses", "evaluation", "world"},
     {"data", "models"},
     {"training"},
+    {"study"},
     {"baseline", "video", "pseudolabel"},
     {"lab", "plots"},
     {"cli"},

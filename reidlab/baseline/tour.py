@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from reidlab.baseline.knobs import KNOBS
 from reidlab.errors import DataError
+from reidlab.study.sheets import Sheet
 
 if TYPE_CHECKING:
-    from reidlab.baseline.studies import Outcome, Splits
     from reidlab.evaluation.embeddings import Embeddings
     from reidlab.world import Scene, WorldSpec
-
-
-class Sheet(NamedTuple):
-    """Pictures in rows and columns, as :func:`reidlab.plots.contact_sheet` takes them."""
-
-    pictures: list[list[np.ndarray | None]]
-    row_labels: list[str]
-    column_labels: list[str]
 
 
 def one_query() -> tuple[Embeddings, Embeddings]:
@@ -115,42 +107,3 @@ def knob_sheet(spec: WorldSpec, knobs: Sequence[str]) -> Sheet:
         labels.append(label.replace("_", " "))
         columns = sheet.column_labels
     return Sheet(rows, labels, columns)
-
-
-class RankedPictures(NamedTuple):
-    """Queries and their first answers, as :func:`reidlab.plots.ranked_lists` takes them."""
-
-    queries: list[np.ndarray]
-    galleries: list[list[np.ndarray]]
-    matches: list[list[bool]]
-    row_labels: list[str]
-
-
-def ranked_pictures(data: Splits, outcome: Outcome, count: int, top: int) -> RankedPictures:
-    """Return queries from the easiest to the hardest by average precision, evenly spaced, with their first answers."""
-    from reidlab.data.images import read_picture
-    from reidlab.evaluation.retrieval import ranked_list
-
-    table = outcome.scores.per_query
-    by_score = table[table["valid"]].sort_values("ap", ascending=False, kind="stable")
-    chosen = by_score.iloc[np.linspace(0, len(by_score) - 1, count).round().astype(int)]
-    queries, galleries, matches, labels = [], [], [], []
-    for row in chosen.itertuples():
-        answers = ranked_list(outcome.query, outcome.gallery, row.query, outcome.scores.protocol, top)
-        queries.append(read_picture(data.query["path"][row.query]))
-        galleries.append([read_picture(data.gallery["path"][j]) for j in answers["gallery"]])
-        matches.append([bool(match) for match in answers["match"]])
-        labels.append(f"AP {row.ap:.2f}")
-    return RankedPictures(queries, galleries, matches, labels)
-
-
-def real_table(measured: pd.DataFrame) -> pd.DataFrame:
-    """Return mean rank-1 and mAP on real data sets, by method, data set and test.
-
-    Args:
-        measured: records with their dimensions as columns.
-    """
-    if "test" not in measured or "data" not in measured:
-        return pd.DataFrame({"": ["none of the real data sets is on this machine"]})
-    real = measured[measured["data"].notna() & measured["test"].notna() & measured["key"].isin(["rank1", "mAP"])]
-    return real.pivot_table(index="method", columns=["data", "test", "key"], values="value").round(3)

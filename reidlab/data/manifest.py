@@ -14,10 +14,12 @@ from typing import Any, NoReturn
 
 import yaml
 
+from reidlab.checks import check_choice
 from reidlab.data.readers import READERS
 from reidlab.data.readers.base import PICTURES
 from reidlab.data.table import SPLITS
 from reidlab.errors import ConfigError
+from reidlab.evaluation.protocols import PROTOCOLS
 
 STATUSES = ("open", "on request", "withdrawn", "embedded")
 COUNTS = ("pictures", "identities", "cameras", "tracklets")
@@ -83,6 +85,7 @@ class Manifest:
         citation: key in the book's bibliography; empty if it has none.
         layout: name of the reader; empty if no reader makes a sample table of it.
         folders: names under which its folder is found in ``REIDLAB_DATA``.
+        protocol: named protocol under which it is scored; Market-1501's where empty.
         distractor: identity that stands for nobody in particular, or None.
         editions: what whole copies hold, the usual one first.
         notes: what a user should know, such as label faults.
@@ -101,6 +104,7 @@ class Manifest:
     citation: str = ""
     layout: str = ""
     folders: tuple[str, ...] = ()
+    protocol: str = ""
     distractor: int | None = None
     editions: tuple[Edition, ...] = ()
     notes: tuple[str, ...] = ()
@@ -162,7 +166,7 @@ class _Check:
 
     def manifest(self, content: Any, path: Path) -> Manifest:
         needed = ("name", "title", "about", "task", "terms", "status")
-        texts = (*needed, "license", "homepage", "citation", "layout")
+        texts = (*needed, "license", "homepage", "citation", "layout", "protocol")
         others = ("folders", "distractor", "splits", "files", "editions", "notes", "used_in")
         content = self._mapping("", content, (*texts, *others))
         for name in needed:
@@ -179,6 +183,8 @@ class _Check:
             self._fail("homepage", f"is {values['homepage']!r}, expected an address that begins with https://")
         if "layout" in values and values["layout"] not in READERS:
             self._fail("layout", f"is {values['layout']!r}, expected one of {', '.join(READERS)}")
+        if "protocol" in values:
+            check_choice(f"{self._file}: protocol", values["protocol"], PROTOCOLS)
         for name in ("folders", "notes"):
             values[name] = self._list(content, name, _text, "a text")
         values["used_in"] = self._list(content, "used_in", CHAPTERS.__contains__, "a chapter (1 to 8) or survey")

@@ -9,8 +9,13 @@ import pytest
 from reidlab import baseline, data
 from reidlab.baseline import studies, tour
 from reidlab.baseline.knobs import KNOBS
-from reidlab.errors import ConfigError, DataError
+from reidlab.data import across_cameras
+from reidlab.data.decoded import from_table
+from reidlab.errors import ConfigError
 from reidlab.evaluation import evaluate
+from reidlab.study import EMBEDDED, Condition, Place
+from reidlab.study.sheets import Retrieval, ranked_sheet
+from reidlab.training.recipe import Backbone, Recipe
 
 pytestmark = pytest.mark.xdist_group("baseline")
 
@@ -25,20 +30,22 @@ def _own_cache(tmp_path_factory):
         os.environ["REIDLAB_CACHE"] = before
 
 
+RECIPE = Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), optimisation={"p": 4, "k": 2})
+
+
 @pytest.fixture(scope="module")
 def study():
-    return baseline.Study(
-        baseline.recipe(6, (32, 16), p=4, k=2),
-        baseline.Network(width=8),
-        people=6,
-        cameras=2,
-        knobs=["box_jitter", "drift"],
-    )
+    return baseline.BaselineStudy(recipe=RECIPE, steps={"train": 6}, people=6, cameras=2, knobs=["box_jitter", "drift"])
 
 
 @pytest.fixture(scope="module")
-def measured(study):
-    return study.measure(3)
+def place(study):
+    return study.place(EMBEDDED, 3)
+
+
+@pytest.fixture(scope="module")
+def measured(study, place):
+    return study.measure_at(place)
 
 
 def test_every_row_can_be_recorded_and_is_complete(study, measured):
@@ -56,19 +63,34 @@ def test_every_row_can_be_recorded_and_is_complete(study, measured):
     assert set(zip(crossed.train, crossed.test)) == {(a, b) for a in studies.SEASONS for b in studies.SEASONS}
 
 
-def test_every_person_before_every_camera_asks_whatever_the_knob(study, measured):
-    extractor = measured.outcomes["histogram"].extractor
-    for knob, level, scores in study.turn_knobs(extractor, 3):
-        assert scores.num_valid == len(scores.per_query) >= study.people, (knob, level)
+def test_every_person_before_every_camera_asks_whatever_the_knob(study, place, monkeypatch):
+    asked = []
+    score = studies.DataSet.score
+
+    def counted(data, *arguments, **options):
+        scores = score(data, *arguments, **options)
+        asked.append((scores.num_valid, len(scores.per_query)))
+        return scores
+
+    monkeypatch.setattr(studies.DataSet, "score", counted)
+    assert len(list(study.vary(place))) > 0
+    assert len(asked) == 4
+    assert all(valid == queries >= study.people for valid, queries in asked)
 
 
 def test_one_seed_measures_the_same_twice(study, measured):
-    assert study.measure(3).rows == measured.rows
+    assert study.measure(EMBEDDED, 3).rows == measured.rows
 
 
-def test_nobody_is_in_training_and_test(measured):
-    train, query, gallery = measured.data
-    assert not set(train.pid) & (set(query.pid) | set(gallery.pid))
+def test_nobody_is_in_training_and_test(place):
+    data = place.target
+    assert not set(data.train.pids) & (set(data.query.pids) | set(data.gallery.pids))
+
+
+def test_what_is_kept_scores_as_what_was_measured(measured, place):
+    found = Retrieval.from_arrays(measured.kept, "network")
+    rank1 = [row["value"] for row in measured.rows if row["key"] == "rank1" and row.get("method") == "network"]
+    assert found.score(place.target.protocol).rank(1) == rank1[0]
 
 
 def test_seasons_share_place_and_cameras(study):
@@ -80,23 +102,22 @@ def test_seasons_share_place_and_cameras(study):
     assert [p.upper for p in summer.people.values()] != [p.upper for p in winter.people.values()]
 
 
-def test_methods_see_training_rows_only(study, measured):
+def test_methods_see_training_rows_only(study, place, monkeypatch):
     seen = []
+    learn = Recipe.learn
 
-    class Spy:
-        name = "spy"
+    def spied(recipe, pictures, *arguments):
+        seen.append(set(pictures.table.split))
+        return learn(recipe, pictures, *arguments)
 
-        def fit(self, train, seed):
-            seen.append(set(train.split))
-            return baseline.ColourHistogram().fit(train, seed)
-
-    outcome = baseline.compare([Spy()], measured.data, 0)["spy"]
+    monkeypatch.setattr(Recipe, "learn", spied)
+    fresh = Place(study, EMBEDDED, 3, place.data)
+    assert fresh.run(Condition("network")).scores == place.run(Condition("network")).scores
     assert seen == [{"train"}]
-    assert outcome.scores.mAP == measured.outcomes["histogram"].scores.mAP
 
 
-def test_untrained_weights_depend_on_the_seed_alone(study):
-    same, again, other = (baseline.Network(width=8).build(5, seed).state_dict() for seed in (1, 1, 2))
+def test_untrained_weights_depend_on_the_seed_alone():
+    same, again, other = (RECIPE.network(5, seed).state_dict() for seed in (1, 1, 2))
     assert all(np.array_equal(same[k], again[k]) for k in same)
     assert any(not np.array_equal(same[k], other[k]) for k in same)
 
@@ -108,18 +129,15 @@ def test_every_knob_has_an_off_and_a_high_that_differ():
         assert all(high[field] > off[field] == 0 for field in off), name
 
 
-def test_an_unknown_knob_or_parameter_is_named(study):
-    with pytest.raises(ConfigError, match="none called 'fog'"):
-        baseline.Study(study.config, knobs=["fog"])
-    with pytest.raises(ConfigError, match="did you mean 'iterations'"):
-        baseline.recipe(6, (32, 16), iteratons=3)
+def test_an_unknown_knob_method_or_parameter_is_named():
+    with pytest.raises(ConfigError, match="knobs: there is none called 'fog'"):
+        baseline.BaselineStudy(recipe=RECIPE, steps={"train": 6}, knobs=["fog"])
+    with pytest.raises(ConfigError, match="methods: there is none called 'netwrk'; did you mean 'network'"):
+        baseline.BaselineStudy(recipe=RECIPE, steps={"train": 6}, methods=["netwrk"])
+    with pytest.raises(ConfigError, match="train: 0 must be at least 1"):
+        baseline.BaselineStudy(recipe=RECIPE, steps={"train": 0})
     with pytest.raises(ConfigError):
         data.on_this_machine(["no-such-set"])
-
-
-def test_splits_names_what_is_empty(measured):
-    with pytest.raises(DataError, match="split 'query' has no pictures"):
-        baseline.splits(measured.data.train)
 
 
 def test_the_walk_down_the_worked_example_ends_in_its_scores():
@@ -133,24 +151,25 @@ def test_the_walk_down_the_worked_example_ends_in_its_scores():
     assert (rows["counts as"].str.endswith("ignored") == (rows["rank"] == "")).all()
 
 
-def test_pictures_of_the_tour_fit_their_labels(study, measured):
-    sheet = tour.people_by_cameras(measured.data.query, 3)
+def test_pictures_of_the_tour_fit_their_labels(place, measured):
+    sheet = tour.people_by_cameras(place.target.query.table, 3)
     assert len(sheet.pictures) == len(sheet.row_labels) == 3
     assert all(len(row) == len(sheet.column_labels) == 2 for row in sheet.pictures)
-    ranked = tour.ranked_pictures(measured.data, measured.outcomes["network"], count=3, top=4)
+    found = Retrieval.from_arrays(measured.kept, "network")
+    ranked = ranked_sheet(place.target, found, "market1501", count=3, top=4)
     assert [len(m) for m in ranked.matches] == [4, 4, 4]
     assert float(ranked.row_labels[0].split()[1]) >= float(ranked.row_labels[-1].split()[1])
 
 
 @pytest.mark.real_data
-def test_real_pictures_are_measured_unseen_and_held_out(study, measured):
+def test_real_pictures_are_measured_unseen_and_held_out(study, place):
     found = data.on_this_machine(["pku-reid"])
     if not found:
         pytest.skip("PKU-Reid is not on this machine (REIDLAB_DATA)")
     assert Path(found["pku-reid"].path).is_dir()
-    rows = list(study.on_real("pku-reid", {"network": measured.outcomes["network"]}, 0))
-    assert {(test, method) for test, method, _ in rows} == {
-        ("unseen", "network"), ("held_out", "histogram"), ("held_out", "untrained"), ("held_out", "network"),
-    }  # fmt: skip
-    unseen = next(scores for test, _, scores in rows if test == "unseen")
-    assert unseen.num_valid == 592
+    everybody = from_table(across_cameras(data.load("pku-reid")).table(), (32, 16), train=False)
+    assert everybody.score(place.run(Condition("histogram")).model).num_valid == 592
+    rows = list(study.on_real(place, "pku-reid"))
+    assert {(row["test"], row["method"]) for row in rows} == {
+        (test, method) for test in ("unseen", "held_out") for method in ("histogram", "untrained", "network")
+    }

@@ -1,0 +1,45 @@
+"""Features less their camera's mean: what a camera does to all it sees, taken out without a label or training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reidlab.evaluation.embeddings import Embeddings
+
+
+def camera_means(features: np.ndarray, camids: np.ndarray) -> dict[int, np.ndarray]:
+    """Return the mean feature (D,) of each camera.
+
+    Args:
+        features: (N, D).
+        camids: (N,) cameras.
+    """
+    return {int(camid): features[camids == camid].mean(axis=0) for camid in np.unique(camids)}
+
+
+def centred_features(features: np.ndarray, camids: np.ndarray) -> np.ndarray:
+    """Return features (N, D) less the mean of their camera's.
+
+    Args:
+        features: (N, D).
+        camids: (N,) cameras.
+    """
+    means = camera_means(features, camids)
+    return features - np.stack([means[int(camid)] for camid in camids])
+
+
+def centred(query: Embeddings, gallery: Embeddings) -> tuple[Embeddings, Embeddings]:
+    """Return embeddings less the mean of their camera's gallery features.
+
+    The least that learning without labels has to beat. A camera that the gallery lacks is centred by its own queries.
+
+    Args:
+        query: embeddings of the queries.
+        gallery: embeddings that are searched.
+    """
+    means = camera_means(query.features, query.camids) | camera_means(gallery.features, gallery.camids)
+    out = []
+    for part in (query, gallery):
+        offsets = np.stack([means[int(camid)] for camid in part.camids])
+        out.append(Embeddings(part.features - offsets, part.pids, part.camids, part.tracklets))
+    return out[0], out[1]

@@ -1,0 +1,324 @@
+"""A study: what is compared, on which worlds and real sets, over which seeds, and what is kept for figures.
+
+A chapter declares a :class:`Study`: its worlds, :class:`conditions <Condition>` (a method of the room's registry under
+a budget), :class:`contrasts <Contrast>` between them, and what else is measured. The loop over conditions is here, and
+so are the rows of records. ``run.measure(study, seeds)`` in a notebook does the rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from reidlab.errors import ConfigError
+from reidlab.study.rows import Row, gain_rows, score_rows, with_dims
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from torch import Tensor
+
+    from reidlab.data.decoded import DataSet
+    from reidlab.study.registry import Registry
+    from reidlab.training.recipe import Recipe
+    from reidlab.world import WorldSpec
+
+T = TypeVar("T")
+
+#: What the records call the data of the embedded world.
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long networks train.
+
+    Attributes:
+        name: ``long`` or ``short``.
+        steps: training steps by what is trained, such as ``{"start": 600, "round": 200}``.
+
+    Raises:
+        ConfigError: steps are less than 1.
+    """
+
+    name: str
+    steps: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        for what, count in self.steps.items():
+            if not isinstance(count, int) or count < 1:
+                raise ConfigError(f"{what}: {count!r} must be at least 1 training step")
+
+    def __getitem__(self, what: str) -> int:
+        return self.steps[what]
+
+    def with_(self, name: str, **steps: int) -> Budget:
+        """Return another budget that differs in some steps."""
+        return Budget(name, {**self.steps, **steps})
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One method under one budget.
+
+    Attributes:
+        method: its name in the room's registry.
+        dims: dimensions of its records, such as ``{"experiment": "networks", "network": "nvan"}``.
+        budget: name of its budget.
+        options: of the method.
+    """
+
+    method: str
+    dims: Mapping[str, Any] = field(default_factory=dict)
+    budget: str = "long"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a method did in a place.
+
+    Attributes:
+        scores: retrieval scores by name, under the place's usual protocol; empty where there was nothing to score.
+        model: the trained network, or whatever else embeds pictures.
+        detail: what the room's own measurements look at, such as histories or embeddings.
+    """
+
+    scores: Mapping[str, float]
+    model: Any = None
+    detail: Any = None
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference that the ledger asks for: gains in mAP and rank-1 of one condition over another.
+
+    Attributes:
+        ours: the condition.
+        reference: the condition that it is held against.
+        dims: dimensions of the rows.
+        when: given both results, whether the two differ in what is compared at all; always, where None.
+    """
+
+    ours: Condition
+    reference: Condition
+    dims: Mapping[str, Any]
+    when: Callable[[Result, Result], bool] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a study measured in one place with one seed.
+
+    Attributes:
+        rows: one mapping per record.
+        kept: what figures are drawn from, by name: arrays, tables, weights (tensors by name) or plain data.
+    """
+
+    rows: list[Row]
+    kept: dict[str, np.ndarray | pd.DataFrame | Mapping[str, Tensor] | Any]
+
+
+class Place:
+    """Where methods are compared: data sets, a seed, and what all methods share there.
+
+    Args:
+        study: whose methods, recipe and budgets are used.
+        label: what the records call the data.
+        seed: of everything random.
+        data: data sets by role; ``target`` is scored.
+
+    Attributes:
+        results: of each condition run so far.
+    """
+
+    def __init__(self, study: Study, label: str, seed: int, data: Mapping[str, DataSet]) -> None:
+        self.study, self.label, self.seed, self.data = study, label, seed, data
+        self.results: dict[str, Result] = {}
+        self._shared: dict[Any, Any] = {}
+
+    @property
+    def target(self) -> DataSet:
+        """The data set that is scored."""
+        return self.data["target"]
+
+    def shared(self, name: Any, make: Callable[[], T]) -> T:
+        """Return what all methods here share, made once: a network that all start from, a division of identities."""
+        if name not in self._shared:
+            self._shared[name] = make()
+        return self._shared[name]
+
+    def budget(self, name: str) -> Budget:
+        """Return one of the study's budgets."""
+        return self.study.budgets[name]
+
+    def run(self, condition: Condition) -> Result:
+        """Return a condition's result; those of the same method, steps and options are one."""
+        key = self._key(condition)
+        if key not in self.results:
+            self.results[key] = self.study.registry[condition.method](self, condition)
+        return self.results[key]
+
+    def result(self, condition: Condition) -> Result | None:
+        """Return a condition's result if it was run, else None."""
+        return self.results.get(self._key(condition))
+
+    def _key(self, condition: Condition) -> str:
+        steps = self.budget(condition.budget).steps
+        return json.dumps(plain([condition.method, steps, condition.options]), sort_keys=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Base of all studies: subclasses say what is compared, this class measures it.
+
+    Attributes:
+        recipe: what all networks share.
+        steps: training steps of the long budget, by what is trained.
+        short: steps that a second, short budget has instead; empty where there is none.
+        real: names of real data sets to measure on as well, as the catalogue knows them.
+
+    Raises:
+        ConfigError: steps are less than 1.
+    """
+
+    recipe: Recipe
+    steps: Mapping[str, int]
+    short: Mapping[str, int] = field(default_factory=dict)
+    real: Sequence[str] = ()
+
+    #: The room's methods by name: functions from a place and a condition to a result.
+    registry: ClassVar[Registry]
+    #: What the run card calls the embedded worlds, by role; the role's name with "embedded" before it where missing.
+    world_names: ClassVar[Mapping[str, str]] = {"target": "embedded world"}
+
+    def __post_init__(self) -> None:
+        self.worlds(0)
+        _ = self.budgets
+
+    # What a chapter declares -----------------------------------------------------------------------------------------
+
+    def worlds(self, seed: int) -> Mapping[str, WorldSpec]:
+        """Return a seed's embedded worlds by role; ``target`` is scored."""
+        raise NotImplementedError
+
+    def load(self, label: str, seed: int) -> Mapping[str, DataSet]:
+        """Return the data sets of a place by role, decoded."""
+        raise NotImplementedError
+
+    def common(self, place: Place) -> Mapping[str, Any]:
+        """Return dimensions that all rows of a place have beside data and seed."""
+        return {}
+
+    def conditions(self, place: Place) -> Iterable[Condition]:
+        """Yield what is compared."""
+        return ()
+
+    def contrasts(self, place: Place) -> Iterable[Contrast]:
+        """Yield the differences that the ledger asks for; those of conditions that were not run are left out."""
+        return ()
+
+    def details(self, place: Place, condition: Condition, result: Result) -> Iterable[Row]:
+        """Yield further rows on one condition."""
+        return ()
+
+    def probes(self, place: Place) -> Iterable[Row]:
+        """Yield further rows on a place, once all conditions were run."""
+        return ()
+
+    def keep(self, place: Place) -> Mapping[str, Any]:
+        """Return what figures are drawn from."""
+        return {}
+
+    def facts(self) -> Iterable[Row]:
+        """Yield rows that need no training: counts of data sets, parameters, operations."""
+        return ()
+
+    # What all studies do ---------------------------------------------------------------------------------------------
+
+    @property
+    def budgets(self) -> Mapping[str, Budget]:
+        """The long budget and, where there is one, the short."""
+        long = Budget("long", dict(self.steps))
+        return {"long": long} | ({"short": long.with_("short", **self.short)} if self.short else {})
+
+    def describe(self) -> dict[str, Any]:
+        """Return the whole configuration as plain data: what tells this study's results from another's."""
+        return {"study": type(self).__name__, **plain(self)}
+
+    def sources(self, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yield the data measured on, as a run names it.
+
+        Args:
+            seeds: of the run; the first one's worlds stand for all.
+        """
+        from reidlab.data import on_this_machine
+
+        for role, spec in self.worlds(seeds[0]).items():
+            name = self.world_names.get(role, f"embedded {role}")
+            yield {"name": name, "hash": spec.key(), "embedded": True, "describe": f"scenario {spec.name}"}
+        for name, location in on_this_machine(self.real).items():
+            known = location.manifest.hash if location.manifest else "a set of the user's own"
+            yield {"name": name, "hash": known, "embedded": False, "root": location.path}
+
+    def places(self, seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
+        """Yield label and seed of every place: the embedded world first, then the real sets on this machine."""
+        from reidlab.data import on_this_machine
+
+        for label in (EMBEDDED, *on_this_machine(self.real)):
+            for seed in seeds:
+                yield label, seed
+
+    def measure(self, label: str, seed: int) -> Measured:
+        """Measure everything in one place with one seed.
+
+        Args:
+            label: ``embedded``, or the name of a real data set.
+            seed: of worlds, divisions and training.
+        """
+        return self.measure_at(self.place(label, seed))
+
+    def place(self, label: str, seed: int) -> Place:
+        """Return a place with its data decoded."""
+        return Place(self, label, seed, self.load(label, seed))
+
+    def measure_at(self, place: Place) -> Measured:
+        """Measure everything in a place."""
+        rows: list[Row] = []
+        for condition in self.conditions(place):
+            result = place.run(condition)
+            rows += score_rows(result.scores, place.target.protocol, **condition.dims)
+            rows += [with_dims(row, **condition.dims) for row in self.details(place, condition, result)]
+        for contrast in self.contrasts(place):
+            ours, theirs = place.result(contrast.ours), place.result(contrast.reference)
+            if ours and theirs and (contrast.when is None or contrast.when(ours, theirs)):
+                rows += gain_rows(ours.scores, theirs.scores, place.target.protocol, **contrast.dims)
+        rows += self.probes(place)
+        common = {"data": place.label, "seed": place.seed, **self.common(place)}
+        return Measured([with_dims(row, **common) for row in rows], dict(self.keep(place)))
+
+
+def plain(value: Any) -> Any:
+    """Return a configuration as plain data: data classes, mappings and sequences become JSON's; files, their digest.
+
+    Raises:
+        ConfigError: something in it is neither.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kind = {} if isinstance(value, Study) else {"kind": type(value).__name__}
+        return kind | {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, str) and Path(value).is_file():
+        with Path(value).open("rb") as stream:
+            return {"file": Path(value).name, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    if isinstance(value, Sequence | set | frozenset):
+        return [plain(item) for item in value]
+    raise ConfigError(f"configuration: {value!r} of type {type(value).__name__} cannot be written down as plain data")
