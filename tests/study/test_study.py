@@ -1,0 +1,154 @@
+"""The floor of studies: conditions run once, rows complete, and the example of the book's page."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidlab.errors import ConfigError
+from reidlab.study import EMBEDDED, Budget, Condition, Contrast, Place, Registry, Result, Study, plain
+from reidlab.training.recipe import Backbone, Recipe, Scratch, WeightFile
+
+PAGE = Path(__file__).parents[2] / "book" / "how_to_add_a_chapter.md"
+RECIPE = Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), optimisation={"p": 4, "k": 2})
+
+METHODS = Registry("methods")
+
+
+@METHODS.add("count")
+def count(place, condition):
+    place.study.calls.append((condition.method, condition.budget, dict(condition.options)))
+    value = place.budget(condition.budget)["train"] / 100 + condition.options.get("more", 0.0)
+    return Result({"mAP": value, "rank1": value / 2})
+
+
+class Target:
+    protocol = "market1501"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counting(Study):
+    registry = METHODS
+    calls: tuple = ()
+
+    def worlds(self, seed):
+        return {}
+
+    def load(self, label, seed):
+        return {"target": Target()}
+
+    def common(self, place):
+        return {"source": "made up"}
+
+    def conditions(self, place):
+        yield Condition("count", {"experiment": "one"})
+        yield Condition("count", {"experiment": "again"})
+        yield Condition("count", {"experiment": "short"}, "short")
+        yield Condition("count", {"experiment": "more"}, options={"more": 0.5})
+
+    def contrasts(self, place):
+        ours, other = Condition("count", options={"more": 0.5}), Condition("count")
+        yield Contrast(ours, other, {"experiment": "gain", "reference": "count"})
+        yield Contrast(ours, other, {"experiment": "never"}, when=lambda ours, theirs: False)
+        yield Contrast(Condition("count", options={"more": 9.0}), other, {"experiment": "not run"})
+
+    def details(self, place, condition, result):
+        if condition.dims["experiment"] == "one":
+            yield {"key": "loss", "value": 1.0}
+
+    def probes(self, place):
+        yield {"key": "elsewhere", "value": 2.0, "data": None, "unit": "count"}
+
+
+@pytest.fixture
+def study():
+    found = Counting(recipe=RECIPE, steps={"train": 20}, short={"train": 10})
+    object.__setattr__(found, "calls", [])
+    return found
+
+
+def test_conditions_of_one_method_budget_and_options_run_once(study):
+    study.measure(EMBEDDED, 3)
+    assert study.calls == [("count", "long", {}), ("count", "short", {}), ("count", "long", {"more": 0.5})]
+
+
+def test_equal_budgets_are_one(study):
+    same = replace(study, short={"train": 20}, calls=study.calls)
+    same.measure(EMBEDDED, 3)
+    assert [call[2] for call in study.calls] == [{}, {"more": 0.5}]
+
+
+def test_rows_carry_data_seed_and_the_dimensions_of_their_condition(study):
+    rows = study.measure("pku-reid", 3).rows
+    common = {"data": "pku-reid", "seed": 3, "source": "made up"}
+    score = {"key": "mAP", "value": 0.2, "protocol": "market1501", "experiment": "one", **common}
+    assert score in rows
+    assert {"key": "loss", "value": 1.0, "experiment": "one", **common} in rows
+    assert {"key": "elsewhere", "value": 2.0, "unit": "count", "seed": 3, "source": "made up"} in rows
+    short = [row for row in rows if row.get("experiment") == "short"]
+    assert {row["key"]: row["value"] for row in short} == {"mAP": 0.1, "rank1": 0.05}
+
+
+def test_contrasts_are_gains_where_both_were_run_and_differ(study):
+    rows = [row for row in study.measure(EMBEDDED, 0).rows if row["key"].endswith("_gain")]
+    assert {(row["key"], row["experiment"]) for row in rows} == {("mAP_gain", "gain"), ("rank1_gain", "gain")}
+    assert [row["value"] for row in rows] == pytest.approx([0.5, 0.25])
+
+
+def test_a_description_tells_configurations_apart_and_knows_no_seed(study, tmp_path):
+    assert study.describe() == replace(study).describe()
+    assert "seeds" not in study.describe()
+    others = [replace(study, steps={"train": 21}), replace(study, recipe=replace(RECIPE, size=(64, 32)))]
+    others += [replace(study, recipe=replace(RECIPE, backbone=Backbone(width=16)))]
+    assert len({str(item.describe()) for item in (study, *others)}) == 4
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"one")
+    first = plain(WeightFile(str(file)))
+    file.write_bytes(b"two")
+    assert plain(WeightFile(str(file))) != first
+    assert plain(Scratch()) != first
+    with pytest.raises(ConfigError, match="cannot be written down"):
+        plain({"model": object()})
+
+
+def test_places_are_the_world_and_the_real_sets_found(study, monkeypatch):
+    import reidlab.data
+
+    monkeypatch.setattr(reidlab.data, "on_this_machine", lambda names: {"there": None} if names else {})
+    assert list(replace(study, real=("there", "gone")).places([0, 4])) == [
+        (EMBEDDED, 0), (EMBEDDED, 4), ("there", 0), ("there", 4),
+    ]  # fmt: skip
+
+
+def test_what_is_shared_is_made_once(study):
+    place, made = Place(study, EMBEDDED, 0, {}), []
+    for _ in range(3):
+        assert place.shared("start", lambda: made.append(1) or "network") == "network"
+    assert made == [1]
+
+
+def test_bad_budgets_and_names_are_refused():
+    with pytest.raises(ConfigError, match="train: 0 must be at least 1"):
+        Budget("long", {"train": 0})
+    with pytest.raises(ConfigError, match="methods: there is none called 'cuont'; did you mean 'count'"):
+        METHODS["cuont"]
+    assert "count" in METHODS
+    assert "cuont" not in METHODS
+
+
+def test_the_pages_example_is_short_and_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("REIDLAB_CACHE", str(tmp_path))
+    code = re.search(r"```python\n(from dataclasses.*?)```", PAGE.read_text(), re.DOTALL)[1]
+    assert len(code.splitlines()) <= 60
+    module: dict = {"__name__": "example"}
+    exec(compile(code, PAGE.name, "exec"), module)
+    study = module["CentringStudy"](recipe=RECIPE, steps={"train": 4}, people=6)
+    measured = study.measure(EMBEDDED, 0)
+    methods = {row["method"] for row in measured.rows if row["key"] == "mAP"}
+    assert methods == {"plain", "centred"}
+    scores = {row["method"]: row["value"] for row in measured.rows if row["key"] == "mAP"}
+    gain = next(row for row in measured.rows if row["key"] == "mAP_gain")
+    assert gain["value"] == pytest.approx(scores["centred"] - scores["plain"])
+    assert np.isfinite(measured.kept["gallery"]).all()
