@@ -42,7 +42,9 @@ ProjectOption = Annotated[
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and leave with its exit status: 0, 1 for an error, 2 for wrong usage.
+    """Run the command and leave with its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C.
+
+    An error is one line, whatever it is; ``--debug`` shows the traceback.
 
     Args:
         arguments: the words after ``reidlab``; those of this process if not given.
@@ -50,15 +52,16 @@ def main(arguments: list[str] | None = None) -> None:
     _state["debug"] = False
     try:
         app(arguments, prog_name="reidlab")
-    except ReidlabError as error:
-        if _state["debug"]:
-            raise
-        _say_error(str(error))
-        sys.exit(1)
     except BrokenPipeError:
         # `reidlab claims | head`: the reader has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        if _state["debug"]:
+            raise
+        ours = isinstance(error, ReidlabError)
+        _say_error(str(error) if ours else f"{type(error).__name__}: {error} (`reidlab --debug ...` shows where)")
+        sys.exit(1)
 
 
 def _version(value: bool) -> None:

@@ -92,6 +92,28 @@ def test_a_failing_cell_is_one_line_and_status_1(root, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (
+            ZeroDivisionError("by nought"),
+            1,
+            "error: ZeroDivisionError: by nought (`reidlab --debug ...` shows where)\n",
+        ),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_what_nobody_foresaw_is_one_line_too(capsys, monkeypatch, error, status, line):
+    def fails():
+        raise error
+
+    monkeypatch.setattr("reidlab.data.catalogue.entries", lambda **_: fails())
+    assert call(capsys, "data", "list")[::2] == (status, line)
+    if status == 1:
+        with pytest.raises(ZeroDivisionError):
+            cli.main(["--debug", "data", "list"])
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["run", "7"], "no chapter '7'; there is: 01_tiny"),

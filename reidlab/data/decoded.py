@@ -79,7 +79,11 @@ class Pictures:
         return self.table["pid"].nunique()
 
     def frames_of(self, tracklet: int, count: int) -> np.ndarray:
-        """Return the rows of ``count`` frames of a tracklet, spread as the test of Sec. 2.2.1 spreads them.
+        """Return the rows (count,) of frames of a tracklet, spread as the test of Sec. 2.2.1 spreads them.
+
+        Args:
+            tracklet: its number.
+            count: how many frames; one is repeated where it has fewer.
 
         Raises:
             ConfigError: there is no such tracklet.
@@ -105,7 +109,7 @@ class Pictures:
         return np.stack([read_picture(path, size) for path in paths])
 
     def select(self, rows: np.ndarray) -> Pictures:
-        """Return some rows, by their positions or a mask."""
+        """Return M of the rows, by their positions (M,) or a mask (N,) of bools."""
         masks = None if self.masks is None else self.masks[rows]
         return Pictures(self.table.iloc[rows].reset_index(drop=True), self.images[rows], masks)
 

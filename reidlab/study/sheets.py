@@ -38,7 +38,7 @@ class Retrieval(NamedTuple):
         return evaluate(self.query, self.gallery, protocol)
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Return the embeddings as named arrays, which a study can keep."""
+        """Return the embeddings as named arrays, which a study can keep: features (N, D), labels (N,)."""
         return {
             f"{name}_{part}_{field}": values
             for part, embeddings in self._asdict().items()
