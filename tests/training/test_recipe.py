@@ -28,8 +28,8 @@ SMALL = Backbone(width=8, blocks=(1, 1, 1, 1))
 def pictures():
     pids = np.repeat(np.arange(6), 4)
     table = make_table(
-        "six", path=[f"/{i}.png" for i in range(24)], pid=pids, camid=np.tile([1, 1, 2, 2], 6), tracklet=np.arange(24) // 2,
-        frame=np.tile([0, 1], 12), split=["train"] * 24,
+        "six", path=[f"/{i}.png" for i in range(24)], pid=pids, camid=np.tile([1, 1, 2, 2], 6),
+        tracklet=np.arange(24) // 2, frame=np.tile([0, 1], 12), split=["train"] * 24,
     )  # fmt: skip
     return Pictures(table, rng(0, "pictures").integers(0, 256, (24, 32, 16, 3), dtype=np.uint8))
 
