@@ -1,33 +1,25 @@
 """One visual language for every figure of the book.
 
-Each function takes plain arrays or tables and returns a :class:`matplotlib.figure.Figure`; none of them reads files,
-keeps state or needs ``pyplot``. Colour is never the only channel: marks, line styles or words repeat what it says.
+Each function takes plain arrays or tables and returns a :class:`matplotlib.figure.Figure`; none of them reads files
+or keeps state. Colour is never the only channel: marks, line styles or words repeat what it says.
 """
 
-from reidlab.plots.clusters import (
+from reidlab.plots.curves import (
     along_iterations,
-    cluster_galleries,
-    cluster_maps,
     cluster_search,
+    cmc_curves,
     counts_of_clusters,
-    embedding_maps,
-    pair_distances,
-    purity_points,
-    split_cluster,
-)
-from reidlab.plots.images import contact_sheet, frame_with_boxes, ranked_lists
-from reidlab.plots.retrieval import cmc_curves, embedding_map, interval_points, project, training_curves
-from reidlab.plots.style import colours, context, use
-from reidlab.plots.video import (
-    attention_strip,
-    before_after,
     frame_drift,
-    label_faults,
+    pair_distances,
     precision_recall,
-    stacked_costs,
-    stage_diagram,
-    trade_off,
+    training_curves,
 )
+from reidlab.plots.diagrams import stacked_costs, stage_diagram
+from reidlab.plots.images import cluster_galleries, contact_sheet, frame_with_boxes, ranked_lists
+from reidlab.plots.maps import cluster_maps, embedding_map, embedding_maps, project, split_cluster
+from reidlab.plots.points import interval_points, purity_points, trade_off
+from reidlab.plots.style import colours, context, use
+from reidlab.plots.tracklets import attention_strip, before_after, label_faults
 
 __all__ = [
     "along_iterations",

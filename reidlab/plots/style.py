@@ -9,13 +9,16 @@ colour-blind readers, without the yellow that is too faint on white.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
+import matplotlib
 from matplotlib import colors as mcolors
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 WIDTH = 6.4
 """Width of a full-column figure in inches."""
@@ -35,6 +38,13 @@ MATCH, OTHER, JUNK = "#00804f", "#c8401a", "#8a939c"
 
 FIXED = {"network": BLUE, "histogram": ORANGE, "untrained": QUIET, "chance": JUNK}
 """Names that keep their colour in every figure, whatever else is drawn beside them."""
+
+LEVEL = {"color": INK, "lw": 1.3, "ls": (0, (4, 2)), "zorder": 1.5}
+"""A line to compare with: the true number, a threshold, no effect."""
+BAND = {"alpha": 0.17, "lw": 0}
+"""The area of an interval or a range around a line."""
+
+PERCENT = FuncFormatter(lambda value, _: f"{round(100 * value, 6):g} %")
 
 RC: dict[str, Any] = {
     "figure.figsize": (WIDTH, 3.8),
@@ -89,19 +99,13 @@ class BookFigure(Figure):
         return buffer.getvalue()
 
 
-@contextmanager
-def context() -> Iterator[None]:
-    """Draw in the book's look inside a ``with`` block and leave matplotlib's settings as they were."""
-    import matplotlib
-
-    with matplotlib.rc_context(RC):
-        yield
+def context() -> AbstractContextManager[None]:
+    """Draw in the book's look, in a ``with`` block or a decorated function, and leave matplotlib's settings alone."""
+    return matplotlib.rc_context(RC)
 
 
 def use() -> None:
     """Make the book's look the default of this process, for figures drawn by hand in a notebook."""
-    import matplotlib
-
     matplotlib.rcParams.update(RC)
 
 
@@ -143,3 +147,39 @@ def colours(names: Sequence[Any]) -> dict[Any, str]:
         ]
     drawn = fixed | dict(zip(rest, free))
     return {name: drawn[name] for name in unique}
+
+
+def looks(names: Iterable[Any]) -> dict[Any, dict[str, Any]]:
+    """Give each name its colour, and a line style and a mark that repeat what the colour says.
+
+    Args:
+        names: what is drawn, in order; repeated names count once.
+
+    Returns:
+        Keyword arguments of a matplotlib line, by name.
+    """
+    return {
+        name: {"color": colour, "ls": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)]}
+        for i, (name, colour) in enumerate(colours(list(names)).items())
+    }
+
+
+def legend(figure: Figure, ncols: int = 3, handlelength: float = 3) -> None:
+    """Name above the axes what they draw; what several axes draw is named once."""
+    handles = {h.get_label(): h for axes in figure.axes for h in axes.get_legend_handles_labels()[0]}
+    figure.legend(handles=handles.values(), loc="outside upper left", ncols=ncols, handlelength=handlelength)
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Make the vertical axis a list of names, the first at the top, without line, ticks or grid of its own."""
+    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    axes.tick_params(axis="y", length=0, labelsize=10)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="y", visible=False)
+
+
+def logarithmic(axes: Axes) -> None:
+    """Make the horizontal axis logarithmic and name 1, 2 and 5 of each decade: powers of ten alone may be one tick."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())

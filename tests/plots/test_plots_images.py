@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 from matplotlib import colors as mcolors
+from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from reidlab import plots
 from reidlab.errors import ConfigError
 from reidlab.plots import style
+from reidlab.seeding import rng
+from tests.plots.drawn import texts
 
 RED, BLUE = (200, 20, 20), (20, 20, 200)
 
@@ -105,8 +108,8 @@ def test_a_contact_sheet_places_rows_and_columns():
         ([[crop()], [crop(), crop()]], {}, r"got lengths \[1, 2\]"),
         ([], {}, "got lengths none"),
         ([[None]], {}, "every cell is None"),
-        ([[crop()]], {"row_labels": ["a", "b"]}, "row_labels: expected 1 labels; got 2"),
-        ([[crop()]], {"column_labels": []}, "column_labels: expected 1"),
+        ([[crop()]], {"row_labels": ["a", "b"]}, r"row_labels: expected one label per row \(1\); got 2"),
+        ([[crop()]], {"column_labels": []}, r"column_labels: expected one label per column \(1\)"),
     ],
 )
 def test_a_contact_sheet_refuses_what_does_not_fit(pictures, labels, message):
@@ -148,3 +151,70 @@ def test_a_frame_without_people_is_drawn():
 def test_frames_refuse_wrong_boxes(boxes, extra, message):
     with pytest.raises(ConfigError, match=message):
         plots.frame_with_boxes(crop(), np.array(boxes, dtype=float), **extra)
+
+
+class TestClusterGalleries:
+    pictures = rng(3, "pictures").integers(0, 256, (4, 16, 8, 3), dtype=np.uint8)
+    right, selected = np.array([True, False, True, False]), np.array([True, True, False, True])
+
+    def rings(self, axes):
+        """Return x0, x1, y0, y1 of the dashed rings without the key's."""
+        dashed = [p for p in axes.patches if isinstance(p, FancyBboxPatch) and not p.get_fill()]
+        boxes = [(p.get_x(), p.get_x() + p.get_width(), p.get_y(), p.get_y() + p.get_height()) for p in dashed]
+        return boxes[:-1]
+
+    def test_pictures_and_frames_are_those_given(self):
+        axes = plots.cluster_galleries([("round 1", self.pictures, self.right, self.selected)]).axes[0]
+        for image, picture in zip(axes.images, self.pictures, strict=True):
+            np.testing.assert_array_equal(image.get_array(), picture)
+        frames = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+        good, bad = ([0.0, 0.502, 0.31], [0.784, 0.251, 0.102])
+        for frame, right in zip(frames, self.right, strict=True):
+            np.testing.assert_allclose(frame.get_edgecolor()[:3], good if right else bad, atol=0.002)
+        assert {"round 1", "exemplar", "trained on", "another"} <= set(texts(axes))
+
+    def test_rings_hold_what_was_trained_on_and_nothing_else(self):
+        rows = [("a", self.pictures, self.right, self.selected), ("b", self.pictures[:3], [True] * 3, [False] * 3)]
+        axes = plots.cluster_galleries([*rows, ("c", self.pictures, self.right, [True] * 4)]).axes[0]
+        rings = self.rings(axes)
+        assert len(rings) == 3
+        flags = [*self.selected, *[False] * 3, *[True] * 4]
+        for image, flag in zip(axes.images, flags, strict=True):
+            x0, x1, low, top = image.get_extent()
+            around = [a < x0 and x1 < b and c < top and low < d for a, b, c, d in rings]
+            beside = [a < x1 and x0 < b and c < low and top < d for a, b, c, d in rings]
+            assert sum(around) == sum(beside) == flag
+
+    @pytest.mark.parametrize("count", [1, 4, 14])
+    def test_words_stay_in_the_figure(self, count):
+        pictures = np.resize(self.pictures, (count, 16, 8, 3))
+        figure = plots.cluster_galleries([("cluster 12, round 1", pictures, [True] * count, [True] * count)])
+        figure.canvas.draw()
+        boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+        assert min(min(box.x0, box.y0) for box in boxes) >= -1
+        assert all(box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1 for box in boxes)
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+    @pytest.mark.parametrize(
+        ("rows", "message"),
+        [
+            ([], "rows: expected at least one cluster"),
+            ([("a", pictures[:0], [], [])], r"rows\[0\]: 'a': pictures: expected at least one picture"),
+            (
+                [("a", pictures, right[1:], selected)],
+                r"rows\[0\]: .*verdicts: expected one per picture \(4\); got 3",
+            ),
+            (
+                [("a", pictures, right, selected[1:])],
+                r"rows\[0\]: 'a': selections: expected one per picture \(4\); got 3",
+            ),
+            (
+                [("a", pictures.astype(float), right, selected)],
+                r"rows\[0\]: 'a': pictures\[0\]: expected an RGB picture",
+            ),
+            ([("a", [pictures[0]] * 60, [True] * 60, [True] * 60)], "rows: 60 pictures in a row are too many"),
+        ],
+    )
+    def test_bad_rows_are_refused(self, rows, message):
+        with pytest.raises(ConfigError, match=message):
+            plots.cluster_galleries(rows)

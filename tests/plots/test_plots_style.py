@@ -66,3 +66,8 @@ def test_plots_never_load_pyplot():
     """With pyplot a notebook would show each figure twice."""
     code = "import sys, reidlab.plots; assert 'matplotlib.pyplot' not in sys.modules and 'umap' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"MPLBACKEND": "agg"})
+
+
+def test_styles_repeat_colour_by_a_second_channel():
+    assert len(set(style.MARKERS)) == len(style.MARKERS)
+    assert len({str(line) for line in style.LINES}) == len(style.LINES) >= len(style.PALETTE)
