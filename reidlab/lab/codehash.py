@@ -198,7 +198,7 @@ class _Facts:
             is imported without a name of its own stands under an empty one.
         used: what of each imported name: chains of attributes, empty where the name stands alone.
         named: modules whose names are texts: ``importlib.import_module("reidlab.x")``.
-        defined: names that the file's own statements define.
+        defined: names that the file's own statements define, inside functions too.
         table: texts that stand together in dictionaries, as in the tables of a lazy ``__getattr__``.
     """
 
@@ -227,6 +227,7 @@ def _read(trees: Iterable[ast.Module], package: str = "") -> _Facts:
     table: dict[str, set[str]] = {}
     chains: set[tuple[str, ...]] = set()
     named: set[str] = set()
+    defined: set[str] = set()
     for node in (node for tree in trees for node in _executed(tree)):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -242,8 +243,11 @@ def _read(trees: Iterable[ast.Module], package: str = "") -> _Facts:
             for alias in node.names:
                 imported.setdefault(alias.asname or alias.name, set()).add((base, alias.name))
         elif isinstance(node, ast.Attribute | ast.Name):
-            if chain := _chain(node):
-                chains.add(chain)
+            chains.add(_chain(node))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                defined.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            defined.add(node.name)
         elif isinstance(node, ast.Constant) and _MODULE_NAME.fullmatch(str(node.value)):
             named.add(str(node.value))
         elif isinstance(node, ast.Dict):
@@ -251,11 +255,7 @@ def _read(trees: Iterable[ast.Module], package: str = "") -> _Facts:
                 for one, other in ((a, b) for a in _texts(key) for b in _texts(value)):
                     table.setdefault(one, set()).add(other)
                     table.setdefault(other, set()).add(one)
-    defined = {name for tree in trees for statement in tree.body for name in _defined(statement)}
-    used: dict[str, set[tuple[str, ...]]] = {name: set() for name in imported}
-    for chain in chains:
-        if chain[0] in used:
-            used[chain[0]].add(chain[1:])
+    used = {name: {chain[1:] for chain in chains if chain[:1] == (name,)} for name in imported}
     return _Facts(tree_hash(*trees), imported, used, named, defined, table)
 
 
@@ -361,17 +361,6 @@ def _texts(node: ast.AST | None) -> list[str]:
     """Return a text, or the texts of a list, tuple or set."""
     items = node.elts if isinstance(node, ast.List | ast.Tuple | ast.Set) else [node]
     return [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
-
-
-def _defined(statement: ast.stmt) -> Iterator[str]:
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        yield statement.name
-        return
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            yield node.name
 
 
 def _measures(tree: ast.Module) -> bool:

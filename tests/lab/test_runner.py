@@ -63,8 +63,10 @@ def test_an_executed_notebook_names_no_folder_of_this_machine(executed):
     assert any(outputs), "the glued value is an output"
 
 
-def test_plain_papermill_works_from_any_folder_and_keeps_nothing(executed, tmp_path):
+def test_plain_papermill_works_from_any_folder_and_keeps_nothing(executed, tmp_path, monkeypatch):
     papermill = pytest.importorskip("papermill")
+    # The made-up chapter's study lies in the tests.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     scratch = tmp_path / "elsewhere"
     scratch.mkdir()
     papermill.execute_notebook(
