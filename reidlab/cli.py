@@ -16,6 +16,7 @@ from reidlab.errors import ReidlabError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from reidlab.lab.project import Project
     from reidlab.pseudolabel.loop import Round
 
 app = typer.Typer(
@@ -178,15 +179,36 @@ def claims(
 def keep(
     chapter: Annotated[str, typer.Argument(help="Name or number.")],
     profile: ProfileOption = "standard",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Measure a seed of the kept records again and compare, instead.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option("--seed", help="The seed to verify; the first if not given.")] = None,
     project: ProjectOption = None,
 ) -> None:
     """Copy a run's records to results/, where git and the ledger find them."""
+    from reidlab.errors import ConfigError
     from reidlab.lab import store
     from reidlab.lab.project import Project
 
     place = Project.find(project)
+    if verify:
+        _verify(place, chapter, profile, seed)
+        return
+    if seed is not None:
+        raise ConfigError(f"--seed {seed}: only --verify takes a seed; a run is kept with all of its seeds")
     folder = store.keep(chapter, profile, place)
     _out.print(f"kept in {place.shown(folder)}", soft_wrap=True, highlight=False)
+
+
+def _verify(project: Project, chapter: str, profile: str, seed: int | None) -> None:
+    from reidlab.lab.progress import LiveProgress
+    from reidlab.lab.verify import verify
+
+    with LiveProgress(_out) as progress:
+        found = verify(project, chapter, profile, seed, progress=progress)
+    _out.print(escape(found.message), soft_wrap=True, highlight=False)
+    if not found.equal:
+        raise typer.Exit(1)
 
 
 @app.command()

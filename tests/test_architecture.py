@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,42 @@ def test_a_room_imports_only_from_floors_below(path):
 def test_lab_knows_no_method():
     imported = set().union(*(rooms_imported(p) for p in MODULES if room_of(p) == "lab"))
     assert imported <= CELLAR | {"lab"}
+
+
+def modules_imported(path: Path) -> set[str]:
+    """Modules that a module imports, inside functions too; a re-exported name leads to where it is defined."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = list(path.relative_to(PACKAGE.parent).parts[: -node.level]) if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            found |= {defining_module(module, alias.name) for alias in node.names}
+    return found & set(FILES)
+
+
+def defining_module(module: str, name: str) -> str:
+    if f"{module}.{name}" in FILES:
+        return f"{module}.{name}"
+    path = FILES.get(module)
+    if path is not None and path.name == "__init__.py":
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ImportFrom) and name in {alias.asname or alias.name for alias in node.names}:
+                return defining_module(node.module, name)
+    return module
+
+
+FILES = {".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): p for p in MODULES}
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    sorter = TopologicalSorter({name: modules_imported(path) - {name} for name, path in FILES.items()})
+    try:
+        order = list(sorter.static_order())
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' -> '.join(reversed(error.args[1]))}")
+    assert set(order) == set(FILES)
 
 
 def heavy_modules_after(statement: str) -> set[str]:

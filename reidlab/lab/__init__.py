@@ -5,6 +5,7 @@ the command line: :mod:`~reidlab.lab.runner`, :mod:`~reidlab.lab.store`, :mod:`~
 :mod:`~reidlab.lab.book`.
 """
 
-from reidlab.lab.run import Run, parameters, start
+from reidlab.lab.parameters import parameters
+from reidlab.lab.run import Run, start
 
 __all__ = ["Run", "parameters", "start"]

@@ -41,6 +41,8 @@ class Card:
             ("machine", info["machine"]),
             ("measured", f"{day(info['started'])}, in {time}"),
         ]
+        if verified := info.get("verified"):
+            rows.append(("verified", f"on {day(verified['date'])}: seed {verified['seed']} equal bit for bit"))
         return [(name, str(text)) for name, text in rows]
 
     def as_html(self, title: str = "Run card", note: str = "") -> str:

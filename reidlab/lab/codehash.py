@@ -1,20 +1,28 @@
 """Which code a chapter rests on, and a hash of it that comments and docstrings do not change.
 
-The code of a chapter is its own code cells and every module of this package that they import, and
-that those import in turn: read from the syntax trees, imports inside functions and the ``__init__`` of
-parent packages included. Two rooms are left out because they measure nothing: ``reidlab.lab`` (but for
-:mod:`reidlab.lab.records`, which turns values into tables) and ``reidlab.cli``. A changed plot makes a
-page stale, since its pictures would differ, but not the records: see :meth:`Code.records_hash`.
+All of it is read from syntax trees, imports inside functions included. A name that a package's ``__init__`` only
+re-exports leads to the module that defines it (``from reidlab.data import load_world``, ``data.load_world(...)``,
+tables of a lazy ``__getattr__``); the rest of that ``__init__`` does not count. It counts where it defines the name;
+where a name cannot be followed, the whole package counts. A module that enters something in a registry counts only if a
+module that counts imports it: a registry must not rely on an ``__init__`` to be filled.
+
+A *page* rests on all code cells of its notebook. Its *records* rest on the cells up to the last one that measures (all
+of them where none does so by the name of ``run``), on what these import, and never on :mod:`reidlab.plots`. Two rooms
+count for neither because they measure nothing: ``reidlab.lab`` (but for :mod:`reidlab.lab.records`, which turns values
+into tables) and ``reidlab.cli``.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 from reidlab.lab.notebook import code_of, parse, read_cells
 
@@ -24,6 +32,10 @@ _UNCOUNTED = ("reidlab.lab", "reidlab.cli", "reidlab.__main__")
 _COUNTED_ANYWAY = "reidlab.lab.records"
 _PICTURES = "reidlab.plots"
 _MODULE_NAME = re.compile(rf"{PACKAGE}(\.\w+)+")
+# What a notebook calls of its run to measure; the rest of :class:`reidlab.lab.run.Run` shows.
+_MEASURING = {"measure", "record", "record_all", "data", "piece"}
+# Stands in a chain of attributes where an imported name is not used.
+_UNUSED = ""
 
 
 @dataclass(frozen=True)
@@ -32,41 +44,39 @@ class Code:
 
     Attributes:
         modules: hash of each module of the package, by name.
-        notebook: hash of the chapter's code cells.
+        notebook: hash of the code cells.
+        records: of a page's code, that part which its records rest on.
     """
 
     modules: Mapping[str, str]
     notebook: str
+    records: Code | None = None
 
     @property
     def hash(self) -> str:
         """Hash of everything; 16 hexadecimal digits."""
         return _combine([self.notebook, *(f"{k}={v}" for k, v in sorted(self.modules.items()))])
 
-    @property
-    def records_hash(self) -> str:
-        """Hash of what can change a record: everything but the plots."""
-        return Code({k: v for k, v in self.modules.items() if not _within(k, _PICTURES)}, self.notebook).hash
-
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the form kept in ``run.json``."""
-        return {"hash": self.hash, "notebook": self.notebook, "modules": dict(sorted(self.modules.items()))}
+        entry = {"hash": self.hash, "notebook": self.notebook, "modules": dict(sorted(self.modules.items()))}
+        return entry | ({"records": self.records.as_dict()} if self.records else {})
 
-    def changes_since(self, old: Mapping[str, object], pictures: bool = True) -> list[str]:
+    def changes_since(self, old: Mapping[str, Any], pictures: bool = True) -> list[str]:
         """Say what differs from the code of an earlier run.
 
         Args:
-            old: the ``code`` entry of its ``run.json``.
-            pictures: whether a changed plot counts.
+            old: the ``code`` entry of its ``run.json``; where it has no ``records`` (as older ones), all of it counts.
+            pictures: whether what only the page rests on counts.
 
         Returns:
             Phrases such as ``"module reidlab.data changed"``; empty if nothing differs.
         """
-        before = dict(old.get("modules") or {})  # type: ignore[call-overload]
+        if self.records and not pictures:
+            return self.records.changes_since(old.get("records", old))
+        before = old.get("modules", {})
         found = ["the notebook's code changed"] if old.get("notebook") != self.notebook else []
         for name in sorted({*before, *self.modules}):
-            if not pictures and _within(name, _PICTURES):
-                continue
             if name not in before:
                 found.append(f"module {name} is new")
             elif name not in self.modules:
@@ -85,31 +95,49 @@ def of_chapter(path: Path, source: Path = _SOURCE) -> Code:
 
     Raises:
         ConfigError: a cell or a module is not valid Python.
+        MissingDataError: there is no such notebook.
     """
     return of_cells(code_of(read_cells(path)), str(path), source)
 
 
 def of_cells(cells: Iterable[str], name: str = "notebook", source: Path = _SOURCE) -> Code:
-    """Return the code behind a list of code cells, see :func:`of_chapter`."""
+    """Return the code behind a list of code cells, see :func:`of_chapter`.
+
+    Raises:
+        ConfigError: a cell or a module is not valid Python.
+    """
     trees = [parse(cell, f"{name}, code cell {number}") for number, cell in enumerate(cells, start=1)]
-    waiting: set[str] = set()
-    for tree in trees:
-        waiting |= _imports(tree, "", False, source)
-    modules: dict[str, str] = {}
-    while waiting:
-        module = waiting.pop()
-        if module in modules:
+    last = max((number for number, tree in enumerate(trees, start=1) if _measures(tree)), default=len(trees))
+    measuring = trees[:last]
+    records = Code(_Closure(source, pictures=False).of([_read(measuring)]), tree_hash(*measuring))
+    return Code(_Closure(source).of([_read(trees)]), tree_hash(*trees), records)
+
+
+def of_modules(names: Iterable[str], source: Path = _SOURCE) -> str | None:
+    """Return a hash of modules, of this package or another, and of all of this package's that they rest on.
+
+    Args:
+        names: the modules' names.
+        source: folder of this package's source.
+
+    Returns:
+        16 hexadecimal digits; None where a module has no file, as a notebook's ``__main__`` has none.
+
+    Raises:
+        ConfigError: a module is not valid Python.
+    """
+    own, others = set(), {}
+    for name in names:
+        if _within(name, PACKAGE):
+            own.add(name)
             continue
-        if module != _COUNTED_ANYWAY and any(_within(module, part) for part in _UNCOUNTED):
-            waiting |= {_COUNTED_ANYWAY} - modules.keys()
-            continue
-        path = _file_of(module, source)
-        if path is None:
-            continue
-        tree = parse(path.read_text(encoding="utf-8"), str(path))
-        waiting |= _imports(tree, module, path.name == "__init__.py", source) - modules.keys()
-        modules[module] = tree_hash(tree)
-    return Code(modules, tree_hash(*trees))
+        spec = None if name == "__main__" else importlib.util.find_spec(name)
+        if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+            return None
+        others[name] = _module(Path(spec.origin), name)
+    found = {name: facts.hash for name, facts in others.items()}
+    found |= _Closure(source, pictures=False).of(others.values(), own)
+    return _combine(f"{name}={found[name]}" for name in sorted(found))
 
 
 def tree_hash(*trees: ast.Module) -> str:
@@ -160,27 +188,185 @@ def _write(node: ast.AST, out: list[str]) -> None:
             out.append(repr(value))
 
 
-def _imports(tree: ast.Module, module: str, is_package: bool, source: Path) -> set[str]:
-    """Return the package's modules that a tree names, parents included."""
-    here = module if is_package else module.rpartition(".")[0]
-    found: set[str] = set()
-    for node in ast.walk(tree):
+@dataclass(frozen=True)
+class _Facts:
+    """What a file, or the cells of a notebook, say of what they rest on.
+
+    Attributes:
+        hash: of the statements.
+        imported: where each imported name leads: pairs of a module and a name in it, None for the module itself. What
+            is imported without a name of its own stands under an empty one.
+        used: what of each imported name: chains of attributes, empty where the name stands alone.
+        named: modules whose names are texts: ``importlib.import_module("reidlab.x")``.
+        defined: names that the file's own statements define, inside functions too.
+        table: texts that stand together in dictionaries, as in the tables of a lazy ``__getattr__``.
+    """
+
+    hash: str
+    imported: Mapping[str, set[tuple[str, str | None]]]
+    used: Mapping[str, set[tuple[str, ...]]]
+    named: set[str]
+    defined: set[str]
+    table: Mapping[str, set[str]]
+
+
+@lru_cache(maxsize=2048)
+def _parsed(text: str, name: str, module: str, is_package: bool) -> _Facts:
+    return _read([parse(text, name)], module if is_package else module.rpartition(".")[0])
+
+
+def _module(path: Path, module: str) -> _Facts:
+    """Read a module; a text that was read before is not parsed again."""
+    return _parsed(path.read_text(encoding="utf-8"), str(path), module, path.name == "__init__.py")
+
+
+def _read(trees: Iterable[ast.Module], package: str = "") -> _Facts:
+    """Read the facts of trees that share their names; ``package`` is where relative imports start."""
+    trees = list(trees)
+    imported: dict[str, set[tuple[str, str | None]]] = {}
+    table: dict[str, set[str]] = {}
+    chains: set[tuple[str, ...]] = set()
+    named: set[str] = set()
+    defined: set[str] = set()
+    for node in (node for tree in trees for node in _executed(tree)):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            for alias in node.names:
+                imported.setdefault(alias.asname or "", set()).add((alias.name, None))
+                if not alias.asname:  # `import reidlab.data` loads the one and names the other
+                    root = alias.name.partition(".")[0]
+                    imported.setdefault(root, set()).add((root, None))
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
-                parts = here.split(".")
+                parts = package.split(".")
                 base = ".".join([*parts[: len(parts) - node.level + 1], *([base] if base else [])])
-            found.add(base)
-            # `from package import name`: a module if there is one of that name, else something inside.
-            found.update(f"{base}.{alias.name}" for alias in node.names)
+            for alias in node.names:
+                imported.setdefault(alias.asname or alias.name, set()).add((base, alias.name))
+        elif isinstance(node, ast.Attribute | ast.Name):
+            chains.add(_chain(node))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                defined.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            defined.add(node.name)
         elif isinstance(node, ast.Constant) and _MODULE_NAME.fullmatch(str(node.value)):
-            # importlib.import_module("reidlab.x") and tables of lazily imported names.
-            found.add(str(node.value))
-    ours = {name for name in found if _within(name, PACKAGE)}
-    parents = {name.rsplit(".", depth)[0] for name in ours for depth in range(1, name.count(".") + 1)}
-    return {name for name in ours | parents if _file_of(name, source)}
+            named.add(str(node.value))
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values):
+                for one, other in ((a, b) for a in _texts(key) for b in _texts(value)):
+                    table.setdefault(one, set()).add(other)
+                    table.setdefault(other, set()).add(one)
+    used = {name: {chain[1:] for chain in chains if chain[:1] == (name,)} for name in imported}
+    return _Facts(tree_hash(*trees), imported, used, named, defined, table)
+
+
+class _Closure:
+    """The modules of the package that some code rests on.
+
+    Args:
+        source: folder of the package's source.
+        pictures: whether plots are followed.
+    """
+
+    def __init__(self, source: Path, pictures: bool = True) -> None:
+        self._source = source
+        self._pictures = pictures
+        self._led: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+        self._file = cache(lambda module: _file_of(module, source))
+
+    def of(self, facts: Iterable[_Facts], modules: Iterable[str] = ()) -> dict[str, str]:
+        """Return the hash of each module that facts and modules rest on, by name; the modules are among them."""
+        waiting = set(modules).union(*map(self._imports, facts))
+        found: dict[str, str] = {}
+        while waiting:
+            module = waiting.pop()
+            if module not in found and (path := self._file(module)):
+                here = _module(path, module)
+                found[module] = here.hash
+                waiting |= self._imports(here)
+        return found
+
+    def _imports(self, facts: _Facts) -> set[str]:
+        found = {module for name in facts.named for module in self._lead(name, ())}
+        for name, targets in facts.imported.items():
+            for module, inside in targets:
+                for use in facts.used[name] or {(_UNUSED,)}:
+                    found |= self._lead(module, (*([inside] if inside else []), *use))
+        return found
+
+    def _lead(self, module: str, chain: tuple[str, ...]) -> set[str]:
+        """Return the modules that ``module``, followed by a chain of attributes, rests on."""
+        if not _within(module, PACKAGE):
+            return set()
+        if not self._counts(module):
+            return set() if _within(module, _PICTURES) else {_COUNTED_ANYWAY}
+        path = self._file(module)
+        if path is None or path.name != "__init__.py":
+            return {module} if path else set()
+        if (module, chain) not in self._led:
+            self._led[module, chain] = set()  # names that lead to one another lead nowhere
+            self._led[module, chain] = self._look_through(module, chain, _module(path, module))
+        return self._led[module, chain]
+
+    def _counts(self, module: str) -> bool:
+        if _within(module, _PICTURES):
+            return self._pictures
+        return module == _COUNTED_ANYWAY or not any(_within(module, room) for room in _UNCOUNTED)
+
+    def _look_through(self, package: str, chain: tuple[str, ...], init: _Facts) -> set[str]:
+        if chain[:1] in ((_UNUSED,), ("*",)):
+            return {package} if chain[0] == "*" else set()
+        name = chain[0] if chain else ""
+        targets = {(f"{package}.{name}", None), *init.imported.get(name, ())}
+        if "__getattr__" in init.defined:
+            for text in init.table.get(name, ()):
+                targets |= {(text, name), (f"{package}.{text.lstrip('.')}", name)}
+        found = {package} if name in init.defined else set()
+        targets = {(module, inside) for module, inside in targets if self._file(module)}
+        if not chain or not (targets or found):
+            base = self._file(package).parent
+            inner = (path.relative_to(self._source).with_suffix("").parts for path in base.rglob("*.py"))
+            names = {".".join([PACKAGE, *parts]).removesuffix(".__init__") for parts in inner}
+            return set(filter(self._counts, names))
+        for module, inside in targets:
+            found |= self._lead(module, (*([inside] if inside else []), *chain[1:]))
+        return found
+
+
+def _executed(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield the nodes of a tree but for what only type checkers read, and only the outermost of nested attributes."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if _only_for_types(node):
+            waiting += node.orelse
+        elif not (isinstance(node, ast.Attribute) and _chain(node)):
+            waiting += ast.iter_child_nodes(node)
+
+
+def _only_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and _chain(node.test)[-1:] == ("TYPE_CHECKING",)
+
+
+def _chain(node: ast.AST) -> tuple[str, ...]:
+    """Return a name that is read and its attributes, ``("data", "load")``; empty for any other node."""
+    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store):
+        return (node.id,)
+    if isinstance(node, ast.Attribute) and (chain := _chain(node.value)):
+        return (*chain, node.attr)
+    return ()
+
+
+def _texts(node: ast.AST | None) -> list[str]:
+    """Return a text, or the texts of a list, tuple or set."""
+    items = node.elts if isinstance(node, ast.List | ast.Tuple | ast.Set) else [node]
+    return [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+
+
+def _measures(tree: ast.Module) -> bool:
+    """Return whether a cell measures, or hands the run to something that may."""
+    chains = (_chain(node) for node in _executed(tree) if isinstance(node, ast.Attribute | ast.Name))
+    return any(chain[:1] == ("run",) and (len(chain) == 1 or chain[1] in _MEASURING) for chain in chains)
 
 
 def _file_of(module: str, source: Path) -> Path | None:

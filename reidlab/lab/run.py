@@ -6,8 +6,8 @@ The same calls work under ``reidlab run`` (which keeps the records), in Jupyter 
     from reidlab import lab
 
     run = lab.start("01_person_reid", parameters=lab.parameters(globals()))
-    run.data("small world", hash=spec.key(), embedded=True)
-    run.record("rank1", scores.rank(1), seed=seed, protocol="market1501", loss="triplet")
+    kept = run.measure(study, seeds)
+    run.record("shared_identities", 0, unit="count")
     run.table("rank1", "mAP", rows="loss")
     run.glue("best_rank1", 0.912)
     run.finish()
@@ -15,55 +15,22 @@ The same calls work under ``reidlab run`` (which keeps the records), in Jupyter 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from reidlab import files
-from reidlab.errors import RunError
-from reidlab.lab import codehash, environment, records
+from reidlab.errors import ReidlabError, RunError
+from reidlab.lab import codehash, environment, pieces, records, store
+from reidlab.lab.parameters import check_same, plain
+from reidlab.lab.project import Project
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FORMAT = 1
-DIRECTORY_VARIABLE = "REIDLAB_RUN_DIR"
-CONTEXT_FILE = "context.json"
-RECORDS_FILE = "records.parquet"
-RUN_FILE = "run.json"
-
-
-def parameters(namespace: Mapping[str, Any], names: str | None = None) -> dict[str, Any]:
-    """Return a notebook's resolved parameters.
-
-    Args:
-        namespace: the notebook's ``globals()``.
-        names: the parameters' names, with spaces between; without it, every public name that holds plain
-            data so far (so call it right below the parameters cell).
-
-    Raises:
-        RunError: a name is not defined.
-    """
-    if names is not None:
-        if missing := [name for name in names.split() if name not in namespace]:
-            raise RunError(f"parameters: {', '.join(missing)} not defined; run the parameters cell first")
-        return {name: namespace[name] for name in names.split()}
-    return {
-        name: value
-        for name, value in namespace.items()
-        if not name.startswith("_")
-        and name not in ("In", "Out")
-        and not isinstance(value, ModuleType)
-        and not callable(value)
-        and _is_plain(value)
-    }
 
 
 def start(
@@ -76,23 +43,24 @@ def start(
 
     Args:
         chapter: the chapter's id, which is its notebook's stem.
-        parameters: the resolved parameters, see :func:`parameters`.
+        parameters: the resolved parameters, see :func:`reidlab.lab.parameters.parameters`.
         directory: where :meth:`Run.finish` writes; without it, where the runner says, else nowhere.
 
     Raises:
-        RunError: the runner started another chapter, or with other parameters than are given here.
+        RunError: the runner started another chapter, or with other parameters than are given here; or they are not
+            plain.
     """
-    given = json.loads(json.dumps(dict(parameters or {}), default=_refuse))
+    given = plain(dict(parameters or {}), f"{chapter}: parameters")
     context: dict[str, Any] = {}
-    if directory is None and (value := os.environ.get(DIRECTORY_VARIABLE)):
+    if directory is None and (value := os.environ.get(store.DIRECTORY_VARIABLE)):
         directory = Path(value)
-        context = files.read_json(directory / CONTEXT_FILE)
+        context = files.read_json(directory / store.CONTEXT_FILE)
         if context["chapter"] != chapter:
             raise RunError(
                 f"the notebook of chapter {context['chapter']!r} starts a run of {chapter!r}; "
                 "the two names must be the same"
             )
-        _same_parameters(chapter, given, context["parameters"])
+        check_same(chapter, given, context["parameters"])
     return Run(chapter, given, Path(directory) if directory else None, context)
 
 
@@ -120,7 +88,6 @@ class Run:
         self._glued: dict[str, Any] = {}
         self._kept: dict[str, str | None] = {}
         self._pieces: list[dict[str, Any]] = []
-        self._in_piece = False
         self._finished = False
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -190,66 +157,46 @@ class Run:
         if self._data.setdefault(name, entry) != entry:
             raise RunError(f"{self.chapter}: data {name!r} is named twice, with different contents")
 
-    def piece(self, name: str, compute: Callable[..., pd.DataFrame | None], /, **inputs: Any) -> pd.DataFrame:
-        """Compute a part of a long run, or load it if an interrupted run has computed it already.
+    def measure(self, study: Any, seeds: Iterable[int]) -> pieces.Kept:
+        """Measure a study over seeds and record it: its data, its facts, and every place and seed.
 
-        Under ``reidlab run``, what ``compute`` records and returns is kept until the chapter succeeds. It is
-        found again as long as the piece's name and inputs, the run's parameters, the notebook's code
-        up to this cell, the modules it imports and the packages' versions are the same.
+        Under ``reidlab run``, each place is stored as soon as it is measured, and found again by later runs of the
+        chapter as long as nothing that it rests on has changed (see :mod:`reidlab.lab.pieces`): an interrupted run goes
+        on, and more seeds extend a run.
 
         Args:
-            name: the piece's name, in snake case.
-            compute: called with ``inputs``; records through this run, and may return a table to draw from.
-            inputs: what tells this piece from others of the same name: plain data only.
+            study: any object with ``describe()``, its whole configuration as plain data, without seeds;
+                ``sources(seeds)``, keyword arguments of :meth:`data` for each data set that it measures on;
+                ``places(seeds)``, pairs of a data set's label and a seed; ``facts()``, keyword arguments of
+                :meth:`record` for what needs no training; and ``measure(label, seed)``, which returns an object with
+                ``rows`` (keyword arguments of :meth:`record`) and ``kept`` (what figures are drawn from, by a name in
+                snake case: an array, a data frame, a mapping of names to tensors, or plain data).
+            seeds: for each of them, whatever the study draws is drawn anew.
 
         Returns:
-            What ``compute`` returned; if that is None, the piece's records with dimensions as columns.
+            What figures are drawn from, by label and seed.
 
         Raises:
-            RunError: a name or input is not plain, two pieces are the same, or one lies inside another.
-
-        Example:
-            >>> run = start("made_up")
-            >>> def experiment(seed):
-            ...     run.record("rank1", 0.5 + seed / 10, seed=seed)
-            >>> [float(run.piece("train", experiment, seed=seed)["value"].iloc[0]) for seed in (0, 1)]
-            [0.5, 0.6]
+            RunError: the study has no place, or one twice, or gives something that cannot be recorded or stored.
         """
-        import pandas as pd
-
         self._check_open()
-        if self._in_piece:
-            raise RunError(f"{self.chapter}: piece {name!r} lies inside another piece")
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise RunError(f"{self.chapter}: piece {name!r}: a name is written in snake_case")
-        identity = json.dumps([name, inputs], sort_keys=True, default=_refuse)
-        if any(piece["identity"] == identity for piece in self._pieces):
-            raise RunError(f"{self.chapter}: piece {name!r} with inputs {inputs} is computed twice")
-
-        folder = self._piece_folder(name, identity)
-        stored = _load_piece(folder) if folder else None
-        if stored is not None:
-            rows, table, seconds = stored
-            for row in rows:
-                self._add(row)
-        else:
-            first, clock = len(self._rows), time.perf_counter()
-            self._in_piece = True
-            try:
-                table = compute(**inputs)
-            finally:
-                self._in_piece = False
-            if table is not None and not isinstance(table, pd.DataFrame):
-                raise RunError(
-                    f"{self.chapter}: piece {name!r} returned {type(table).__name__}; expected a DataFrame or None"
-                )
-            rows, seconds = self._rows[first:], time.perf_counter() - clock
-            if folder:
-                _store_piece(folder, rows, table, seconds)
-        self._pieces.append(
-            {"identity": identity, "seconds": round(seconds, 3), "resumed": stored is not None, "inputs": inputs}
-        )
-        return records.expand(records.frame(rows)) if table is None else table
+        seeds = list(seeds)
+        identity = pieces.identify(self.chapter, study) if "pieces" in self._context else None
+        sources = list(study.sources(seeds))
+        for source in sources:
+            self.data(**source)
+        for row in study.facts():
+            self.record(**row)
+        real = {source["name"]: self._data[source["name"]] for source in sources if not source["embedded"]}
+        kept = pieces.Kept()
+        for label, seed in study.places(seeds):
+            if (label, seed) in kept:
+                raise RunError(f"{self.chapter}: the study measures {label!r} twice with seed {seed}")
+            place = {"label": label, "seed": int(seed), "data": real if label in real else {}}
+            kept[label, seed] = self._measure_place(study, identity and identity | place, label, int(seed))
+        if not kept:
+            raise RunError(f"{self.chapter}: the study has nothing to measure with seeds {seeds}")
+        return kept
 
     def records(self) -> pd.DataFrame:
         """Return what is recorded so far, in the schema of :mod:`reidlab.lab.records`."""
@@ -261,9 +208,6 @@ class Run:
 
     def kept(self, profile: str = "standard") -> pd.DataFrame | None:
         """Return the kept records of this chapter under another profile, or None if there are none."""
-        from reidlab.lab import store
-        from reidlab.lab.project import Project
-
         self._check_open()
         project = Project.find(self._context.get("project"))
         self._kept[profile] = store.kept_digest(project, profile, self.chapter)
@@ -301,7 +245,7 @@ class Run:
     def describe(self) -> dict[str, Any]:
         """Return everything known about this run, as it is written to ``run.json``."""
         return {
-            "format": FORMAT,
+            "format": store.FORMAT,
             "chapter": self.chapter,
             "profile": self.profile,
             "overrides": self._context.get("overrides", {}),
@@ -318,7 +262,7 @@ class Run:
             "machine": environment.machine(),
             "started": self._started.isoformat(timespec="seconds"),
             "wall_s": round(time.perf_counter() - self._clock + self._resumed_seconds(), 1),
-            "pieces": [{k: v for k, v in piece.items() if k != "identity"} for piece in self._pieces],
+            "pieces": self._pieces,
             "glue": self._glued,
         }
 
@@ -335,10 +279,10 @@ class Run:
         self._finished = True
         if self._directory is None:
             return
-        records.write(table, self._directory / RECORDS_FILE)
+        records.write(table, self._directory / store.RECORDS_FILE)
         description = self.describe()
-        description["files"] = {RECORDS_FILE: files.digest(self._directory / RECORDS_FILE)}
-        files.write_json(self._directory / RUN_FILE, description)
+        description["files"] = {store.RECORDS_FILE: files.digest(self._directory / store.RECORDS_FILE)}
+        files.write_json(self._directory / store.RUN_FILE, description)
 
     def _add(self, row: dict[str, Any]) -> None:
         self._check_open()
@@ -361,61 +305,35 @@ class Run:
     def _resumed_seconds(self) -> float:
         return sum(piece["seconds"] for piece in self._pieces if piece["resumed"])
 
-    def _piece_folder(self, name: str, identity: str) -> Path | None:
-        """Return the file stem under which a piece is kept, or None where nothing is kept."""
-        shell = _shell()
-        if "pieces" not in self._context or shell is None:
-            return None
-        code = codehash.of_cells(shell.user_ns["In"][1:], self.chapter).records_hash
-        key = json.dumps([identity, self.parameters, code, environment.versions()], sort_keys=True)
-        return Path(self._context["pieces"]) / f"{name}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
+    def _measure_place(self, study: Any, identity: Mapping[str, Any] | None, label: str, seed: int) -> dict[str, Any]:
+        """Measure at one place or load its piece, record its rows, and return what was kept."""
+        folder = pieces.folder_of(Path(self._context["pieces"]), identity) if identity else None
+        piece = pieces.load(folder) if folder and not self._context.get("again") else None
+        resumed = piece is not None
+        if piece is None:
+            first, clock = len(self._rows), time.perf_counter()
+            measured = study.measure(label, seed)
+            for row in measured.rows:
+                self.record(**row)
+            kept = pieces.check(measured.kept, f"{self.chapter}: {label!r}, seed {seed}")
+            piece = pieces.Piece(self._rows[first:], kept, time.perf_counter() - clock)
+            if folder and self._directory:
+                pieces.save(folder, self._directory, identity, piece)
+                # What is drawn now is what a resumed run would draw.
+                piece = pieces.load(folder) or piece
+        else:
+            for row in piece.rows:
+                self._add(row)
+        inputs = {"label": label, "seed": seed}
+        self._pieces.append({"seconds": round(piece.seconds, 3), "resumed": resumed, "inputs": inputs})
+        return piece.kept
 
     def _code_of_checkout(self) -> dict[str, Any] | None:
         """Outside of the runner: the code of this chapter in the checkout, if there is one."""
-        from reidlab.errors import ReidlabError
-        from reidlab.lab.project import Project
-
         try:
             return codehash.of_chapter(Project.find().notebook(self.chapter)).as_dict()
         except ReidlabError:
             return None
-
-
-def _store_piece(folder: Path, rows: list[dict[str, Any]], table: pd.DataFrame | None, seconds: float) -> None:
-    """Write a piece; its JSON file comes last, so that a piece without one does not count."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if table is not None:
-        with files.replacing(folder.with_suffix(".table.parquet")) as temporary:
-            table.to_parquet(temporary)
-    files.write_json(folder.with_suffix(".json"), {"rows": rows, "table": table is not None, "seconds": seconds})
-
-
-def _load_piece(folder: Path) -> tuple[list[dict[str, Any]], pd.DataFrame | None, float] | None:
-    """Read a piece; one that cannot be read is computed again."""
-    import pandas as pd
-
-    try:
-        content = files.read_json(folder.with_suffix(".json"))
-        table = pd.read_parquet(folder.with_suffix(".table.parquet")) if content["table"] else None
-        return content["rows"], table, content["seconds"]
-    except (RunError, OSError, ValueError, KeyError):
-        return None
-
-
-def _same_parameters(chapter: str, given: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
-    for name in sorted({*given, *resolved}):
-        if name not in resolved:
-            raise RunError(
-                f"{chapter}: {name!r} is recorded as a parameter but is not in the parameters cell; "
-                "call lab.parameters right below that cell, or name the parameters"
-            )
-        if name not in given:
-            raise RunError(f"{chapter}: parameter {name!r} is not passed to lab.start")
-        if given[name] != resolved[name]:
-            raise RunError(
-                f"{chapter}: parameter {name!r} is {given[name]!r} at lab.start, but the run was started "
-                f"with {resolved[name]!r}; a cell changes it in between"
-            )
 
 
 def _shell() -> Any:
@@ -426,15 +344,3 @@ def _shell() -> Any:
         return None
     shell = get_ipython()
     return shell if getattr(shell, "kernel", None) is not None else None
-
-
-def _is_plain(value: Any) -> bool:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _refuse(value: Any) -> Any:
-    raise RunError(f"{value!r} is not plain data (numbers, text, lists, mappings)")

@@ -25,14 +25,11 @@ import reidlab
 from reidlab import files
 from reidlab.checks import plural
 from reidlab.errors import ConfigError, ReidlabError, RunError
-from reidlab.lab import codehash, environment, profiles, store
+from reidlab.lab import codehash, environment, pieces, profiles, store
 from reidlab.lab.notebook import parameters_of, read_cells
 from reidlab.lab.project import Project
-from reidlab.lab.run import CONTEXT_FILE, DIRECTORY_VARIABLE, RECORDS_FILE, RUN_FILE
 
-FAILED_NOTEBOOK = "failed.ipynb"
 NEVER_RUN = "never run"
-_WORKPLACE = ".running-"
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,8 @@ class Job:
         profile: the profile's name.
         parameters: all parameters, resolved.
         overrides: those that differ from the profile's.
+        purpose: names a run store of its own, beside the profile's.
+        threads: how many to compute with; as the environment says if None.
     """
 
     project: Project
@@ -52,11 +51,14 @@ class Job:
     profile: str
     parameters: Mapping[str, Any]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    purpose: str = ""
+    threads: int | None = None
 
     @property
     def store(self) -> str:
         """The run store's name for this job: a run with overrides does not replace the profile's own."""
-        return f"{self.profile}.custom" if self.overrides else self.profile
+        purpose = self.purpose or (store.CUSTOM if self.overrides else "")
+        return f"{self.profile}.{purpose}" if purpose else self.profile
 
     @property
     def folder(self) -> Path:
@@ -122,7 +124,7 @@ def plan(
         own = profiles.resolve(project, loaded, name, {})
         wanted = dict(changes or {})
         if seed is not None:
-            wanted |= _seed_change(project, name, seed)
+            wanted |= seed_change(project, name, seed)
         resolved = profiles.resolve(project, loaded, name, wanted)
         overrides = {key: value for key, value in resolved.items() if value != own[key]}
         jobs.append(Job(project, name, profile, resolved, overrides))
@@ -135,7 +137,7 @@ def reasons_to_run(job: Job) -> list[str]:
     Raises:
         ConfigError: the notebook or a module is not valid Python.
     """
-    if not (job.folder / RUN_FILE).is_file():
+    if not (job.folder / store.RUN_FILE).is_file():
         return [NEVER_RUN]
     try:
         last = store.open_run(job.folder)
@@ -166,12 +168,12 @@ def run_all(jobs: Sequence[Job], progress: Progress, force: bool = False, worker
     """Run jobs, several at a time if wanted, and return how each ended, in their order.
 
     A job that fails does not stop the others. On Ctrl-C, what runs is ended and leaves nothing behind
-    but the finished pieces of long chapters; what has succeeded before stays.
+    but finished pieces; what has succeeded before stays.
 
     Args:
         jobs: what to run.
         progress: told what happens.
-        force: run also what has not changed, and use no stored pieces.
+        force: run also what has not changed, and measure every piece again.
         workers: how many notebooks run at a time.
     """
     if workers < 1:
@@ -202,41 +204,40 @@ def run_all(jobs: Sequence[Job], progress: Progress, force: bool = False, worker
 
 def _run(job: Job, progress: Progress, force: bool, stop: threading.Event) -> Outcome:
     with files.disk_errors(job.folder), _locked(job):
-        for left_over in job.folder.glob(f"{_WORKPLACE}*"):
+        for left_over in job.folder.glob(f"{store.WORKPLACE}*"):
             # Its process is dead, or the lock would be taken.
             shutil.rmtree(left_over, ignore_errors=True)
         reasons = ["forced"] if force else reasons_to_run(job)
         if not reasons:
             return Outcome(job, "unchanged", f"{job.chapter}: nothing changed since its last run; not repeated")
         progress.started(job, reasons[0])
-        if force:
-            shutil.rmtree(job.folder / "pieces", ignore_errors=True)
-        place = Path(tempfile.mkdtemp(prefix=f"{_WORKPLACE}{os.getpid()}-", dir=job.folder))
+        place = Path(tempfile.mkdtemp(prefix=f"{store.WORKPLACE}{os.getpid()}-", dir=job.folder))
         try:
-            return _run_in(place, job, progress, stop)
+            return _run_in(place, job, progress, force, stop)
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _run_in(place: Path, job: Job, progress: Progress, stop: threading.Event) -> Outcome:
+def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: threading.Event) -> Outcome:
     source = job.project.notebook(job.chapter)
     code = codehash.of_chapter(source)
-    executed = place / f"{job.chapter}.ipynb"
+    executed = place / f"{job.chapter}{store.NOTEBOOK_SUFFIX}"
     files.write_json(
-        place / CONTEXT_FILE,
+        place / store.CONTEXT_FILE,
         {
             "chapter": job.chapter,
             "profile": job.profile,
             "overrides": dict(job.overrides),
             "parameters": dict(job.parameters),
             "project": str(job.project.root),
-            "pieces": str(job.folder / "pieces"),
+            "pieces": str(kept_pieces := store.pieces_folder(job.project, job.chapter)),
+            "again": force,
             "code": code.as_dict(),
         },
     )
     (place / "scratch").mkdir()
     files.write_json(
-        place / "job.json",
+        place / store.JOB_FILE,
         {
             "source": str(source),
             "target": str(executed),
@@ -249,13 +250,13 @@ def _run_in(place: Path, job: Job, progress: Progress, stop: threading.Event) ->
     end = _execute(place, job, progress, stop)
     seconds = time.perf_counter() - clock
     if end["event"] != "done":
-        (job.folder / FAILED_NOTEBOOK).unlink(missing_ok=True)
+        (job.folder / store.FAILED_NOTEBOOK).unlink(missing_ok=True)
         # On a full disk the notebook itself may be cut off; then there is none to read.
         with suppress(OSError, ValueError, RunError):
             _tidy(executed)
-            os.replace(executed, job.folder / FAILED_NOTEBOOK)
+            os.replace(executed, job.folder / store.FAILED_NOTEBOOK)
         return Outcome(job, "failed", _failure(job, end), seconds)
-    if not (place / RUN_FILE).is_file():
+    if not (place / store.RUN_FILE).is_file():
         message = f"{job.chapter}: the notebook ran, but did not call run.finish(); nothing is kept"
         return Outcome(job, "failed", message, seconds)
     if codehash.of_chapter(source) != code:
@@ -263,16 +264,16 @@ def _run_in(place: Path, job: Job, progress: Progress, stop: threading.Event) ->
         return Outcome(job, "failed", message, seconds)
 
     _tidy(executed)
-    info = files.read_json(place / RUN_FILE)
+    info = files.read_json(place / store.RUN_FILE)
     info["wall_s"] = round(seconds + sum(p["seconds"] for p in info["pieces"] if p["resumed"]), 1)
     info["files"] |= {executed.name: files.digest(executed)}
-    files.write_json(place / RUN_FILE, info)
+    files.write_json(place / store.RUN_FILE, info)
     # run.json last: it vouches for the others, see the store.
-    for name in (executed.name, RECORDS_FILE, RUN_FILE):
+    for name in (executed.name, store.RECORDS_FILE, store.RUN_FILE):
         os.replace(place / name, job.folder / name)
     with suppress(OSError):
-        (job.folder / FAILED_NOTEBOOK).unlink(missing_ok=True)
-    shutil.rmtree(job.folder / "pieces", ignore_errors=True)
+        (job.folder / store.FAILED_NOTEBOOK).unlink(missing_ok=True)
+    pieces.sweep(kept_pieces)
     path = job.project.shown(job.folder / executed.name)
     message = f"{job.chapter}: {plural(info['records'], 'record')} in {seconds:.0f} s; {path}"
     return Outcome(job, "done", message, seconds)
@@ -290,7 +291,7 @@ def _execute(place: Path, job: Job, progress: Progress, stop: threading.Event) -
         {"OMP_WAIT_POLICY": "PASSIVE"}
         | os.environ
         | {
-            DIRECTORY_VARIABLE: str(place),
+            store.DIRECTORY_VARIABLE: str(place),
             "REIDLAB_RUNS": str(job.project.runs),
             "JUPYTER_PATH": os.pathsep.join([str(place / "jupyter"), *filter(None, jupyter)]),
             "JUPYTER_RUNTIME_DIR": str(place / "jupyter" / "runtime"),
@@ -300,11 +301,12 @@ def _execute(place: Path, job: Job, progress: Progress, stop: threading.Event) -
             "PYTHONHASHSEED": "0",
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         }
+        | threads_in_environment(job.threads)
     )
-    log = place / "log.txt"
+    log = place / store.LOG_FILE
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "reidlab.lab.execute", str(place / "job.json")],
+            [sys.executable, "-m", "reidlab.lab.execute", str(place / store.JOB_FILE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -333,6 +335,12 @@ def _execute(place: Path, job: Job, progress: Progress, stop: threading.Event) -
     return {"event": "failed", "cell": None, "reason": f"its process ended ({process.returncode}): {lines[-1]}"}
 
 
+def threads_in_environment(threads: int | None) -> dict[str, str]:
+    """Return the environment variables that make a process compute with so many threads; none if None."""
+    libraries = ("OMP", "MKL", "OPENBLAS", "NUMEXPR") if threads else ()
+    return {f"{library}_NUM_THREADS": str(threads) for library in libraries}
+
+
 def _end_on(stop: threading.Event, process: subprocess.Popen[str]) -> None:
     while process.poll() is None:
         if stop.wait(0.2):
@@ -357,8 +365,8 @@ def _write_kernel(folder: Path) -> None:
 def _locked(job: Job) -> Iterator[None]:
     """Hold the chapter's lock, which the system frees when this process ends, however it ends."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    holder = job.folder / ".lock.pid"
-    lock = filelock.FileLock(job.folder / ".lock", timeout=0)
+    holder = job.folder / store.HOLDER_FILE
+    lock = filelock.FileLock(job.folder / store.LOCK_FILE, timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout as error:
@@ -406,11 +414,16 @@ def _failure(job: Job, end: Mapping[str, Any]) -> str:
     where = f"cell [{end['cell']}]: " if end["cell"] is not None else ""
     reason = " ".join(str(end["reason"]).split())
     message = f"{job.chapter}: {where}{reason[:300]}"
-    path = job.folder / FAILED_NOTEBOOK
+    path = job.folder / store.FAILED_NOTEBOOK
     return f"{message}; read {job.project.shown(path)}" if path.is_file() else message
 
 
-def _seed_change(project: Project, chapter: str, seed: int) -> dict[str, Any]:
+def seed_change(project: Project, chapter: str, seed: int) -> dict[str, Any]:
+    """Return the change of a chapter's parameters that gives it this one seed.
+
+    Raises:
+        ConfigError: the chapter has no parameter ``seed`` or ``seeds``.
+    """
     own = parameters_of(project.notebook(chapter))
     if "seed" in own:
         return {"seed": seed}

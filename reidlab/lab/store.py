@@ -4,12 +4,13 @@
 
     _runs/<profile>/<chapter>/     records.parquet  run.json  <chapter>.ipynb     the last good run
                                    failed.ipynb                                   the last failed one, if later
-                                   pieces/                                        parts of an unfinished run
+    _runs/pieces/<chapter>/<key>/  manifest.json  plain.json  arrays.npz  ...     measured places of any run of it
     results/<profile>/<chapter>/   records.parquet  run.json                      what is worth keeping in git
 
 ``run.json`` holds the hash of the files beside it and is written last, so that a half-replaced or damaged
-run is noticed and never read. Runs with parameters changed on the command line lie under
-``<profile>.custom`` and leave the profile's own runs alone.
+run is noticed and never read. Runs with parameters changed on the command line lie under ``<profile>.custom``, those
+that verify kept records under ``<profile>.verify``; both leave the profile's own runs alone. Pieces are shared by all
+of them, see :mod:`reidlab.lab.pieces`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,34 @@ from reidlab import files
 from reidlab.errors import ReidlabError, RunError
 from reidlab.lab import codehash
 from reidlab.lab.project import Project
-from reidlab.lab.run import FORMAT, RECORDS_FILE, RUN_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
+
+FORMAT = 1
+# A finished run.
+RECORDS_FILE = "records.parquet"
+RUN_FILE = "run.json"
+FAILED_NOTEBOOK = "failed.ipynb"
+# A run under way: its lock, and a folder of its own, which an environment variable names to the notebook.
+DIRECTORY_VARIABLE = "REIDLAB_RUN_DIR"
+LOCK_FILE = ".lock"
+HOLDER_FILE = ".lock.pid"
+WORKPLACE = ".running-"
+CONTEXT_FILE = "context.json"
+JOB_FILE = "job.json"
+LOG_FILE = "log.txt"
+# A piece.
+MANIFEST_FILE = "manifest.json"
+PLAIN_FILE = "plain.json"
+ARRAYS_FILE = "arrays.npz"
+TABLE_SUFFIX = ".parquet"
+TENSORS_SUFFIX = ".safetensors"
+# A notebook, before and after its execution.
+NOTEBOOK_SUFFIX = ".ipynb"
+
+# What runs beside a profile's own are called.
+CUSTOM, VERIFY = "custom", "verify"
 
 _REQUIRED = ("chapter", "profile", "parameters", "data", "code", "versions", "started", "wall_s", "files")
 
@@ -58,7 +83,7 @@ class StoredRun:
     @property
     def notebook(self) -> Path:
         """The executed notebook; kept runs have none."""
-        return self.folder / f"{self.chapter}.ipynb"
+        return self.folder / f"{self.chapter}{NOTEBOOK_SUFFIX}"
 
     @property
     def records(self) -> pd.DataFrame:
@@ -68,17 +93,20 @@ class StoredRun:
         return records.read(self.folder / RECORDS_FILE)
 
     def changes(self, project: Project, pictures: bool = True) -> list[str]:
-        """Say how today's code differs from the one that ran; empty if it does not.
+        """Say how today's code differs from the one that ran, or that verified its records; empty if it does not.
 
         Args:
             project: where today's chapters are.
-            pictures: whether changed plots count: they do for a page, not for records.
+            pictures: whether what only the page shows counts: it does for a page, not for records.
         """
         try:
             code = codehash.of_chapter(project.notebook(self.chapter))
         except ReidlabError as error:
             return [str(error)]
-        return code.changes_since(self.info["code"] or {}, pictures)
+        changes = code.changes_since(self.info["code"] or {}, pictures)
+        if changes and not pictures and (verified := self.info.get("verified")):
+            return code.changes_since(verified["code"], pictures)
+        return changes
 
     def is_stale(self, project: Project) -> bool:
         """Return whether today's code could give other records."""
@@ -88,6 +116,16 @@ class StoredRun:
 def run_folder(project: Project, profile: str, chapter: str) -> Path:
     """Return the folder of a chapter's runs under a profile, whether it exists or not."""
     return project.runs / profile / chapter
+
+
+def pieces_folder(project: Project, chapter: str) -> Path:
+    """Return the folder of a chapter's pieces, whether it exists or not."""
+    return project.runs / "pieces" / chapter
+
+
+def kept_folder(project: Project, profile: str, chapter: str) -> Path:
+    """Return the folder of a chapter's kept records under a profile, whether it exists or not."""
+    return project.results / profile / chapter
 
 
 def load(profile: str, chapter: str, project: Project | None = None) -> StoredRun:
@@ -114,13 +152,13 @@ def kept(chapter: str, profile: str = "standard", project: Project | None = None
         RunError: they are damaged.
     """
     project = project or Project.find()
-    folder = project.results / profile / chapter
+    folder = kept_folder(project, profile, chapter)
     return open_run(folder, kept=True) if (folder / RUN_FILE).is_file() else None
 
 
 def kept_digest(project: Project, profile: str, chapter: str) -> str | None:
     """Return the hash of a chapter's kept records, or None if none are kept."""
-    path = project.results / profile / chapter / RECORDS_FILE
+    path = kept_folder(project, profile, chapter) / RECORDS_FILE
     return files.digest(path) if path.is_file() else None
 
 
@@ -159,7 +197,7 @@ def keep(chapter: str, profile: str = "standard", project: Project | None = None
             f"chapter {run.chapter}, profile {profile}: the run is stale ({changes[0]}); "
             f"run `reidlab run {run.chapter} --profile {profile}` before keeping it"
         )
-    folder = project.results / profile / run.chapter
+    folder = kept_folder(project, profile, run.chapter)
     info = dict(run.info)
     # Where the data lie on this machine is nobody else's business.
     info["data"] = {
@@ -170,3 +208,8 @@ def keep(chapter: str, profile: str = "standard", project: Project | None = None
         temporary.write_bytes((run.folder / RECORDS_FILE).read_bytes())
     files.write_json(folder / RUN_FILE, info)
     return folder
+
+
+def note(run: StoredRun, entries: Mapping[str, Any]) -> None:
+    """Write further entries into a stored run's ``run.json``."""
+    files.write_json(run.folder / RUN_FILE, {**run.info, **entries})

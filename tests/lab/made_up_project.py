@@ -11,13 +11,13 @@ from reidlab.lab.project import Project
 PARAMETERS = "seeds = [0]\nepochs = 2  # passes over the data\nname = 'quiet'"
 START = "from reidlab import lab\nrun = lab.start({chapter!r}, parameters=lab.parameters(globals()))"
 DATA = "run.data('small world', hash='abc123', embedded=True, describe='4 people')"
-EXPERIMENT = """def experiment(seed):
-    run.record('rank1', 0.6 + seed / 100, seed=seed, loss='triplet')
-    run.record('rank1', 0.5 + seed / 50, seed=seed, loss='softmax')
-for seed in seeds:
-    run.piece('train', experiment, seed=seed)
-run.record('weights', 664704, unit='count')"""
-END = "run.glue('best', run.records()['value'].iloc[0])\nrun.finish()"
+EXPERIMENT = """from tests.lab.made_up_study import MadeUpStudy
+study = MadeUpStudy()
+kept = run.measure(study, seeds)"""
+END = """run.record('weights', 664704, unit='count')
+measured = run.records()
+run.glue('best', measured[measured['key'] == 'rank1']['value'].iloc[0])
+run.finish()"""
 
 
 def code(source, *tags):
@@ -43,15 +43,17 @@ def write_notebook(path: Path, *cells) -> Path:
     return path
 
 
-def write_chapter(project: Project, chapter: str, *more: str, parameters: str = PARAMETERS) -> Path:
-    """A chapter that records something; the cells ``more`` come before its end."""
+def write_chapter(
+    project: Project, chapter: str, *more: str, parameters: str = PARAMETERS, experiment: str = EXPERIMENT
+) -> Path:
+    """A chapter that records something; the cells ``more`` come before the last that does."""
     return write_notebook(
         project.notebook(chapter),
         markdown("# A made-up chapter\n\nIt records what it is told: {glue:text}`best:.2f`."),
         code(parameters, "parameters"),
         code(START.format(chapter=chapter)),
         code(DATA),
-        code(EXPERIMENT),
+        code(experiment),
         *map(code, more),
         code(END),
     )
@@ -118,11 +120,11 @@ def execute_in_process(place, job, progress, stop):
 
 
 def _started_by_runner(place):
-    from reidlab.lab import run
+    from reidlab.lab import run, store
 
     def start(chapter, parameters):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(run.DIRECTORY_VARIABLE, str(place))
+            patch.setenv(store.DIRECTORY_VARIABLE, str(place))
             return run.start(chapter, parameters)
 
     return start

@@ -173,7 +173,7 @@ def test_a_stale_kept_run_is_shown_and_marked(with_book):
     store.keep("1", "standard", with_book)
     path = with_book.results / "standard/01_tiny/run.json"
     info = json.loads(path.read_text())
-    info["code"]["modules"]["reidlab.lab.records"] = "old"
+    info["code"]["records"]["modules"]["reidlab.lab.records"] = "old"
     path.write_text(json.dumps(info))
     source = with_book.book / "_build/source"
     book.stage(with_book, "quick", source)

@@ -1,8 +1,7 @@
-"""The oracle for the closure is Python itself: what an import really loads must be in it."""
+"""The oracle for the closure is Python itself: what is really loaded, and what really runs, must be in it."""
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from reidlab.lab import codehash
 from tests.lab.made_up_project import code, write_notebook
 
 PACKAGE = Path(reidlab.__file__).parent
-ROOMS = sorted(p.parent.name for p in PACKAGE.glob("*/__init__.py") if p.parent.name != "lab")
+PACKAGES = sorted(".".join(p.parent.relative_to(PACKAGE.parent).parts) for p in PACKAGE.glob("*/**/__init__.py"))
 
 
 @pytest.fixture
@@ -22,13 +21,22 @@ def package(tmp_path):
     files = {
         "__init__.py": '"""Doc."""\n',
         "base.py": "def f(x):\n    return x + 1\n",
-        "room/__init__.py": "from .one import one\n",
+        "room/__init__.py": "from .one import one\nfrom .late import late\n",
         "room/one.py": "from reidlab import base\n\n\ndef one():\n    return base.f(1)\n",
         "room/late.py": "def late():\n    from reidlab.deep.inner import g\n    return g()\n",
         "room/table.py": "import importlib\n\n\ndef get():\n    return importlib.import_module('reidlab.other')\n",
         "deep/__init__.py": "",
         "deep/inner.py": "def g():\n    return 2\n",
         "other.py": "x = 1\n",
+        "lazy/__init__.py": (
+            "import importlib\n\n_TABLE = {'deep': '.deep', 'shallow': ('reidlab.lazy.shallow', 'shallow')}\n\n\n"
+            "def __getattr__(name):\n    return getattr(importlib.import_module(_TABLE[name], __name__), name)\n"
+        ),
+        "lazy/deep.py": "deep = 1\n",
+        "lazy/shallow.py": "shallow = 1\n",
+        "mixed/__init__.py": "from reidlab.mixed.part import part\n\n\ndef whole():\n    return part\n",
+        "mixed/part.py": "part = 1\n",
+        "mixed/unseen.py": "unseen = 1\n",
         "plots/__init__.py": "colour = 'red'\n",
         "lab/__init__.py": "from reidlab.lab import runner\n",
         "lab/runner.py": "x = 1\n",
@@ -49,31 +57,100 @@ def modules(package, *cells):
     return set(of(package, *cells).modules)
 
 
-def test_the_closure_follows_imports_and_counts_parents(package):
-    assert modules(package, "import reidlab.room.one") == {
-        "reidlab",
-        "reidlab.room",
-        "reidlab.room.one",
-        "reidlab.base",
-    }
+def test_the_closure_follows_imports(package):
+    assert modules(package, "import reidlab.room.one") == {"reidlab.room.one", "reidlab.base"}
     assert "reidlab.room.one" in modules(package, "from reidlab.room import one")
     assert modules(package, "import numpy as np\nfrom os import path") == set()
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("from reidlab.room import one", {"room.one", "base"}),
+        ("from reidlab import room\nroom.one()", {"room.one", "base"}),
+        ("import reidlab.room\nreidlab.room.one()", {"room.one", "base"}),
+        ("import reidlab.room as r\nr.one()", {"room.one", "base"}),
+        ("def f():\n    from reidlab import room as r\n    return r.one()", {"room.one", "base"}),
+        ("from reidlab.lazy import deep", {"lazy.deep"}),
+        ("from reidlab import lazy\nlazy.shallow", {"lazy.shallow"}),
+        ("from reidlab.mixed import part", {"mixed.part"}),
+        ("from reidlab import room", set()),
+    ],
+)
+def test_a_re_exported_name_leads_to_the_module_that_defines_it(package, text, expected):
+    assert modules(package, text) == {f"reidlab.{name}" for name in expected}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("from reidlab.mixed import whole", {"mixed", "mixed.part"}),
+        ("from reidlab.room import *", {"room", "room.one", "base", "room.late", "deep.inner"}),
+        ("from reidlab.mixed import elsewhere", {"mixed", "mixed.part", "mixed.unseen"}),
+        ("from reidlab import mixed\ngetattr(mixed, 'part')", {"mixed", "mixed.part", "mixed.unseen"}),
+        ("from reidlab.lazy import gone", {"lazy", "lazy.deep", "lazy.shallow"}),
+    ],
+)
+def test_an_init_counts_where_it_defines_and_all_of_it_where_a_name_cannot_be_followed(package, text, expected):
+    assert modules(package, text) == {f"reidlab.{name}" for name in expected}
+
+
+def test_imports_for_type_checkers_do_not_count(package):
+    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from reidlab.room import one\n"
+    assert modules(package, text) == set()
+
+
+@pytest.mark.parametrize("text", ["from reidlab.room import one", "from reidlab import room\nroom.one()"])
+def test_a_new_module_elsewhere_changes_nothing(package, text):
+    before = of(package, text)
+    (package / "room/new.py").write_text("from reidlab import other\n\n\ndef new():\n    return other\n")
+    (package / "room/__init__.py").write_text("from .one import one\nfrom .late import late\nfrom .new import new\n")
+    assert of(package, text) == before
+
+
 def test_imports_inside_functions_and_by_name_count(package):
-    assert {"reidlab.deep", "reidlab.deep.inner"} <= modules(package, "from reidlab.room.late import late")
+    assert "reidlab.deep.inner" in modules(package, "from reidlab.room.late import late")
     assert "reidlab.other" in modules(package, "import reidlab.room.table")
 
 
 def test_of_the_lab_only_the_records_count(package):
-    assert modules(package, "from reidlab import lab") == {"reidlab", "reidlab.lab.records"}
+    assert modules(package, "from reidlab import lab\nlab.start('x')") == {"reidlab.lab.records"}
 
 
 def test_what_imports_load_is_in_the_closure():
-    imports = [f"import reidlab.{room}" for room in ROOMS]
-    command = "; ".join([*imports, "import sys; print(*(m for m in sys.modules if m.split('.')[0] == 'reidlab'))"])
+    rooms = [name for name in PACKAGES if name != "reidlab.lab"]
+    loads = [f"import {name}" for name in rooms]
+    command = "; ".join([*loads, "import sys; print(*(m for m in sys.modules if m.split('.')[0] == 'reidlab'))"])
     loaded = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
-    assert set(loaded.stdout.split()) <= set(codehash.of_cells(imports).modules)
+    found = codehash.of_cells([f"from {name} import *" for name in rooms]).modules
+    assert set(loaded.stdout.split()) - {"reidlab"} <= set(found)
+
+
+RAN = """
+import sys
+import reidlab.data, reidlab.evaluation, reidlab.world, reidlab.models
+ran = set()
+sys.setprofile(lambda frame, *_: ran.add(str(frame.f_globals.get("__name__"))))
+exec({cell!r})
+sys.setprofile(None)
+print(*(name for name in ran if name.split(".")[0] == "reidlab"))
+"""
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "from reidlab import world\nspec = world.WorldSpec(train_people=2, test_people=2, distractors=0, cameras=2)\n"
+        "world.Scene(spec).frame(1, 0)",
+        "from reidlab.models import cost, resnet\ncost(resnet(18, width=4), (3, 32, 16))",
+    ],
+)
+def test_what_runs_is_in_the_closure_though_it_is_re_exported(cell):
+    ran = subprocess.run([sys.executable, "-c", RAN.format(cell=cell)], capture_output=True, text=True, check=True)
+    found = set(codehash.of_cells([cell]).modules)
+    assert len(ran.stdout.split()) > 1
+    assert set(ran.stdout.split()) <= found
+    assert {"reidlab.world", "reidlab.models", "reidlab.training.loop"}.isdisjoint(found)
 
 
 @pytest.mark.parametrize(
@@ -116,11 +193,12 @@ def test_modules_that_are_not_imported_do_not_count(package):
 
 
 def test_a_changed_plot_changes_the_page_but_not_the_records(package):
-    before = of(package, "import reidlab.plots")
+    cell = "from reidlab.plots import colour"
+    before = of(package, cell)
     (package / "plots/__init__.py").write_text("colour = 'blue'\n")
-    after = of(package, "import reidlab.plots")
+    after = of(package, cell)
     assert after.hash != before.hash
-    assert after.records_hash == before.records_hash
+    assert after.records.hash == before.records.hash
     assert after.changes_since(before.as_dict(), pictures=False) == []
 
 
@@ -157,11 +235,65 @@ def test_a_cell_that_is_no_python_is_named(tmp_path):
         codehash.of_chapter(path)
 
 
-def test_hashing_the_whole_package_is_quick():
-    cells = [f"import reidlab.{room}" for room in ROOMS]
-    times = []
+MEASURES = "from reidlab import lab, room\nrun = lab.start('x')", "run.record('rank1', room.one())"
+
+
+@pytest.mark.parametrize("name", ["measure(study, [0])", "record('a', 1)", "record_all({})", "data('a')", "piece('a')"])
+def test_records_rest_on_the_cells_up_to_the_last_that_measures(package, name):
+    cells = [*MEASURES, f"run.{name}"]
+    before = of(package, *cells, "run.finish()")
+    shown = of(package, *cells, "from reidlab.other import x\nrun.glue('best', x)", "run.finish()")
+    assert shown.hash != before.hash
+    assert shown.records.hash == before.records.hash
+    assert shown.changes_since(before.as_dict(), pictures=False) == []
+    assert shown.changes_since(before.as_dict()) == ["the notebook's code changed", "module reidlab.other is new"]
+    (package / "other.py").write_text("x = 2\n")
+    assert of(package, *cells, "from reidlab.other import x", "").records.hash == before.records.hash
+    measured = of(package, *MEASURES, "x = 1", f"run.{name}")
+    assert measured.changes_since(before.as_dict(), pictures=False) == ["the notebook's code changed"]
+
+
+def test_a_cell_that_hands_the_run_on_measures_too(package):
+    cells = "from reidlab import lab\nrun = lab.start('x')", "import reidlab.other"
+    for cell, counts in (("from reidlab.room import one\none(run)", True), ("run.finish()", False)):
+        records = of(package, *cells[:1], "run.record('a', 1)", *cells[1:], cell).records
+        assert ("reidlab.other" in records.modules) == counts
+
+
+@pytest.mark.parametrize("cells", [["x = 1"], ["it = lab.start('x')", "it.record('a', 1)"]])
+def test_a_notebook_that_measures_nowhere_by_that_name_counts_whole(package, cells):
+    assert "reidlab.other" in of(package, *cells, "import reidlab.other").records.modules
+
+
+def test_the_entry_of_an_older_run_is_read(package):
+    new = of(package, *MEASURES)
+    old = {key: value for key, value in new.as_dict().items() if key != "records"}
+    assert new.changes_since(old, pictures=False) == []
+    old["modules"] = {**old["modules"], "reidlab": "1"}
+    assert new.changes_since(old, pictures=False) == ["module reidlab is no longer used"]
+
+
+def test_a_study_rests_on_its_modules_wherever_they_are(package):
+    before = codehash.of_modules(["reidlab.room.one"], package)
+    assert before == codehash.of_modules(["reidlab.room.one", "reidlab.base"], package)
+    assert codehash.of_modules(["tests.lab.made_up_project"]) != codehash.of_modules(["tests.lab.conftest"])
+    assert codehash.of_modules(["__main__"]) is None
+    (package / "base.py").write_text("def f(x):\n    return x\n")
+    assert codehash.of_modules(["reidlab.room.one"], package) != before
+
+
+def test_a_file_is_parsed_once(package, monkeypatch):
+    parsed = []
+    parse = codehash.parse
+    monkeypatch.setattr(codehash, "parse", lambda text, name: parsed.append(name) or parse(text, name))
+    (package / "base.py").write_text("def f(x):\n    return x + 10\n")
+    cells = ["from reidlab.room import *\nfrom reidlab import mixed\nprint(mixed)"]
     for _ in range(3):
-        clock = time.process_time()
-        codehash.of_cells(cells)
-        times.append(time.process_time() - clock)
-    assert min(times) < 0.5
+        codehash.of_cells(cells, "made up", package)
+    files = [name for name in parsed if not name.startswith("made up")]
+    assert str(package / "base.py") in files
+    assert len(files) == len(set(files))
+    (package / "base.py").write_text("def f(x):\n    return x + 20\n")
+    parsed.clear()
+    codehash.of_cells(cells, "made up", package)
+    assert [name for name in parsed if not name.startswith("made up")] == [str(package / "base.py")]

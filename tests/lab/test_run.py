@@ -1,16 +1,13 @@
 """The run as a notebook sees it, without a runner around it."""
 
 import json
-import types
 
-import pandas as pd
 import pytest
 
 from reidlab import lab
 from reidlab.errors import RunError
-from reidlab.lab import run as run_module
 from reidlab.lab import store
-from reidlab.lab.run import CONTEXT_FILE, DIRECTORY_VARIABLE
+from reidlab.lab.store import CONTEXT_FILE, DIRECTORY_VARIABLE
 
 # One worker, one really run project.
 pytestmark = pytest.mark.xdist_group("lab")
@@ -76,10 +73,7 @@ def test_the_card_escapes_html():
         lambda run: run.glue("best", 0.7),
         lambda run: run.glue("Best one", 0.7),
         lambda run: run.table("mINP"),
-        lambda run: run.piece("Bad name", print),
-        lambda run: run.piece("outer", lambda: run.piece("inner", lambda: None)),
-        lambda run: run.piece("number", lambda: 3),
-        lambda run: run.piece("objects", print, thing=object()),
+        lambda run: lab.start("01_tiny", {"thing": object()}),
     ],
 )
 def test_what_a_notebook_may_not_do_is_refused(run, second):
@@ -143,114 +137,6 @@ def test_data_on_disk_is_watched_but_not_published(run, tmp_path):
     again = lab.start("01_tiny")
     again.data("MARS", hash="abc", embedded=False, root=tmp_path)
     assert again.describe()["data"]["MARS"]["listing"] != before
-
-
-# ---- pieces ------------------------------------------------------------------------------------------------------
-
-
-class LongRun:
-    """Starts the same run again and again, as after an interruption, and counts what is computed."""
-
-    def __init__(self, folder, monkeypatch):
-        self.folder = folder
-        self.cells = ["", "seeds = [0]", "run.piece('train', experiment)"]
-        self.computed = []
-        self.parameters = {"width": 8}
-        shell = types.SimpleNamespace(user_ns={"In": self.cells})
-        monkeypatch.setattr(run_module, "_shell", lambda: shell)
-        monkeypatch.setenv(DIRECTORY_VARIABLE, str(folder))
-
-    def start(self):
-        context = {"chapter": "01_tiny", "parameters": self.parameters, "pieces": str(self.folder / "pieces")}
-        (self.folder / CONTEXT_FILE).write_text(json.dumps(context))
-        self.run = lab.start("01_tiny", self.parameters)
-        return self.run
-
-    def experiment(self, seed, table=False):
-        self.computed.append(seed)
-        self.run.record("mAP", 0.5 + seed / 10, seed=seed)
-        return pd.DataFrame({"epoch": [0, 1], "loss": [1.0, 0.5]}) if table else None
-
-
-@pytest.fixture
-def long_run(tmp_path, monkeypatch):
-    return LongRun(tmp_path, monkeypatch)
-
-
-def test_a_piece_is_computed_once_and_found_again(long_run):
-    first = [long_run.start().piece("train", long_run.experiment, seed=0)]
-    run = long_run.start()
-    again = [run.piece("train", long_run.experiment, seed=seed) for seed in (0, 1)]
-    assert long_run.computed == [0, 1]
-    pd.testing.assert_frame_equal(first[0], again[0])
-    assert run.records()["value"].tolist() == [0.5, 0.6]
-    assert [piece["resumed"] for piece in run.describe()["pieces"]] == [True, False]
-
-
-def test_an_input_may_be_called_as_its_arguments_are():
-    from reidlab import lab
-
-    run = lab.start("made_up")
-    found = run.piece("real", lambda name, compute: run.record(name, compute) and None, name="rank1", compute=0.5)
-    assert found[["key", "value"]].to_numpy().tolist() == [["rank1", 0.5]]
-
-
-def test_a_piece_gives_back_its_table(long_run):
-    made = long_run.start().piece("train", long_run.experiment, seed=0, table=True)
-    found = long_run.start().piece("train", long_run.experiment, seed=0, table=True)
-    assert long_run.computed == [0]
-    pd.testing.assert_frame_equal(made, found)
-
-
-def _other_parameter(long_run):
-    long_run.parameters = {"width": 16}
-
-
-def _other_code(long_run):
-    long_run.cells[1] = "seeds = [1]"
-
-
-def _damaged(long_run):
-    for path in (long_run.folder / "pieces").glob("*.json"):
-        path.write_text(path.read_text()[:-9])
-
-
-def _table_lost(long_run):
-    for path in (long_run.folder / "pieces").glob("*.parquet"):
-        path.write_bytes(b"PAR1")
-
-
-@pytest.mark.parametrize("change", [_other_parameter, _other_code, _damaged, _table_lost])
-def test_a_piece_that_may_differ_is_computed_again(long_run, change):
-    long_run.start().piece("train", long_run.experiment, seed=0, table=True)
-    change(long_run)
-    long_run.start().piece("train", long_run.experiment, seed=0, table=True)
-    assert long_run.computed == [0, 0]
-
-
-def test_a_comment_or_a_later_cell_leaves_pieces_alone(long_run):
-    long_run.start().piece("train", long_run.experiment, seed=0)
-    long_run.cells[1] = "seeds = [0]  # why"
-    long_run.start().piece("train", long_run.experiment, seed=0)
-    assert long_run.computed == [0]
-
-
-def test_a_piece_that_fails_is_not_kept(long_run):
-    def fails(seed):
-        long_run.experiment(seed)
-        raise ValueError
-
-    with pytest.raises(ValueError):
-        long_run.start().piece("train", fails, seed=0)
-    long_run.start().piece("train", long_run.experiment, seed=0)
-    assert long_run.computed == [0, 0]
-
-
-def test_the_same_piece_twice_is_refused(long_run):
-    run = long_run.start()
-    run.piece("train", long_run.experiment, seed=0)
-    with pytest.raises(RunError, match="computed twice"):
-        run.piece("train", long_run.experiment, seed=0)
 
 
 def test_kept_records_are_shown_and_watched(run, monkeypatch, copied):

@@ -1,0 +1,227 @@
+"""Pieces of a run: what a study measured at one place with one seed, stored whole or not at all.
+
+A piece holds the records of its place and what figures are drawn from: arrays in one npz, tables as parquet, weights as
+safetensors, plain data as JSON. Its manifest names every file with its size and digest; a piece that does not match its
+manifest is measured again. It is found again as long as the study's configuration and code, the place, the seed, the
+real data, the threads and the packages are the same; a run's other seeds, its profile and its notebook don't count.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType, MethodType
+from typing import Any
+
+from reidlab import files
+from reidlab.errors import RunError
+from reidlab.lab import codehash, environment, store
+from reidlab.lab.parameters import plain
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One place, measured.
+
+    Attributes:
+        rows: its records.
+        kept: what figures are drawn from, by name.
+        seconds: how long it took.
+    """
+
+    rows: list[dict[str, Any]]
+    kept: dict[str, Any]
+    seconds: float
+
+
+class Kept(dict[tuple[str, int], dict[str, Any]]):
+    """What figures are drawn from: ``kept[label, seed]`` is a mapping by name."""
+
+    @property
+    def first(self) -> dict[str, Any]:
+        """What was kept of the first place."""
+        return next(iter(self.values()))
+
+    def __missing__(self, place: tuple[str, int]) -> dict[str, Any]:
+        raise RunError(f"nothing was measured at {place!r}; there is: {', '.join(map(repr, self))}")
+
+
+def identify(chapter: str, study: Any) -> dict[str, Any] | None:
+    """Return what all pieces of a study have in common, or None if part of it is defined in the notebook.
+
+    Raises:
+        RunError: the study's description is not plain.
+    """
+    import torch  # noqa: F401  so that threads and device are those that it will be measured with
+
+    modules = sorted(_modules_of(study))
+    if (code := codehash.of_modules(modules)) is None:
+        return None
+    return {
+        "chapter": chapter,
+        "study": plain(study.describe(), f"{chapter}: description of the study"),
+        "modules": modules,
+        "code": code,
+        "versions": environment.versions(),
+        "device": environment.device(),
+        "threads": environment.threads(),
+    }
+
+
+def folder_of(folder: Path, identity: Mapping[str, Any]) -> Path:
+    """Return the folder of a piece below that of its chapter."""
+    return folder / hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=12).hexdigest()
+
+
+def check(kept: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return what a study keeps of a place, with plain data as they come back from JSON.
+
+    Raises:
+        RunError: a name is not in snake case, or a value is none of the four kinds.
+    """
+    checked = {}
+    for name, value in kept.items():
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise RunError(f"{where}: keeps {name!r}; a name is written in snake_case")
+        what = f"{where}: keeps {name!r}"
+        checked[name] = plain(value, what) if (kind := _kind(value)) == "plain" else value
+        if kind == "array" and value.dtype.hasobject:
+            raise RunError(f"{what}: an array of objects; expected numbers or text")
+    return checked
+
+
+def save(folder: Path, workplace: Path, identity: Mapping[str, Any], piece: Piece) -> None:
+    """Store a piece, in place of an earlier one.
+
+    Args:
+        folder: the piece's own, see :func:`folder_of`.
+        workplace: a folder on the same disk, for what is not yet whole.
+        identity: what tells the piece from others.
+        piece: what to store.
+
+    Raises:
+        RunError: something of it cannot be stored.
+        StorageError: the disk is full or may not be written.
+    """
+    with files.disk_errors(folder):
+        temporary = Path(tempfile.mkdtemp(dir=workplace))
+        try:
+            _write(temporary, piece)
+        except (TypeError, ValueError) as error:  # of pyarrow and safetensors too
+            raise RunError(f"{identity['chapter']}: a piece cannot be stored ({error})") from error
+        written = {path.name: [path.stat().st_size, files.digest(path)] for path in temporary.iterdir()}
+        kinds = {name: _kind(value) for name, value in piece.kept.items()}
+        files.write_json(temporary / store.MANIFEST_FILE, {"identity": identity, "kept": kinds, "files": written})
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(temporary, folder)
+
+
+def load(folder: Path) -> Piece | None:
+    """Return the piece in ``folder``, or None if there is none that is whole."""
+    import numpy as np
+    import pandas as pd
+    from safetensors.torch import load_file
+
+    try:
+        manifest = files.read_json(folder / store.MANIFEST_FILE)
+        for name, (size, digest) in manifest["files"].items():
+            if (folder / name).stat().st_size != size or files.digest(folder / name) != digest:
+                return None
+        content = files.read_json(folder / store.PLAIN_FILE)
+        kept = {}
+        for name, kind in manifest["kept"].items():
+            if kind == "array":
+                with np.load(folder / store.ARRAYS_FILE, allow_pickle=False) as arrays:
+                    kept[name] = arrays[f"kept_{name}"]
+            elif kind == "table":
+                kept[name] = pd.read_parquet(folder / f"{name}{store.TABLE_SUFFIX}")
+            elif kind == "tensors":
+                kept[name] = load_file(folder / f"{name}{store.TENSORS_SUFFIX}")
+            else:
+                kept[name] = content["kept"][name]
+        return Piece(content["rows"], kept, content["seconds"])
+    except (RunError, OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def sweep(folder: Path) -> None:
+    """Remove a chapter's pieces that were measured with other code or other packages than today's."""
+    for place in folder.iterdir() if folder.is_dir() else ():
+        try:
+            identity = files.read_json(place / store.MANIFEST_FILE)["identity"]
+            todays = (codehash.of_modules(identity["modules"]), environment.versions())
+            if (identity["code"], identity["versions"]) == todays:
+                continue
+        except (ImportError, RunError, KeyError):
+            pass
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _write(folder: Path, piece: Piece) -> None:
+    import numpy as np
+    from safetensors.torch import save_file
+
+    arrays, data = {}, {}
+    for name, value in piece.kept.items():
+        match _kind(value):
+            case "array":
+                arrays[f"kept_{name}"] = value  # no argument of savez has such a name
+            case "table":
+                value.to_parquet(folder / f"{name}{store.TABLE_SUFFIX}")
+            case "tensors":
+                weights = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in value.items()}
+                save_file(weights, folder / f"{name}{store.TENSORS_SUFFIX}")
+            case _:
+                data[name] = value
+    if arrays:
+        np.savez(folder / store.ARRAYS_FILE, **arrays)
+    files.write_json(folder / store.PLAIN_FILE, {"rows": piece.rows, "kept": data, "seconds": piece.seconds})
+
+
+def _kind(value: Any) -> str:
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    if isinstance(value, np.ndarray):
+        return "array"
+    if isinstance(value, pd.DataFrame):
+        return "table"
+    if isinstance(value, Mapping) and value and all(isinstance(item, torch.Tensor) for item in value.values()):
+        return "tensors"
+    return "plain"
+
+
+def _modules_of(study: Any) -> set[str]:
+    """Return the modules of the classes and functions that a study is made of, as far as they are not libraries."""
+    rooms = {codehash.PACKAGE, type(study).__module__.partition(".")[0], "__main__"}
+    found: set[str] = set()
+    seen: set[int] = set()
+    waiting = [study]
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, Mapping):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, list | tuple | set | frozenset):
+            waiting += item
+        elif isinstance(item, functools.partial):
+            waiting += [item.func, item.args, item.keywords]
+        else:
+            maker = item if isinstance(item, type | FunctionType | MethodType) else type(item)
+            if maker.__module__.partition(".")[0] in rooms:
+                found.add(maker.__module__)
+                fields = () if maker is item else (*getattr(item, "__dict__", ()), *getattr(maker, "__slots__", ()))
+                waiting += [getattr(item, field) for field in fields if hasattr(item, field)]
+    return found

@@ -1,0 +1,173 @@
+"""Verifying kept records: one seed is measured again with today's code and compared bit for bit.
+
+Where the records are equal, the kept run says so from then on and counts as today's. Where they are not, the same seed
+is measured with the commit that kept them: if that gives the kept values here, the code is the cause, else the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import reidlab
+from reidlab.checks import plural
+from reidlab.errors import ConfigError, RunError
+from reidlab.lab import profiles, records, runner, store
+from reidlab.lab.notebook import parameters_of
+from reidlab.lab.project import Project
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came out.
+
+    Attributes:
+        equal: whether every record compared is the kept one.
+        message: what was compared, and how the first other one differs; one line.
+    """
+
+    equal: bool
+    message: str
+
+
+def verify(
+    project: Project, chapter: str, profile: str = "standard", seed: int | None = None, *, progress: runner.Progress
+) -> Verification:
+    """Measure one seed of a kept run again and, where its records are equal, note that in ``results/``.
+
+    Args:
+        project: where the chapter and its kept records are.
+        chapter: the chapter's name.
+        profile: the profile whose records are kept.
+        seed: one of the kept seeds; the first if None.
+        progress: told what happens.
+
+    Raises:
+        RunError: nothing is kept, or it is damaged, or the chapter fails.
+        ConfigError: the seed is not among the kept ones, or the notebook has no longer the kept run's parameters.
+    """
+    chapter = project.chapter(chapter)
+    kept = store.kept(chapter, profile, project)
+    if kept is None:
+        raise RunError(f"chapter {chapter}: no records of profile {profile} are kept; there is nothing to verify")
+    seeds = kept.info["seeds"]
+    seed = seeds[0] if seed is None and seeds else seed
+    if seed not in seeds:
+        raise ConfigError(f"--seed {seed}: chapter {chapter} keeps seeds {', '.join(map(str, seeds)) or 'none'}")
+    job = _job(project, kept, seed)
+    (outcome,) = runner.run_all([job], progress, force=True)
+    if outcome.status == "failed":
+        raise RunError(outcome.message)
+    measured = store.open_run(job.folder)
+    left_out = _left_out(kept.info["data"], measured.info["data"])
+    wanted = _comparable(kept.records, seed, left_out)
+    difference = _difference(wanted, measured.records)
+    what = f"{chapter}, profile {profile}, seed {seed}: "
+    if wanted.empty:
+        raise RunError(f"{what}there is no record to compare")
+    note = f" ({', '.join(left_out)} left out: not here as it was)" if left_out else ""
+    if difference:
+        return Verification(False, f"{what}{difference}{note}; {_origin(project, kept, job, seed, wanted)}")
+    entry = {"seed": seed, "date": datetime.now(UTC).isoformat(timespec="seconds"), "records": len(wanted)}
+    entry |= {name: measured.info[name] for name in ("versions", "machine", "device", "threads")}
+    store.note(kept, {"verified": entry | {"left_out": left_out, "code": measured.info["code"]["records"]}})
+    return Verification(True, f"{what}{plural(len(wanted), 'record')} equal bit for bit{note}")
+
+
+def _job(project: Project, kept: store.StoredRun, seed: int) -> runner.Job:
+    chapter, parameters = kept.chapter, kept.info["parameters"]
+    own = parameters_of(project.notebook(chapter))
+    parameters = parameters | runner.seed_change(project, chapter, seed)
+    if unknown := [name for name in parameters if name not in own]:
+        raise ConfigError(
+            f"chapter {chapter}: the kept run has parameters that the notebook no longer has ({', '.join(unknown)}); "
+            "it cannot be measured again"
+        )
+    resolved = json.loads(json.dumps(own | profiles.check(parameters, own, f"chapter {chapter}, kept run")))
+    return runner.Job(project, chapter, kept.profile, resolved, purpose=store.VERIFY, threads=int(kept.info["threads"]))
+
+
+def _left_out(kept: Any, measured: Any) -> list[str]:
+    """Return the real data sets of the kept run that are not here, or not as they were."""
+    real = {name: entry for name, entry in kept.items() if not entry["embedded"]}
+    return [name for name, entry in real.items() if entry["listing"] != measured.get(name, {}).get("listing")]
+
+
+def _comparable(table: pd.DataFrame, seed: int, left_out: list[str]) -> pd.DataFrame:
+    """Return the records of a seed, and of none, whose values depend neither on the machine nor on data left out."""
+    elsewhere = table["dims"].map(lambda dims: bool({*json.loads(dims).values()} & {*left_out}))
+    return table[((table["seed"] == seed).fillna(True)) & ~table["timing"] & ~elsewhere]
+
+
+def _difference(kept: pd.DataFrame, measured: pd.DataFrame) -> str | None:
+    """Say how the first record differs that does; records that are new do not."""
+    found = _values(measured)
+    for identity, value in _values(kept).items():
+        if found.get(identity) != value:
+            key, seed, protocol, dims = identity
+            where = ", ".join(str(part) for part in (protocol, dims, seed) if part is not None)
+            return f"{key} ({where}) is kept as {value}, measured now as {found.get(identity, 'nothing')}"
+    return None
+
+
+def _values(table: pd.DataFrame) -> dict[tuple[Any, ...], str]:
+    """Return the value, in digits that tell every number from every other, and unit of each record."""
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return {tuple(row[name] for name in records.IDENTITY): f"{row['value']!r} {row['unit']}" for row in rows}
+
+
+def _origin(project: Project, kept: store.StoredRun, job: runner.Job, seed: int, wanted: pd.DataFrame) -> str:
+    """Say whether the code or the machine is the cause: what does the commit that kept the records give here?"""
+    path = kept.folder / store.RECORDS_FILE
+    unknown = "whether by the code or by the machine cannot be told: "
+    try:
+        top = Path(_git(project.root, "rev-parse", "--show-toplevel"))
+        commit = _git(top, "log", "-1", "--format=%H", "--", str(path))
+        if not commit or _git(top, "status", "--porcelain", "--", str(path)):
+            return f"{unknown}the kept records are not committed"
+        if _git(top, "rev-parse", "--is-shallow-repository") == "true":
+            return f"{unknown}the history is cut off"
+        with tempfile.TemporaryDirectory(prefix="reidlab-verify-") as folder:
+            tree = Path(folder).resolve() / "tree"
+            _git(top, "worktree", "add", "--detach", str(tree), commit)
+            try:
+                measured = _run_at(tree, project.root.resolve().relative_to(top.resolve()), job, seed)
+                same = _difference(wanted, measured) is None
+            finally:
+                _git(top, "worktree", "remove", "--force", str(tree))
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", "") or getattr(error, "stdout", "") or str(error)
+        reason = said.strip().splitlines()[-1]
+        return f"{unknown}{reason}"
+    if same:
+        return f"the code changed them: commit {commit[:10]} gives the kept values here"
+    return f"this machine gives other values: commit {commit[:10]}, which kept them, does not give them here either"
+
+
+def _run_at(tree: Path, inside: Path, job: runner.Job, seed: int) -> pd.DataFrame:
+    """Return what a seed of a job gives with the code of a checkout, in a run store and with worlds of its own."""
+    runs = tree.parent / "runs"
+    parts = [tree, Path(reidlab.__file__).resolve().parent.parent, *filter(None, [os.environ.get("PYTHONPATH")])]
+    surroundings = os.environ | runner.threads_in_environment(job.threads)
+    surroundings |= {"PYTHONPATH": os.pathsep.join(map(str, parts)), "REIDLAB_RUNS": str(runs)}
+    surroundings |= {"REIDLAB_CACHE": str(tree.parent / "cache")}
+    command = [sys.executable, "-m", "reidlab", "run", job.chapter, "--profile", job.profile, "--seed", str(seed)]
+    command += ["--project", str(tree / inside)]
+    subprocess.run(command, env=surroundings, cwd=tree, capture_output=True, text=True, check=True)
+    (found,) = runs.glob(f"*/{job.chapter}/{store.RECORDS_FILE}")
+    return records.read(found)
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,283 @@
+"""Measuring a study: what is stored is found again whole, or measured again; more seeds extend a run."""
+
+import dataclasses
+import json
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from reidlab import lab
+from reidlab.errors import RunError
+from reidlab.lab import codehash, environment, pieces, store
+from tests.lab import made_up_study
+from tests.lab.made_up_project import EXPERIMENT, run_chapters, write_chapter
+from tests.lab.made_up_study import MEASURED, MadeUpStudy
+
+# One worker, one really run project.
+pytestmark = pytest.mark.xdist_group("lab")
+
+
+@pytest.fixture(autouse=True)
+def measured(monkeypatch):
+    monkeypatch.delenv(store.DIRECTORY_VARIABLE, raising=False)
+    MEASURED.clear()
+    return MEASURED
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Start the same run again and again, as after an interruption."""
+    monkeypatch.setenv(store.DIRECTORY_VARIABLE, str(tmp_path))
+
+    def start(parameters=(), again=False):
+        context = {"chapter": "01_tiny", "parameters": dict(parameters), "pieces": str(tmp_path / "pieces")}
+        (tmp_path / store.CONTEXT_FILE).write_text(json.dumps(context | {"again": again}))
+        return lab.start("01_tiny", dict(parameters))
+
+    return start
+
+
+def test_a_study_is_measured_place_by_place_and_recorded():
+    run = lab.start("01_tiny")
+    kept = run.measure(MadeUpStudy(people=4), [0, 1])
+    assert MEASURED == [("embedded", 0), ("embedded", 1)]
+    assert run.records()["value"].tolist() == [4, 0.6, 0.5, 0.61, 0.52]
+    assert list(kept) == MEASURED
+    assert kept.first is kept["embedded", 0]
+    assert kept["embedded", 1]["features"][0, 0] == 1
+    assert [piece["inputs"] for piece in run.describe()["pieces"]] == [
+        {"label": "embedded", "seed": 0},
+        {"label": "embedded", "seed": 1},
+    ]
+
+
+def test_data_sets_are_named_and_measured_too(tmp_path):
+    run = lab.start("01_tiny")
+    run.measure(MadeUpStudy(real={"pku": tmp_path}), [0])
+    assert run.describe()["data"]["pku"]["root"] == str(tmp_path)
+    assert MEASURED == [("embedded", 0), ("pku", 0)]
+
+
+def test_by_hand_nothing_is_stored(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        kept = lab.start("01_tiny").measure(MadeUpStudy(), [0])
+    assert len(MEASURED) == 2
+    assert list(tmp_path.iterdir()) == []
+    assert kept.first["file"] == {"names": ["a", "b"], "level": [0, None]}
+
+
+def test_a_piece_gives_back_everything_bit_for_bit(start):
+    first, again = (start().measure(MadeUpStudy(), [3]).first for _ in range(2))
+    assert MEASURED == [("embedded", 3)]
+    for kept in (first, again):
+        assert list(kept) == ["features", "losses", "weights", "file"]
+        np.testing.assert_array_equal(kept["features"], np.full((2, 3), 3, np.float32))
+        assert kept["features"].dtype == np.float32
+        expected = pd.DataFrame({"epoch": [0, 1], "loss": [1.0, 0.5 - 3 / 10]}, index=[3, 4])
+        pd.testing.assert_frame_equal(kept["losses"], expected)
+        assert torch.equal(kept["weights"]["fc.weight"], torch.full((2, 2), 3.0))
+        assert kept["file"] == {"names": ["a", "b"], "level": [3, None]}
+
+
+def test_a_piece_is_measured_once_and_more_seeds_extend_a_run(start):
+    first, run = start({"seeds": [0]}), start({"seeds": [1, 0], "shown": 3})
+    first.measure(MadeUpStudy(), [0])
+    run.measure(MadeUpStudy(), [1, 0])
+    assert MEASURED == [("embedded", 0), ("embedded", 1)]
+    assert run.records()["value"].tolist() == [0.61, 0.52, 0.6, 0.5]
+    assert [piece["resumed"] for piece in run.describe()["pieces"]] == [False, True]
+
+
+def _configuration(monkeypatch, tmp_path):
+    return {"step": 0.02}
+
+
+def _code(monkeypatch, tmp_path):
+    monkeypatch.setattr(codehash, "of_modules", lambda names: "other")
+
+
+def _versions(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "versions", lambda: {"python": "3.99"})
+
+
+def _threads(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "threads", lambda: 99)
+
+
+def _damage(name, monkeypatch, tmp_path):
+    for path in (tmp_path / "pieces").glob(f"*/{name}"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+
+def _cut(monkeypatch, tmp_path):
+    for path in (tmp_path / "pieces").glob("*/plain.json"):
+        path.write_text(path.read_text()[:-9])
+
+
+def _lose(name, monkeypatch, tmp_path):
+    for path in (tmp_path / "pieces").glob(f"*/{name}"):
+        path.unlink()
+
+
+FILES = ("manifest.json", "plain.json", "arrays.npz", "losses.parquet", "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(_configuration, _code, _versions, _threads, _cut),
+        *(partial(_damage, name) for name in FILES[1:]),
+        *(partial(_lose, name) for name in FILES),
+    ],
+)
+def test_a_piece_that_may_differ_is_measured_again(start, monkeypatch, tmp_path, change):
+    start().measure(MadeUpStudy(), [0])
+    changed = change(monkeypatch, tmp_path) or {}
+    start().measure(MadeUpStudy(**changed), [0])
+    assert MEASURED == [("embedded", 0)] * 2
+    start().measure(MadeUpStudy(**changed), [0])
+    assert len(MEASURED) == 2
+
+
+def test_changed_files_of_a_data_set_are_measured_again_and_nothing_else_is(start, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    study = MadeUpStudy(real={"pku": pictures})
+    start().measure(study, [0])
+    (pictures / "a.jpg").write_bytes(b"1")
+    start().measure(study, [0])
+    assert MEASURED == [("embedded", 0), ("pku", 0), ("pku", 0)]
+
+
+def test_everything_is_measured_again_if_wanted(start):
+    start().measure(MadeUpStudy(), [0])
+    start(again=True).measure(MadeUpStudy(), [0])
+    start().measure(MadeUpStudy(), [0])
+    assert len(MEASURED) == 2
+
+
+def test_a_place_that_fails_leaves_nothing(start, monkeypatch, tmp_path):
+    def fails(self, label, seed):
+        raise ValueError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MadeUpStudy, "measure", fails)
+        with pytest.raises(ValueError):
+            start().measure(MadeUpStudy(), [0])
+    assert not (tmp_path / "pieces").exists()
+    start().measure(MadeUpStudy(), [0])
+    assert MEASURED == [("embedded", 0)]
+
+
+def test_a_piece_that_is_half_written_leaves_nothing(start, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_parquet", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        with pytest.raises(RunError, match="the disk is full"):
+            start().measure(MadeUpStudy(), [0])
+    assert not (tmp_path / "pieces").exists()
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ({"Bad name": 1}, "keeps 'Bad name'; a name is written in snake_case"),
+        ({"number": float("nan")}, "keeps 'number': .*expected plain data"),
+        ({"thing": object()}, "keeps 'thing': .*expected plain data"),
+        ({"things": np.array([object()])}, "keeps 'things': an array of objects"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_by_hand_too(monkeypatch, kept, message):
+    measure = MadeUpStudy.measure
+
+    def other(self, label, seed):
+        found = measure(self, label, seed)
+        found.kept = kept
+        return found
+
+    monkeypatch.setattr(MadeUpStudy, "measure", other)
+    with pytest.raises(RunError, match=f"01_tiny: 'embedded', seed 0: {message}"):
+        lab.start("01_tiny").measure(MadeUpStudy(), [0])
+
+
+def test_the_same_place_twice_and_no_place_are_refused():
+    with pytest.raises(RunError, match="the study measures 'embedded' twice with seed 0"):
+        lab.start("01_tiny").measure(MadeUpStudy(), [0, 0])
+    with pytest.raises(RunError, match="nothing to measure"):
+        lab.start("01_tiny").measure(MadeUpStudy(), [])
+    with pytest.raises(RunError, match=r"nothing was measured at \('embedded', 7\); there is: \('embedded', 0\)"):
+        lab.start("01_tiny").measure(MadeUpStudy(), [0])["embedded", 7]
+
+
+@dataclasses.dataclass(frozen=True)
+class Composed(MadeUpStudy):
+    parts: list = dataclasses.field(default_factory=list)
+
+
+def test_a_study_rests_on_the_modules_of_its_parts():
+    found = pieces.identify("01_tiny", Composed(parts=[MadeUpStudy, partial(run_chapters, start=environment.versions)]))
+    assert found["modules"] == [
+        *("reidlab.lab.environment", "tests.lab.made_up_project", "tests.lab.made_up_study", __name__),
+    ]
+
+
+def test_a_study_of_the_notebook_is_not_stored(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(MadeUpStudy, "__module__", "__main__")
+    start().measure(MadeUpStudy(), [0])
+    assert not (tmp_path / "pieces").exists()
+
+
+# ---- under the runner ----------------------------------------------------------------------------------------------
+
+
+def measured_by(project, **options):
+    """Return the seeds that a run of the chapter measured."""
+    MEASURED.clear()
+    (outcome,) = run_chapters(project, **options)
+    assert outcome.status == "done", outcome.message
+    return [seed for _, seed in MEASURED]
+
+
+def test_after_success_a_chapter_redraws_without_measuring(project, no_kernel):
+    assert measured_by(project) == [0]
+    write_chapter(project, "01_tiny", "x = 1")
+    assert measured_by(project) == []
+    info = store.load("quick", "1", project).info
+    assert [piece["resumed"] for piece in info["pieces"]] == [True]
+
+
+def test_more_seeds_another_profile_and_changed_parameters_extend_a_run(project, no_kernel):
+    assert measured_by(project, changes={"seeds": [0, 1]}) == [0, 1]
+    assert measured_by(project, changes={"seeds": [2, 1, 0]}) == [2]
+    assert measured_by(project, profile="standard") == [3, 4]
+    assert measured_by(project) == []
+    assert measured_by(project, force=True) == [0]
+    assert len(list(store.pieces_folder(project, "01_tiny").iterdir())) == 5
+
+
+def test_pieces_of_other_code_or_packages_go_after_a_run(project, no_kernel, monkeypatch):
+    run_chapters(project)
+    (old,) = store.pieces_folder(project, "01_tiny").iterdir()
+    monkeypatch.setattr(environment, "versions", lambda: {"python": "3.99"})
+    assert measured_by(project) == [0]
+    (new,) = store.pieces_folder(project, "01_tiny").iterdir()
+    assert old.name != new.name
+    experiment = EXPERIMENT.replace("made_up_study", "made_up_project").replace("MadeUpStudy", "MadeUpStudyElsewhere")
+    from tests.lab import made_up_project
+
+    class MadeUpStudyElsewhere(MadeUpStudy):
+        __module__ = made_up_project.__name__
+
+    monkeypatch.setattr(made_up_project, "MadeUpStudyElsewhere", MadeUpStudyElsewhere, raising=False)
+    write_chapter(project, "01_tiny", experiment=experiment)
+    assert measured_by(project) == [0]
+    assert len(list(store.pieces_folder(project, "01_tiny").iterdir())) == 2, "both are of today's code"
+    today = codehash.of_modules
+    monkeypatch.setattr(codehash, "of_modules", lambda names: today(names) + str(made_up_study.__name__ in names))
+    assert measured_by(project, force=True) == [0]
+    assert len(list(store.pieces_folder(project, "01_tiny").iterdir())) == 1
