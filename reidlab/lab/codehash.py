@@ -1,9 +1,9 @@
 """Which code a chapter rests on, and a hash of it that comments and docstrings do not change.
 
 All of it is read from syntax trees, imports inside functions included. A name that a package's ``__init__`` only
-re-exports leads to the module that defines it (``from reidlab.data import load_world``, ``data.load_world(...)``,
-tables of a lazy ``__getattr__``); the rest of that ``__init__`` does not count. It counts where it defines the name;
-where a name cannot be followed, the whole package counts. A module that enters something in a registry counts only if a
+re-exports leads to the module that defines it (``from reidlab.data import load_world``, ``data.load_world(...)``); the
+rest of that ``__init__`` does not count. It counts where it defines the name; where a name cannot be followed, the
+whole package counts. A module that enters something in a registry counts only if a
 module that counts imports it: a registry must not rely on an ``__init__`` to be filled.
 
 A *page* rests on all code cells of its notebook. Its *records* rest on the cells up to the last one that measures (all
@@ -199,7 +199,6 @@ class _Facts:
         used: what of each imported name: chains of attributes, empty where the name stands alone.
         named: modules whose names are texts: ``importlib.import_module("reidlab.x")``.
         defined: names that the file's own statements define, inside functions too.
-        table: texts that stand together in dictionaries, as in the tables of a lazy ``__getattr__``.
     """
 
     hash: str
@@ -207,7 +206,6 @@ class _Facts:
     used: Mapping[str, set[tuple[str, ...]]]
     named: set[str]
     defined: set[str]
-    table: Mapping[str, set[str]]
 
 
 @lru_cache(maxsize=2048)
@@ -224,7 +222,6 @@ def _read(trees: Iterable[ast.Module], package: str = "") -> _Facts:
     """Read the facts of trees that share their names; ``package`` is where relative imports start."""
     trees = list(trees)
     imported: dict[str, set[tuple[str, str | None]]] = {}
-    table: dict[str, set[str]] = {}
     chains: set[tuple[str, ...]] = set()
     named: set[str] = set()
     defined: set[str] = set()
@@ -250,13 +247,8 @@ def _read(trees: Iterable[ast.Module], package: str = "") -> _Facts:
             defined.add(node.name)
         elif isinstance(node, ast.Constant) and _MODULE_NAME.fullmatch(str(node.value)):
             named.add(str(node.value))
-        elif isinstance(node, ast.Dict):
-            for key, value in zip(node.keys, node.values):
-                for one, other in ((a, b) for a in _texts(key) for b in _texts(value)):
-                    table.setdefault(one, set()).add(other)
-                    table.setdefault(other, set()).add(one)
     used = {name: {chain[1:] for chain in chains if chain[:1] == (name,)} for name in imported}
-    return _Facts(tree_hash(*trees), imported, used, named, defined, table)
+    return _Facts(tree_hash(*trees), imported, used, named, defined)
 
 
 class _Closure:
@@ -317,9 +309,6 @@ class _Closure:
             return {package} if chain[0] == "*" else set()
         name = chain[0] if chain else ""
         targets = {(f"{package}.{name}", None), *init.imported.get(name, ())}
-        if "__getattr__" in init.defined:
-            for text in init.table.get(name, ()):
-                targets |= {(text, name), (f"{package}.{text.lstrip('.')}", name)}
         found = {package} if name in init.defined else set()
         targets = {(module, inside) for module, inside in targets if self._file(module)}
         if not chain or not (targets or found):
@@ -355,12 +344,6 @@ def _chain(node: ast.AST) -> tuple[str, ...]:
     if isinstance(node, ast.Attribute) and (chain := _chain(node.value)):
         return (*chain, node.attr)
     return ()
-
-
-def _texts(node: ast.AST | None) -> list[str]:
-    """Return a text, or the texts of a list, tuple or set."""
-    items = node.elts if isinstance(node, ast.List | ast.Tuple | ast.Set) else [node]
-    return [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
 
 
 def _measures(tree: ast.Module) -> bool:
