@@ -14,14 +14,14 @@ from reidlab.checks import plural, suggest
 from reidlab.errors import ClaimError, ConfigError
 from reidlab.lab.profiles import read_yaml
 
-CLAIM_FIELDS = {
-    *("id", "source", "item", "what", "kind", "basis", "whose", "printed", "unit", "needs", "note", "gain", "rule")
-}
+_SAID = {"id", "source", "item", "what", "kind", "printed", "unit", "needs", "note"}
+CLAIM_FIELDS = {*_SAID, "basis", "whose", "gain", "rule"}
 _COMMON = {"chapter", "profile", "key", "where", "protocol"}
+_NUMBER = {*_COMMON, "tolerance", "because", "implied"}
 RULE_FIELDS = {
-    "exact": {*_COMMON, "digits", "tolerance", "because", "implied"},
+    "exact": {*_NUMBER, "digits"},
     "trend": {*_COMMON, "larger", "smaller", "paired_by", "min_seeds", "margin"},
-    "accuracy": {*_COMMON, "tolerance", "because", "implied"},
+    "accuracy": _NUMBER,
 }
 _ALL_RULE_FIELDS = set().union(*RULE_FIELDS.values())
 _WORD = re.compile(r"\{(\w+)\}")
@@ -104,7 +104,7 @@ def expanded(entry: Any, defaults: Mapping[str, Any], where: str) -> list[Any]:
             given = {"row": row, "column": column} | {k: claim.pop(k) for k in list(claim) if k not in CLAIM_FIELDS}
             words = dict.fromkeys(given, here) | words
             claims.append(_filled(claim, given, used, here))
-    for word in words.keys() - used:
+    for word in sorted(words.keys() - used):
         near = suggest(word, sorted(CLAIM_FIELDS | _ALL_RULE_FIELDS | used))
         raise ClaimError(f"{words[word]}: unknown field {word!r}: no text has its placeholder{near}")
     return claims

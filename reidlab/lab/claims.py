@@ -98,6 +98,7 @@ MIN_SEEDS = 5
 CONSISTENT_KEY = "printed_difference"
 INVENTORY = "inventory.yml"
 
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _ITEM_FIELDS = {"id", "source", "item", "title", "chapter", "status"}
 # Printed unit: the unit of the records, and what a record is multiplied by to be in the printed unit.
 _CONVERSIONS = {"percent": ("fraction", 100.0), "%": ("fraction", 100.0), "points": ("fraction", 100.0)}
@@ -220,7 +221,7 @@ def _read(project: Project, chapters: tuple[str, ...], state: tuple[tuple[Path, 
                     items.append(_item(row, where))
                 else:
                     claims.append(_claim(row, path, where, project))
-                    gains[claims[-1].id] = row.get("gain") or ""
+                    gains[claims[-1].id] = str(row.get("gain") or "")
     problems += _repeated((f"{INVENTORY}: item", item.id) for item in items)
     problems += _repeated((f"{INVENTORY}:", f"{item.source} {item.item}") for item in items)
     problems += _repeated((f"{claim.file}: claim", claim.id) for claim in claims)
@@ -283,7 +284,7 @@ def _claim(row: Any, path: Path, where: str, project: Project) -> Claim:
     _check(kind == "trend" or not row.get("gain"), f"{where}: gain: a trend has one, not a claim of kind {kind}")
     if printed is not None:
         printed = str(printed).replace(",", "")
-        _check(_is_number(printed), f"{where}: printed: expected a number, found {row['printed']!r}")
+        _check(_NUMBER.fullmatch(printed), f"{where}: printed: expected a number, found {row['printed']!r}")
     _check(kind != "accuracy" or needs, f"{where}: needs: an accuracy names the data set it was measured on")
     _check(kind != "exact" or not needs, f"{where}: needs: an exact claim needs no data set; is this one an accuracy?")
     texts = {name: str(row.get(name) or "") for name in CLAIM_FIELDS - {"printed", "rule", "gain"}}
@@ -334,7 +335,7 @@ def _number_to_meet(row: Mapping[str, Any], kind: str, printed: str | None, unit
     number = f"{where}: there is no printed number to compare with; give printed or implied, and not both"
     _check((printed is None) != (implied is None), number)
     expected = str(implied) if printed is None else printed
-    _check(_is_number(expected), f"{where}: implied: expected a number, found {implied!r}")
+    _check(_NUMBER.fullmatch(expected), f"{where}: implied: expected a number, found {implied!r}")
     _check(not {"tolerance", "digits"} <= set(row), f"{where}: give digits or tolerance, not both")
     close = kind != "accuracy" or "tolerance" in row
     _check(close, f"{where}: tolerance: an accuracy says how close is close enough")
@@ -351,8 +352,9 @@ def _number_to_meet(row: Mapping[str, Any], kind: str, printed: str | None, unit
 
 def _gain(terms: str, printed: Mapping[str, Claim], where: str) -> float:
     """Return the printed gain of a trend in the unit of the records."""
+    _check(re.fullmatch(r"\S+( [+-] \S+)*", terms), f"{where}: expected claims such as 'ID - ID', found {terms!r}")
     total = 0.0
-    for sign, name in re.findall(r"(?:^|\s([+-])\s+)(\S+)", str(terms)):
+    for sign, name in re.findall(r"(?:^| ([+-]) )(\S+)", terms):
         if name not in printed:
             raise ClaimError(f"{where}: no claim {name!r} prints a number{suggest(name, printed)}")
         value = float(printed[name].printed or 0) / _recorded(printed[name].unit)[1]
@@ -393,11 +395,3 @@ def _check(good: object, message: str) -> None:
 
 def _repeated(entries: Any) -> list[str]:
     return [f"{where} {name!r} stands twice" for (where, name), count in Counter(entries).items() if count > 1]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

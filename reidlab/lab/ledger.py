@@ -269,16 +269,20 @@ def _judge_number(claim: Claim, rule: Rule, table: _Records) -> Row:
 
 
 def _by_key(table: pd.DataFrame) -> _Records:
+    dims = {text: json.loads(text) for text in table["dims"].unique()}
     found: dict[str, list[dict[str, Any]]] = {}
-    for record in table.astype(object).where(table.notna(), None).to_dict("records"):
-        found.setdefault(record["key"], []).append({**record, **json.loads(record["dims"])})
+    for values in zip(*(table[name].to_numpy(object, na_value=None).tolist() for name in table)):
+        record = dict(zip(table, values))
+        found.setdefault(record["key"], []).append({**record, **dims[record["dims"]]})
     return found
 
 
 def _select(table: _Records, key: str, where: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the records of a key whose columns or dimensions have the given values, or one of those in a list."""
-    allowed = {name: value if isinstance(value, list) else [value] for name, value in where.items()}
-    return [r for r in table.get(key, ()) if all(r.get(name) in values for name, values in allowed.items())]
+    one = {name: value for name, value in where.items() if value is not None and not isinstance(value, list)}
+    rest = [(name, value if value is not None else [None]) for name, value in where.items() if name not in one]
+    fitting = [record for record in table.get(key, ()) if one.items() <= record.items()]
+    return [record for record in fitting if all(record.get(name) in values for name, values in rest)]
 
 
 def _found(table: _Records, key: str, where: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -368,6 +368,15 @@ def test_records_that_do_not_fit_the_rule_are_named(project, recorded, claim, me
     assert re.search(message, found.why)
 
 
+def test_a_filter_may_list_values_or_ask_for_what_is_missing(project):
+    loss = [{"key": "weights", "value": n, "unit": "count", "dims": {"loss": name}} for n, name in enumerate("abc")]
+    write_run(project, [*loss, {"key": "weights", "value": 664704, "unit": "count"}], profile="quick")
+    assert verdict(project, row(rule={"where": {"loss": None}})).verdict == "reproduced"
+    assert "3 records with" in verdict(project, row(rule={"where": {"loss": ["a", "b", "c"]}})).why
+    assert "no record has" in verdict(project, row(rule={"where": {"loss": ["d"]}})).why
+    assert "no record has" in verdict(project, row(rule={"where": {"loss": []}})).why
+
+
 def test_units_that_do_not_fit_are_named(project):
     write_run(project, [{"key": "weights", "value": 5, "unit": "seconds"}], profile="quick")
     assert "printed in 'count', recorded in 'seconds'" in verdict(project, row()).why
@@ -420,6 +429,7 @@ def test_damaged_records_stop_the_ledger(project):
         (row(whose="nobody"), "whose: expected work or ours, found 'nobody'"),
         (row(gain="a - b"), "gain: a trend has one, not a claim of kind exact"),
         (row(TREND, gain="a - b"), "gain: no claim 'a' prints a number"),
+        (row(TREND, gain="a -b"), "gain: expected claims such as 'ID - ID', found 'a -b'"),
         (row(rule={"implied": 3}), "give printed or implied, and not both"),
         (row(printed=None, rule={"implied": "many"}), "implied: expected a number, found 'many'"),
         (row(rule={"tolerance": 1.0, "because": ...}), "because: a tolerance or digits, and nothing else, say why"),
