@@ -140,8 +140,10 @@ def claims(
 ) -> None:
     """Show the ledger: what the works claim, what was measured, and the verdicts."""
     import json
+    from collections import Counter
 
     from reidlab.checks import plural
+    from reidlab.lab.claims import BASES
     from reidlab.lab.ledger import VERDICTS, Ledger
     from reidlab.lab.project import Project
 
@@ -170,9 +172,11 @@ def claims(
         verdict = f"{row.verdict}{', stale' if row.stale else ''}"
         table.add_row(*map(escape, (row.claim.id, row.claim.item, row.claim.kind, printed, measured, verdict)))
     _out.print(table)
-    counts = ", ".join(f"{sum(row.name == name for row in rows)} {name}" for name in VERDICTS)
-    holes = plural(len(ledger.holes()), "item")
-    _out.print(f"{plural(len(rows), 'claim')}: {counts}; {holes} without a claim", highlight=False)
+    for basis in BASES:
+        names = Counter(row.name for row in rows if row.claim.basis == basis)
+        counts = ", ".join(f"{names[name]} {name}" for name in VERDICTS if names[name])
+        _out.print(f"{basis}, {plural(names.total(), 'claim')}: {counts or 'none'}", highlight=False)
+    _out.print(f"{plural(len(ledger.holes()), 'item')} without a claim", highlight=False)
 
 
 @app.command()

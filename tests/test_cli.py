@@ -41,7 +41,7 @@ def write_project(root):
     claims = root / "book/claims"
     claims.mkdir(parents=True, exist_ok=True)
     (claims / "inventory.yml").write_text("- {id: t1, source: survey, item: Table 1, title: Losses}\n")
-    rule = "rule: {chapter: 1, key: mAP, tolerance: 1}"
+    rule = "rule: {chapter: 1, key: mAP, tolerance: 1, because: a test}"
     (claims / "a.yml").write_text(
         "- {id: a, source: survey, item: Table 1, what: mAP, kind: exact, printed: 50, unit: percent, " + rule + "}\n"
     )

@@ -1,15 +1,17 @@
 """The ledger: every claim, what the records say to it, and the verdict.
 
-A verdict is one of *reproduced*, *differs (why)*, *trend holds*, *trend reversed*, *inconclusive* and *not run
-(needs X)*. Two rules have no exception: an accuracy measured on embedded data never counts, and a trend judged
+A verdict is one of *reproduced*, *differs (why)*, *trend holds*, *trend reversed*, *no effect here*, *inconclusive* and
+*not run (needs X)*. Two rules have no exception: an accuracy measured on embedded data never counts, and a trend judged
 on fewer than five seeds is inconclusive, whatever the means say.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reidlab.checks import plural
@@ -18,13 +20,16 @@ from reidlab.intervals import Interval, student_interval
 from reidlab.lab import claims, store
 from reidlab.lab.claims import Claim, Rule
 from reidlab.lab.project import Project
-from reidlab.lab.records import select
 from reidlab.lab.store import StoredRun
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VERDICTS = ("reproduced", "trend holds", "differs", "trend reversed", "inconclusive", "not run")
+VERDICTS = ("reproduced", "trend holds", "differs", "trend reversed", "no effect here", "inconclusive", "not run")
+MOST_SEEDS = 1000
+
+# The records of a run by their key, each with its columns and dimensions side by side.
+_Records = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -56,26 +61,20 @@ class Row:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row as plain data for ``reidlab claims --json``."""
-        claim = self.claim
-        interval = self.interval
+        claim, rule, interval = self.claim, self.claim.rule, self.interval
+        said = ("id", "source", "item", "what", "kind", "basis", "whose", "unit", "gain", "note")
         return {
-            "id": claim.id,
-            "source": claim.source,
-            "item": claim.item,
-            "what": claim.what,
-            "kind": claim.kind,
+            **{name: getattr(claim, name) for name in said},
             "printed": None if claim.printed is None else _plain_number(claim.printed),
-            "unit": claim.unit,
+            "tolerance": rule.tolerance if rule and claim.kind != "trend" else None,
+            "because": rule.because if rule else "",
             "measured": self.measured,
-            "interval": None
-            if interval is None
-            else {"low": interval.low, "high": interval.high, "pairs": interval.count},
+            "interval": interval and {"low": interval.low, "high": interval.high, "pairs": interval.count},
             "verdict": self.verdict,
             "why": self.why,
-            "chapter": claim.rule.chapter if claim.rule else None,
+            "chapter": rule.chapter if rule else None,
             "profile": self.profile or None,
             "stale": self.stale,
-            "note": claim.note,
         }
 
 
@@ -89,7 +88,7 @@ class Ledger:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.book = claims.read(project)
-        self._evidence: dict[tuple[str, str], tuple[StoredRun, bool, pd.DataFrame] | None] = {}
+        self._evidence: dict[tuple[str, str], tuple[StoredRun, bool, _Records] | None] = {}
         self._named: dict[str, set[str]] = {}
 
     def rows(self) -> list[Row]:
@@ -119,13 +118,10 @@ class Ledger:
         if claim.needs and (reason := _data_problem(claim, rule, run.info["data"])):
             return Row(claim, "not run", reason, stale=stale, profile=rule.profile)
         try:
-            if claim.kind == "trend":
-                row = _judge_trend(claim, rule, table)
-            else:
-                row = _judge_number(claim, rule, table)
+            row = (_judge_trend if claim.kind == "trend" else _judge_number)(claim, rule, table)
         except ClaimError as error:
             row = Row(claim, "not run", f"needs records that fit its rule: {error}")
-        return Row(row.claim, row.name, row.why, row.measured, row.interval, stale, rule.profile)
+        return replace(row, stale=stale, profile=rule.profile)
 
     def problems(self) -> list[str]:
         """Return everything wrong with the claims: malformed files, and rules that ask for what is not recorded."""
@@ -158,30 +154,33 @@ class Ledger:
         return [
             f"{where}: no record of {rule.key!r} in profile {rule.profile} has {_show(wanted)}"
             for wanted in rule.filters()
-            if select(table, {"key": rule.key, **wanted}).empty
+            if not _select(table, rule.key, wanted)
         ]
 
-    def _find(self, chapter: str, profile: str) -> tuple[StoredRun, bool, pd.DataFrame] | None:
+    def _find(self, chapter: str, profile: str) -> tuple[StoredRun, bool, _Records] | None:
         """Return the run to judge by: one that matches today's code if there is, a fresh one before a kept one."""
         if (chapter, profile) not in self._evidence:
-            found = []
             folder = store.run_folder(self.project, profile, chapter)
-            if (folder / store.RUN_FILE).is_file():
-                found.append(store.open_run(folder))
-            if kept := store.kept(chapter, profile, self.project):
-                found.append(kept)
-            ranked = sorted(((run.is_stale(self.project), n, run) for n, run in enumerate(found)), key=lambda e: e[:2])
-            self._evidence[chapter, profile] = (ranked[0][2], ranked[0][0], ranked[0][2].records) if ranked else None
+            fresh = store.open_run(folder) if (folder / store.RUN_FILE).is_file() else None
+            found = [run for run in (fresh, store.kept(chapter, profile, self.project)) if run]
+            stale = [run.is_stale(self.project) for run in found]
+            best = stale.index(min(stale)) if found else None
+            judged = None if best is None else (found[best], stale[best], _by_key(found[best].records))
+            self._evidence[chapter, profile] = judged
         return self._evidence[chapter, profile]
 
 
-def judge_differences(differences: Sequence[float], min_seeds: int, margin: float = 0.0) -> tuple[str, str, Interval]:
+def judge_differences(
+    differences: Sequence[float], min_seeds: int, margin: float = 0.0, gain: float | None = None
+) -> tuple[str, str, Interval]:
     """Judge a trend by its paired differences (larger side minus smaller side).
 
     Args:
         differences: one for each seed.
         min_seeds: with fewer, the verdict is open; never less than five.
         margin: by how much the larger side must be larger; a reversed sign needs none.
+        gain: the printed gain, in the unit of the differences. An interval that contains zero and lies within half
+            of it on both sides says that there is no effect here.
 
     Returns:
         The verdict's name, the reason, the interval.
@@ -196,61 +195,100 @@ def judge_differences(differences: Sequence[float], min_seeds: int, margin: floa
         return "trend holds", text, interval
     if interval.high < 0:
         return "trend reversed", text, interval
-    return "inconclusive", text, interval
+    if gain is not None and max(-interval.low, interval.high) <= gain / 2:
+        return "no effect here", f"{text}; all within half of the printed gain, {gain:.4g}", interval
+    seeds = seeds_to_settle(differences, margin)
+    settled = f"more than {MOST_SEEDS:,}" if seeds is None else f"about {seeds}"
+    return "inconclusive", f"{text}; {settled} seeds would settle it if mean and spread hold", interval
 
 
-def _judge_trend(claim: Claim, rule: Rule, table: pd.DataFrame) -> Row:
+def seeds_to_settle(differences: Sequence[float], margin: float = 0.0) -> int | None:
+    """Return with how many seeds an open interval would leave zero (or the margin), its mean and spread kept.
+
+    Args:
+        differences: two or more; see :func:`judge_differences`.
+        margin: see :func:`judge_differences`.
+
+    Returns:
+        The smallest n with ``|mean| > t(n - 1, 0.975) * s / sqrt(n)``; None if it is above :data:`MOST_SEEDS`.
+    """
+    import numpy as np
+    from scipy.special import stdtrit
+
+    mean = math.fsum(differences) / len(differences)
+    distance = mean - margin if mean > margin else -mean
+    count = np.arange(2, MOST_SEEDS + 1)
+    half = stdtrit(count - 1, 0.975) * statistics.stdev(differences) / np.sqrt(count)
+    enough = count[half < distance]
+    return int(enough[0]) if len(enough) else None
+
+
+def _judge_trend(claim: Claim, rule: Rule, table: _Records) -> Row:
     sides = [_side(rule, side, table) for side in (rule.larger, rule.smaller)]
-    paired = set.intersection(*(set(side) for side in sides if side is not None))
+    paired = set.intersection(*(set(side) for side in sides if isinstance(side, dict)))
     if not paired:
         raise ClaimError("no seed has records of both sides")
-    constant = [rule.larger, rule.smaller]
-    values = [
-        [side[pair] if side is not None else float(constant[n]) for pair in sorted(paired)]  # type: ignore[arg-type]
-        for n, side in enumerate(sides)
-    ]
-    differences = [larger - smaller for larger, smaller in zip(*values)]
-    name, why, interval = judge_differences(differences, rule.min_seeds, rule.margin)
+    larger, smaller = ([side[n] if isinstance(side, dict) else side for n in sorted(paired)] for side in sides)
+    differences = [one - other for one, other in zip(larger, smaller)]
+    name, why, interval = judge_differences(differences, rule.min_seeds, rule.margin, claim.gain)
     bounded = interval if math.isfinite(interval.low) else None
     return Row(claim, name, why, interval.mean, bounded)
 
 
-def _side(rule: Rule, side: Mapping[str, Any] | float | None, table: pd.DataFrame) -> dict[Any, float] | None:
-    """Return one side's values by seed; None for a constant."""
-    from reidlab.lab.records import expand
-
+def _side(rule: Rule, side: Mapping[str, Any] | float | None, table: _Records) -> dict[int, float] | float:
+    """Return one side's values by seed, or its constant."""
     if not isinstance(side, Mapping):
-        return None
-    wanted = {"key": rule.key, **rule.where, **side}
-    found = expand(select(table, wanted))
-    if found.empty:
-        raise ClaimError(f"no record has {_show(wanted)}")
-    if found["seed"].isna().any():
-        raise ClaimError(f"records with {_show(wanted)} have no seed to pair them by")
-    counts = found["seed"].value_counts()
-    if counts.max() > 1:
-        raise ClaimError(f"{counts.max()} records with {_show(wanted)} for seed {counts.idxmax()}; narrow the filter")
-    return dict(zip(found["seed"].astype(int), found["value"].astype(float)))
+        return float(side or 0.0)
+    wanted = {**rule.where, **side}
+    values: dict[int, float] = {}
+    for record in _found(table, rule.key, wanted):
+        seed = record["seed"]
+        if seed is None:
+            raise ClaimError(f"records with {_show({'key': rule.key, **wanted})} have no seed to pair them by")
+        if seed in values:
+            raise ClaimError(f"2 records with {_show({'key': rule.key, **wanted})} for seed {seed}; narrow the filter")
+        values[seed] = record["value"]
+    return values
 
 
-def _judge_number(claim: Claim, rule: Rule, table: pd.DataFrame) -> Row:
-    assert claim.printed is not None  # checked where the claim was read
-    wanted = {"key": rule.key, **rule.where}
-    found = select(table, wanted)
-    if found.empty:
-        raise ClaimError(f"no record has {_show(wanted)}")
-    if claim.kind == "exact" and found["value"].nunique() > 1:
-        raise ClaimError(f"{len(found)} records with {_show(wanted)} have different values; narrow the filter")
-    if found["seed"].duplicated().any():
-        raise ClaimError(f"{len(found)} records with {_show(wanted)} for one seed; narrow the filter")
-    measured = claim.in_printed_unit(math.fsum(found["value"]) / len(found), str(found["unit"].iloc[0]))
-    printed = float(claim.printed)
+def _judge_number(claim: Claim, rule: Rule, table: _Records) -> Row:
+    found = _found(table, rule.key, rule.where)
+    values, shown = [record["value"] for record in found], _show({"key": rule.key, **rule.where})
+    if claim.kind == "exact" and len(set(values)) > 1:
+        raise ClaimError(f"{len(found)} records with {shown} have different values; narrow the filter")
+    if len({record["seed"] for record in found}) < len(found):
+        raise ClaimError(f"{len(found)} records with {shown} for one seed; narrow the filter")
+    measured = claim.in_printed_unit(math.fsum(values) / len(values), found[0]["unit"])
     # The last printed digit is rounded, and so is the sum of a float's own digits.
-    slack = 1e-9 * max(1.0, abs(printed))
-    text = f"measured {measured:.10g}, printed {claim.printed}"
-    if abs(measured - printed) <= rule.tolerance + slack:
+    slack = 1e-9 * max(1.0, abs(rule.expected))
+    text = f"measured {measured:.10g}, "
+    text += f"implied {rule.expected:g}" if claim.printed is None else f"printed {claim.printed}"
+    if abs(measured - rule.expected) <= rule.tolerance + slack:
         return Row(claim, "reproduced", text, measured)
     return Row(claim, "differs", f"{claim.note}; {text}" if claim.note else text, measured)
+
+
+def _by_key(table: pd.DataFrame) -> _Records:
+    dims = {text: json.loads(text) for text in table["dims"].unique()}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for values in zip(*(table[name].to_numpy(object, na_value=None).tolist() for name in table)):
+        record = dict(zip(table, values))
+        found.setdefault(record["key"], []).append({**record, **dims[record["dims"]]})
+    return found
+
+
+def _select(table: _Records, key: str, where: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the records of a key whose columns or dimensions have the given values, or one of those in a list."""
+    one = {name: value for name, value in where.items() if value is not None and not isinstance(value, list)}
+    rest = [(name, value if value is not None else [None]) for name, value in where.items() if name not in one]
+    fitting = [record for record in table.get(key, ()) if one.items() <= record.items()]
+    return [record for record in fitting if all(record.get(name) in values for name, values in rest)]
+
+
+def _found(table: _Records, key: str, where: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    if found := _select(table, key, where):
+        return found
+    raise ClaimError(f"no record has {_show({'key': key, **where})}")
 
 
 def _data_problem(claim: Claim, rule: Rule, data: Mapping[str, Mapping[str, Any]]) -> str:
@@ -273,10 +311,5 @@ def _show(wanted: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in wanted.items()) or "any dimensions"
 
 
-def _plain_number(printed: str) -> float | int | str:
-    for kind in (int, float):
-        try:
-            return kind(printed)
-        except ValueError:
-            continue
-    return printed
+def _plain_number(printed: str) -> float | int:
+    return float(printed) if "." in printed else int(printed)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import html
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reidlab.checks import plural
 from reidlab.intervals import student_interval
 from reidlab.lab.card import Card, day, duration
-from reidlab.lab.claims import Item
+from reidlab.lab.claims import BASES, Item
 from reidlab.lab.ledger import VERDICTS, Ledger, Row
 from reidlab.lab.project import Project
 from reidlab.lab.store import StoredRun
@@ -28,7 +29,8 @@ _MEANING = {
     "trend holds": "the whole 95 % interval of the difference lies on the claimed side",
     "differs": "another number came out; the row says why, as far as is known",
     "trend reversed": "the whole interval lies on the other side",
-    "inconclusive": "the interval contains zero, or there are fewer than five seeds",
+    "no effect here": "the interval contains zero and lies within half of the printed gain on both sides",
+    "inconclusive": "the interval contains zero and is wider than that, or there are fewer than five seeds",
     "not run": "what it needs is not here; the row names it",
 }
 
@@ -38,6 +40,7 @@ def ledger_page(ledger: Ledger) -> str:
     rows = ledger.rows()
     holes = ledger.holes()
     covered = len(ledger.book.items) - len(holes)
+    tally = Counter((row.name, row.claim.basis) for row in rows)
     lines = [
         "# The ledger of claims",
         "",
@@ -45,12 +48,16 @@ def ledger_page(ledger: Ledger) -> str:
         "behind each verdict is written down beside the claim in `book/claims/`, before its experiment runs; "
         "[How verdicts work](intro.md) explains the kinds and words.",
         "",
-        f"{plural(len(rows), 'claim')} on {covered} of {len(ledger.book.items)} tables and figures.",
+        f"{plural(len(rows), 'claim')} on {covered} of {len(ledger.book.items)} tables and figures; "
+        f"{plural(sum(row.claim.whose == 'ours' for row in rows), 'row')} of them ask questions of our own.",
+        "",
+        "A verdict rests on an experiment (*measured*), on operations and the like as this package counts them "
+        "(*recounted*), on arithmetic with the work's own entries (*consistent*) or on counts and settings (*fact*).",
         "",
         _table(
-            ["verdict", "claims", "meaning"],
+            ["verdict", *BASES, "meaning"],
             [
-                [_verdict(name), str(sum(row.name == name for row in rows)), html.escape(_MEANING[name])]
+                [_verdict(name), *(str(tally[name, basis]) for basis in BASES), html.escape(_MEANING[name])]
                 for name in VERDICTS
             ],
         ),
@@ -153,10 +160,14 @@ def _claims_table(rows: Iterable[Row], holes: Iterable[Item]) -> str:
     for row in rows:
         claim = row.claim
         printed = "" if claim.printed is None else f"{claim.printed} {claim.unit}".strip()
+        if claim.gain is not None:
+            printed = f"gain {claim.gain:+.3g}"
         verdict = _verdict(row.name) + (' <span class="stale">stale</span>' if row.stale else "")
         notes = [row.why] + ([claim.note] if claim.note and row.name != "differs" else [])
         reason = "<br>".join(f"<small>{html.escape(note)}</small>" for note in notes if note)
-        how = f"{claim.kind}; {claim.rule.chapter}, {claim.rule.profile}" if claim.rule else claim.kind
+        how = f"{claim.kind}, {claim.basis}" + (", our own question" if claim.whose == "ours" else "")
+        if claim.rule:
+            how += f"; {claim.rule.chapter}, {claim.rule.profile}"
         cells = [
             html.escape(claim.item),
             f"{html.escape(claim.what)}<br><small>{html.escape(how)}</small>",

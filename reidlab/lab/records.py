@@ -224,27 +224,6 @@ def pivot(
     return result[keys]
 
 
-def select(table: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the records whose columns or dimensions have the given values.
-
-    Args:
-        table: records.
-        where: value, or list of allowed values, by name of column or dimension; ``None`` means missing.
-    """
-    wide = expand(table)
-    keep = table["value"].notna()
-    for name, value in where.items():
-        if name not in wide.columns:
-            if value is None:
-                continue
-            return table.iloc[:0]
-        if value is None:
-            keep &= wide[name].isna()
-        else:
-            keep &= wide[name].isin(value if isinstance(value, list) else [value])
-    return table[keep]
-
-
 def _plain(value: Any, where: str) -> str | int | float | bool:
     """Return a dimension's value as plain Python; numpy's scalars are welcome."""
     if isinstance(value, str):

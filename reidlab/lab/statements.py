@@ -15,7 +15,6 @@ from reidlab.errors import ClaimError
 from reidlab.lab import claims
 from reidlab.lab.project import Project
 
-KEY = "printed_difference"
 _RATIO = re.compile(r"(?P<one>.+)-(?P<how>saves-of|adds-to|share-of)-(?P<other>.+)")
 _DIFFERENCE = re.compile(r"(?P<one>.+)-over-(?P<other>.+)-(?P<column>[a-z]+-\w+)")
 _MEAN = re.compile(r"(?P<one>[a-z]+)-over-(?P<other>[a-z]+)-(?P<column>[a-z]+-\w+)")
@@ -43,7 +42,7 @@ def printed_differences(chapter: str, project: Project | Path | None = None) -> 
     printed = {claim.id: float(claim.printed) for claim in book.claims if claim.printed is not None}
     rows, seen = [], set()
     for claim in book.claims:
-        if claim.rule is None or claim.rule.key != KEY or claim.rule.chapter != chapter:
+        if claim.rule is None or claim.basis != "consistent" or claim.rule.chapter != chapter:
             continue
         item, quantity = claim.rule.where["item"], claim.rule.where["quantity"]
         if (item, quantity) in seen:
@@ -51,7 +50,7 @@ def printed_differences(chapter: str, project: Project | Path | None = None) -> 
         seen.add((item, quantity))
         table = f"{claim.id.partition('-')[0]}-{item.removeprefix('Table ')}"
         value = worked_out(printed, table, quantity)
-        rows.append({"key": KEY, "value": value, "item": item, "quantity": quantity})
+        rows.append({"key": claims.CONSISTENT_KEY, "value": value, "item": item, "quantity": quantity})
     return rows
 
 

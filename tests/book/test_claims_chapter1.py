@@ -4,9 +4,17 @@ from pathlib import Path
 
 import yaml
 
+from reidlab.lab.claim_files import rows_of
+
 CLAIMS = Path(__file__).parents[2] / "book" / "claims"
-ROWS = yaml.safe_load((CLAIMS / "chapter1.yml").read_text(encoding="utf-8"))
+PROBLEMS = []
+ROWS = [row for row, _ in rows_of(CLAIMS / "chapter1.yml", PROBLEMS)]
 ITEMS = {(item["source"], item["item"]) for item in yaml.safe_load((CLAIMS / "inventory.yml").read_text())}
+
+
+def test_the_file_expands():
+    assert PROBLEMS == []
+    assert len(ROWS) == 12
 
 
 def test_every_claim_names_an_item_of_the_inventory():
@@ -32,3 +40,18 @@ def test_the_two_sides_of_a_trend_differ_in_one_thing():
             larger, smaller = row["rule"]["larger"], row["rule"]["smaller"]
             assert larger.keys() == smaller.keys()
             assert sum(larger[key] != smaller[key] for key in larger) == 1, row["id"]
+
+
+def test_what_the_introduction_does_not_say_is_our_own_question():
+    ours = {row["id"] for row in ROWS if row.get("whose") == "ours"}
+    assert ours == {
+        "ch1-network-over-untrained",
+        "ch1-world-network-over-histogram-real",
+        "ch1-world-network-over-untrained-real",
+    }
+
+
+def test_a_number_that_the_words_imply_is_not_called_printed():
+    (row,) = [row for row in ROWS if row["id"] == "ch1-open-set"]
+    assert row.get("printed") is None
+    assert row["rule"]["implied"] == 0

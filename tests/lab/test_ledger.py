@@ -14,7 +14,7 @@ from reidlab import files
 from reidlab.errors import ClaimError, RunError
 from reidlab.intervals import student_interval
 from reidlab.lab import claims, codehash, records, store
-from reidlab.lab.ledger import VERDICTS, Ledger, judge_differences
+from reidlab.lab.ledger import MOST_SEEDS, VERDICTS, Ledger, judge_differences, seeds_to_settle
 from reidlab.lab.pages import ledger_page
 from tests.lab.made_up_project import make_project, write_chapter
 
@@ -36,13 +36,15 @@ ACCURACY = {
     "printed": 82.79,
     "unit": "percent",
     "needs": "MARS",
-    "rule": {"chapter": 1, "key": "mAP", "tolerance": 1.0},
+    "rule": {"chapter": 1, "key": "mAP", "tolerance": 1.0, "because": "seeds differ"},
 }
 
 
 def row(base=EXACT, **changes):
     common = {"id": "a", "source": "dissertation", "item": "Table 2.1", "what": "It is so"}
     rule = changes.pop("rule", {})
+    if rule and ("tolerance" in rule or "digits" in rule) and base is not ACCURACY:
+        rule = {"because": "the test says so", **rule}
     made = common | base | changes
     if rule is not None and made.get("rule"):
         made["rule"] = {key: value for key, value in {**made["rule"], **rule}.items() if value is not ...}
@@ -149,6 +151,75 @@ def test_fewer_than_five_seeds_are_inconclusive_whatever_the_means(differences, 
 def test_turning_a_trend_round_turns_its_verdict(differences):
     turned = {"trend holds": "trend reversed", "trend reversed": "trend holds", "inconclusive": "inconclusive"}
     assert judge_differences([-d for d in differences], 5)[0] == turned[judge_differences(differences, 5)[0]]
+
+
+# Mean 0, standard deviation sqrt(2.5e-4 / 4): half the interval is 2.776445 * 0.00790569 / sqrt(5) = 0.00981620.
+SMALL = [0.01, -0.01, 0.005, -0.005, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("differences", "gain", "expected"),
+    [
+        (SMALL, 0.0197, "no effect here"),
+        (SMALL, 0.0196, "inconclusive"),
+        (SMALL, None, "inconclusive"),
+        ([d + 0.002 for d in SMALL], 0.0197, "inconclusive"),
+        ([d - 0.002 for d in SMALL], 0.0197, "inconclusive"),
+        ([d - 0.002 for d in SMALL], 0.0237, "no effect here"),
+        # An interval beside zero is an effect, however small beside the printed one.
+        ([d + 0.01 for d in SMALL], 1.0, "trend holds"),
+        ([d - 0.01 for d in SMALL], 1.0, "trend reversed"),
+        (SMALL[:4], 1.0, "inconclusive"),
+    ],
+)
+def test_no_effect_is_an_interval_within_half_of_the_printed_gain(differences, gain, expected):
+    name, why, _ = judge_differences(differences, 5, gain=gain)
+    assert name == expected
+    assert ("all within half of the printed gain" in why) == (name == "no effect here")
+
+
+@pytest.mark.parametrize(
+    ("differences", "margin", "expected"),
+    [
+        # Mean 0.01, standard deviation 0.02: sqrt(18) = 4.2426 > 2 * 2.1098 = 4.2196, but sqrt(17) = 4.1231 < 4.2398.
+        ([0.03, -0.01, 0.03, -0.01, 0.01], 0.0, 18),
+        ([-0.03, 0.01, -0.03, 0.01, -0.01], 0.0, 18),
+        ([1.03, 0.99, 1.03, 0.99, 1.01], 1.0, 18),
+        (SMALL, 0.0, None),
+        ([0.0] * 5, 0.0, None),
+        # Between zero and the margin no number of seeds settles it.
+        ([0.03, -0.01, 0.03, -0.01, 0.01], 0.01, None),
+    ],
+)
+def test_how_many_seeds_would_settle_it(differences, margin, expected):
+    assert seeds_to_settle(differences, margin) == expected
+    _, why, _ = judge_differences(differences, 5, margin)
+    count = "more than 1,000" if expected is None else f"about {expected}"
+    assert f"{count} seeds would settle it if mean and spread hold" in why
+
+
+@given(st.lists(st.integers(-1000, 1000).map(lambda n: n / 1000), min_size=5, max_size=8))
+@pytest.mark.filterwarnings("ignore:Precision loss")
+def test_the_number_of_seeds_is_the_smallest_that_leaves_zero(differences):
+    mean, spread = math.fsum(differences) / len(differences), scipy.stats.tstd(differences)
+    found = seeds_to_settle(differences)
+
+    def excludes_zero(count):
+        return abs(mean) > scipy.stats.t.interval(0.95, count - 1)[1] * spread / math.sqrt(count)
+
+    if found is None:
+        assert not excludes_zero(MOST_SEEDS * 0.999)
+    else:
+        assert excludes_zero(found * 1.001)
+        assert found == 2 or not excludes_zero((found - 1) * 0.999)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=5, max_size=8), st.floats(0.01, 4))
+def test_a_printed_gain_turns_nothing_but_inconclusive(differences, gain):
+    interval = student_interval(differences)
+    without, found = judge_differences(differences, 5)[0], judge_differences(differences, 5, gain=gain)[0]
+    within = -gain / 2 <= interval.low and interval.high <= gain / 2
+    assert found == ("no effect here" if without == "inconclusive" and within else without)
 
 
 # ---- verdicts from records -----------------------------------------------------------------------------------------
@@ -297,6 +368,15 @@ def test_records_that_do_not_fit_the_rule_are_named(project, recorded, claim, me
     assert re.search(message, found.why)
 
 
+def test_a_filter_may_list_values_or_ask_for_what_is_missing(project):
+    loss = [{"key": "weights", "value": n, "unit": "count", "dims": {"loss": name}} for n, name in enumerate("abc")]
+    write_run(project, [*loss, {"key": "weights", "value": 664704, "unit": "count"}], profile="quick")
+    assert verdict(project, row(rule={"where": {"loss": None}})).verdict == "reproduced"
+    assert "3 records with" in verdict(project, row(rule={"where": {"loss": ["a", "b", "c"]}})).why
+    assert "no record has" in verdict(project, row(rule={"where": {"loss": ["d"]}})).why
+    assert "no record has" in verdict(project, row(rule={"where": {"loss": []}})).why
+
+
 def test_units_that_do_not_fit_are_named(project):
     write_run(project, [{"key": "weights", "value": 5, "unit": "seconds"}], profile="quick")
     assert "printed in 'count', recorded in 'seconds'" in verdict(project, row()).why
@@ -334,7 +414,7 @@ def test_damaged_records_stop_the_ledger(project):
         (row(rule={"tolerance": -1}), "tolerance: expected a number that is not negative"),
         (row(rule={"key": "wieghts"}), "chapter 01_tiny records no 'wieghts'"),
         (row(ACCURACY, needs=...), "an accuracy names the data set"),
-        (row(ACCURACY, rule={"tolerance": ...}), "an accuracy says how close is close enough"),
+        (row(ACCURACY, rule={"tolerance": ..., "because": ...}), "an accuracy says how close is close enough"),
         (row(ACCURACY, rule={"profile": "standard"}), "records of 'standard' carry no verdict of kind accuracy"),
         (row(TREND, rule={"profile": "quick"}), "records of 'quick' carry no verdict of kind trend; expected standard"),
         (row(TREND, rule={"larger": ...}), "a trend needs 'larger' and 'smaller'; 'larger' is missing"),
@@ -342,6 +422,18 @@ def test_damaged_records_stop_the_ledger(project):
         (row(TREND, rule={"larger": "triplet"}), "larger: expected a filter"),
         (row(TREND, rule={"min_seeds": 3}), "min_seeds: expected 5 or more, found 3"),
         (row(TREND, rule={"paired_by": "camera"}), "trends are paired by seed, found 'camera'"),
+        (row(basis="measured"), "basis: expected recounted or consistent or fact, found 'measured'"),
+        (row(ACCURACY, basis="fact"), "basis: expected measured, found 'fact'"),
+        (row(basis="consistent"), "basis: key 'printed_difference' and basis 'consistent' go together"),
+        (row(rule={"key": "printed_difference"}), "basis: key 'printed_difference' and basis 'consistent' go together"),
+        (row(whose="nobody"), "whose: expected work or ours, found 'nobody'"),
+        (row(gain="a - b"), "gain: a trend has one, not a claim of kind exact"),
+        (row(TREND, gain="a - b"), "gain: no claim 'a' prints a number"),
+        (row(TREND, gain="a -b"), "gain: expected claims such as 'ID - ID', found 'a -b'"),
+        (row(rule={"implied": 3}), "give printed or implied, and not both"),
+        (row(printed=None, rule={"implied": "many"}), "implied: expected a number, found 'many'"),
+        (row(rule={"tolerance": 1.0, "because": ...}), "because: a tolerance or digits, and nothing else, say why"),
+        (row(rule={"because": "so"}), "because: a tolerance or digits, and nothing else, say why"),
         ("a claim in words", "row 1: expected fields and values"),
     ],
 )
@@ -405,6 +497,70 @@ def test_every_verdict_has_its_wording(project):
     for found, name in itertools.product(Ledger(project).rows(), VERDICTS):
         if found.name == name:
             assert found.verdict == name or found.verdict.startswith(f"{name} (")
+
+
+def test_what_a_verdict_rests_on_comes_with_it(project):
+    write_run(project, [{"key": "weights", "value": 1.1, "unit": "count"}], profile="quick")
+    printed = {"kind": "exact", "printed": "1.0", "unit": "count"}
+    write_claims(
+        project,
+        row(printed),
+        row(id="b", printed=..., whose="ours", rule={"implied": 1, "tolerance": 0.5}),
+        row(ACCURACY, id="c"),
+        row(TREND, id="d"),
+        row(id="e", basis="fact", rule=None),
+        row(id="f", basis="consistent", rule={"key": "printed_difference"}),
+    )
+    found = {r.claim.id: r for r in Ledger(project).rows()}
+    plain = {name: r.as_dict() for name, r in found.items()}
+    assert [plain[name]["basis"] for name in "abcdef"] == [
+        *("recounted", "recounted", "measured", "measured", "fact", "consistent")
+    ]
+    assert [plain[name]["tolerance"] for name in "abcdef"] == [None, 0.5, 1.0, None, None, 0.0]
+    assert [plain[name]["whose"] for name in "ab"] == ["work", "ours"]
+    assert plain["b"]["because"] == "the test says so"
+    assert (plain["b"]["printed"], found["b"].verdict, found["b"].why) == (
+        *(None, "reproduced", "measured 1.1, implied 1"),
+    )
+    text = ledger_page(Ledger(project))
+    assert "exact, recounted, our own question; 01_tiny, quick" in text
+    assert "6 claims on 1 of 3 tables and figures; 1 row of them" in text
+
+
+def test_totals_never_mix_what_verdicts_rest_on(project):
+    write_claims(project, row(), row(ACCURACY, id="b"), row(TREND, id="c"), row(id="d", basis="fact", rule=None))
+    (line,) = [line for line in ledger_page(Ledger(project)).splitlines() if ">fact</th>" in line]
+    (cells,) = [found for found in re.findall(r"<tr>(.*?)</tr>", line) if "not-run" in found]
+    # measured, recounted, consistent, fact.
+    assert re.findall(r"<td>(\d+)</td>", cells) == ["2", "1", "0", "1"]
+
+
+def test_the_printed_gain_comes_from_the_claims_that_print_it(project):
+    write_run(project, losses([0.5, 0.51, 0.49, 0.5, 0.5], [0.5] * 5))
+    scores = [row(ACCURACY, id=name, printed=printed) for name, printed in (("new", "86.5"), ("old", "83.4"))]
+    write_claims(project, row(TREND, gain="new - old"), *scores)
+    found = {r.claim.id: r for r in Ledger(project).rows()}["a"]
+    assert found.claim.gain == pytest.approx(0.031)
+    assert found.verdict == "no effect here"
+    assert found.as_dict()["gain"] == pytest.approx(0.031)
+    assert "gain +0.031" in ledger_page(Ledger(project))
+    write_claims(project, row(TREND, gain="new - old - new + old"), *scores)
+    (problem,) = claims.read(project).problems
+    assert re.search(r"claim 'a': gain: 'new - old - new \+ old' makes 0; expected the larger side first", problem)
+
+
+def test_a_file_is_read_once_until_it_changes(project, monkeypatch):
+    from reidlab.lab import claim_files
+
+    asked = []
+    original = claim_files.read_yaml
+    monkeypatch.setattr(claim_files, "read_yaml", lambda path: asked.append(path.name) or original(path))
+    write_claims(project, row())
+    for _ in range(3):
+        assert [claim.id for claim in claims.read(project).claims] == ["a"]
+    assert sorted(asked) == ["inventory.yml", "made_up.yml"]
+    write_claims(project, row(id="b"))
+    assert [claim.id for claim in claims.read(project).claims] == ["b"]
 
 
 def test_rows_become_plain_data(project):

@@ -9,7 +9,7 @@ import pytest
 
 from reidlab.errors import RunError
 from reidlab.lab import records
-from reidlab.lab.records import expand, frame, pivot, record, select
+from reidlab.lab.records import frame, pivot, record
 
 
 def rows():
@@ -164,13 +164,3 @@ def test_pivot_over_several_dimensions():
 def test_pivot_names_what_is_not_there(keys, by):
     with pytest.raises(RunError, match="no record"):
         pivot(frame(rows()), keys, rows=by)
-
-
-def test_select_filters_columns_and_dimensions():
-    table = frame([*rows(), record("c", "weights", 5, "count")])
-    found = expand(select(table, {"key": "mAP", "loss": "circle", "width": [8, 16], "seed": 1}))
-    assert set(found["width"]) == {8, 16}
-    assert set(found["seed"]) == {1}
-    assert len(select(table, {"loss": None})) == 1
-    assert len(select(table, {"nothing": None})) == len(table)
-    assert select(table, {"nothing": 1}).empty
