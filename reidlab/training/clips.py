@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from reidlab.data import ClipTransform, Tracklets, check_masks, normalize, tracklets_of
+from reidlab.data.splits import check_training_rows
 from reidlab.errors import ConfigError
 from reidlab.evaluation.embeddings import Embeddings
 from reidlab.models import evaluating
@@ -22,7 +23,6 @@ from reidlab.training.hooks import Hook
 from reidlab.training.loop import FitResult, train
 from reidlab.training.objectives import Objective, reid_objective
 from reidlab.training.pictures import as_tensor, decoded
-from reidlab.training.selection import check_training_rows
 from reidlab.training.sources import ClipBatch, IdentitySource, digest
 
 if TYPE_CHECKING:

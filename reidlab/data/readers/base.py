@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
+from reidlab.checks import plural
 from reidlab.data.table import SampleTable, make_table
 from reidlab.errors import DataError, MissingDataError
 
@@ -17,8 +18,8 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".
 _SHOWN = 3
 
 
-class Reader(Protocol):
-    """Reads one on-disk layout.
+class Reader(ABC):
+    """Reads one on-disk layout; a subclass makes the table of a folder that is there.
 
     Attributes:
         name: of the layout, as manifests call it.
@@ -39,11 +40,20 @@ class Reader(Protocol):
             MissingDataError: the folder, or a folder or file that belongs in it, is not there.
             DataError: a name or a file does not follow the layout.
         """
-        ...
+        dataset = dataset or self.name
+        home = existing(root, dataset)
+        table = self.table(home, dataset)
+        if table.empty:
+            raise MissingDataError(f"{dataset}: {home} holds no pictures ({', '.join(PICTURES[:4])}, ...)")
+        return table
 
+    @abstractmethod
+    def table(self, home: Path, dataset: str) -> SampleTable:
+        """Return the sample table of a folder that is there; the errors are those of :meth:`read`."""
+
+    @abstractmethod
     def fits(self, root: Path) -> bool:
         """Return whether a folder looks like this layout, from a glance at its names."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -90,18 +100,12 @@ class NamePattern:
         bad = [name for name, hit in zip(names, found) if hit is None]
         if bad:
             raise DataError(
-                f"{dataset}: {counted(len(bad), 'file name')} in {where} "
+                f"{dataset}: {plural(len(bad), 'file name')} in {where} "
                 f"{'does' if len(bad) == 1 else 'do'} not follow {self.shape}: {first_few(bad)}; "
                 "rename or move what does not belong there"
             )
         groups = self._compiled.groupindex
         return {key: [int(hit[place]) for hit in found] for key, place in groups.items()}
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, such as ``1 picture`` or ``1,184 pictures``."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def first_few(names: Iterable[str]) -> str:
@@ -155,18 +159,8 @@ def require(root: Path, names: Sequence[str], dataset: str) -> None:
     )
 
 
-def refuse_empty(count: int, root: Path, dataset: str) -> None:
-    """Check that some pictures were found.
-
-    Raises:
-        MissingDataError: there are none.
-    """
-    if count == 0:
-        raise MissingDataError(f"{dataset}: {root} holds no pictures ({', '.join(PICTURES[:4])}, ...)")
-
-
 @dataclass(frozen=True)
-class FlatReader:
+class FlatReader(Reader):
     """A folder of pictures for each split; identity and camera are in the file names.
 
     Attributes:
@@ -190,10 +184,9 @@ class FlatReader:
         """One line on what the layout looks like on disk."""
         return f"{', '.join(folder for _, folder in self.folders)} with {self.pattern.shape}"
 
-    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+    def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`Reader`."""
-        dataset = dataset or self.name
-        home = self._home(existing(root, dataset))
+        home = self._home(home)
         require(home, [folder for _, folder in self.folders], dataset)
         paths: list[str] = []
         splits: list[str] = []
@@ -205,7 +198,6 @@ class FlatReader:
             prefix = f"{home / folder}{os.sep}"
             paths += [prefix + name for name in names]
             splits += [split] * len(names)
-        refuse_empty(len(paths), home, dataset)
         return make_table(dataset, path=paths, split=splits, **columns)
 
     def fits(self, root: Path) -> bool:

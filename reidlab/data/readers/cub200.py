@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
-from reidlab.data.readers.base import counted, existing, first_few, folders_in, pictures_in, refuse_empty, require
+from reidlab.checks import plural
+from reidlab.data.readers.base import Reader, first_few, folders_in, pictures_in, require
 from reidlab.data.table import SampleTable, make_table
 from reidlab.errors import DataError
 
@@ -20,23 +20,20 @@ _SPECIES = re.compile(r"(\d{3})\.\S+")
 _LAST_TRAINED = 100
 
 
-@dataclass(frozen=True)
-class CUB200Reader:
+class CUB200Reader(Reader):
     """Reads ``images/<number>.<species>/<picture>.jpg``; the species' number is the ``pid``."""
 
-    name: str = "cub200"
-    expects: str = "images/<three digits>.<species>/<picture>.jpg"
+    name = "cub200"
+    expects = "images/<three digits>.<species>/<picture>.jpg"
 
-    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+    def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
-        dataset = dataset or self.name
-        home = existing(root, dataset)
         require(home, ["images"], dataset)
         folders = folders_in(home / "images")
         bad = [name for name in folders if not _SPECIES.fullmatch(name)]
         if bad:
             raise DataError(
-                f"{dataset}: {counted(len(bad), 'folder')} in {home / 'images'} "
+                f"{dataset}: {plural(len(bad), 'folder')} in {home / 'images'} "
                 f"{'is' if len(bad) == 1 else 'are'} not <three digits>.<species>: {first_few(bad)}; move what does "
                 "not belong there"
             )
@@ -52,7 +49,6 @@ class CUB200Reader:
                 columns["pid"] += [pid] * len(names)
                 columns["tracklet"] += range(number, number + len(names))
             number += len(names)
-        refuse_empty(len(columns["path"]), home, dataset)
         return make_table(dataset, camid=1, **columns)
 
     def fits(self, root: Path) -> bool:

@@ -7,10 +7,9 @@ the two copies of a tracklet get the same number. Tracklets are numbered from 1 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from reidlab.data.readers.base import NamePattern, existing, folders_in, pictures_in, refuse_empty, require
+from reidlab.data.readers.base import NamePattern, Reader, folders_in, pictures_in, require
 from reidlab.data.table import SPLITS, SampleTable, make_table
 from reidlab.errors import DataError
 
@@ -19,17 +18,14 @@ _NAMES = NamePattern(
 )
 
 
-@dataclass(frozen=True)
-class DukeMTMCVideoReIDReader:
+class DukeMTMCVideoReIDReader(Reader):
     """Reads DukeMTMC-VideoReID."""
 
-    name: str = "dukemtmc_videoreid"
-    expects: str = f"train, query, gallery with <pid>/<track>/{_NAMES.shape}"
+    name = "dukemtmc_videoreid"
+    expects = f"train, query, gallery with <pid>/<track>/{_NAMES.shape}"
 
-    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+    def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
-        dataset = dataset or self.name
-        home = existing(root, dataset)
         require(home, SPLITS, dataset)
         columns: dict[str, list] = {name: [] for name in ("path", "split", "pid", "camid", "tracklet", "frame")}
         numbers: dict[tuple[bool, str, str], int] = {}
@@ -52,7 +48,6 @@ class DukeMTMCVideoReIDReader:
                     columns["tracklet"] += [numbers[train, person, track]] * len(names)
                     for key, values in parsed.items():
                         columns[key] += values
-        refuse_empty(len(columns["path"]), home, dataset)
         return make_table(dataset, **columns)
 
     def fits(self, root: Path) -> bool:

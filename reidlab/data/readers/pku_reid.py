@@ -3,7 +3,7 @@
 Published: one folder ``<pid>_<cam>_<k>.png`` (perhaps inside ``PKUv1a_128x48``), without fixed splits: all rows are
 ``train``. Divided: ``train/<pid>/<cam>_<k>.png`` and ``val/all_imgs/<pid>/<cam>_<k>.png``; the people of ``val`` become
 ``query`` (camera 1) and ``gallery`` (camera 2). ``val/query`` and ``val/gallery`` are left alone: they overlap. For
-other divisions see :mod:`reidlab.data.division`.
+other divisions see :mod:`reidlab.data.splits`.
 
 The eight pictures are orientations, not frames: their number is in the column ``orientation``.
 """
@@ -11,10 +11,10 @@ The eight pictures are orientations, not frames: their number is in the column `
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from reidlab.data.readers.base import NamePattern, counted, existing, first_few, folders_in, pictures_in, refuse_empty
+from reidlab.checks import plural
+from reidlab.data.readers.base import NamePattern, Reader, first_few, folders_in, pictures_in
 from reidlab.data.table import SampleTable, make_table
 from reidlab.errors import DataError, MissingDataError
 
@@ -24,17 +24,14 @@ _FOLDER = "PKUv1a_128x48"
 _DIVIDED = ("train", "val/all_imgs")
 
 
-@dataclass(frozen=True)
-class PKUReidReader:
+class PKUReidReader(Reader):
     """Reads both forms of PKU-Reid."""
 
-    name: str = "pku_reid"
-    expects: str = "train/<pid>/<cam>_<k>.png and val/all_imgs/<pid>/..., or <pid>_<cam>_<k>.png"
+    name = "pku_reid"
+    expects = "train/<pid>/<cam>_<k>.png and val/all_imgs/<pid>/..., or <pid>_<cam>_<k>.png"
 
-    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+    def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
-        dataset = dataset or self.name
-        home = existing(root, dataset)
         divided = [part for part in _DIVIDED if (home / part).is_dir()]
         flat = home / _FOLDER if (home / _FOLDER).is_dir() else home
         if len(divided) == len(_DIVIDED):
@@ -53,7 +50,7 @@ class PKUReidReader:
             bad = [name for name in people if not name.isdecimal()]
             if bad:
                 raise DataError(
-                    f"{dataset}: {counted(len(bad), 'folder')} in {part} without a number for a name: {first_few(bad)}"
+                    f"{dataset}: {plural(len(bad), 'folder')} in {part} without a number for a name: {first_few(bad)}"
                 )
             for person in people:
                 where = f"{part}/{person}"
@@ -67,7 +64,6 @@ class PKUReidReader:
                 ]
                 for key, values in parsed.items():
                     columns[key] += values
-        refuse_empty(len(columns["path"]), home, dataset)
         return make_table(dataset, **columns)
 
     def fits(self, root: Path) -> bool:
