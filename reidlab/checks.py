@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 def suggest(name: object, known: Iterable[object]) -> str:
     """Return "; did you mean X?" for a near miss, else "; there is: A, B", for the end of an error."""
     names = [str(item) for item in known]
-    if close := difflib.get_close_matches(str(name), names, n=1, cutoff=0.6):
-        return f"; did you mean {close[0]!r}?"
+    small = {item.lower(): item for item in names}
+    if close := difflib.get_close_matches(str(name).lower(), small, n=1, cutoff=0.6):
+        return f"; did you mean {small[close[0]]!r}?"
     if not names:
         return "; there is none"
     return f"; there is: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reidlab.checks import check_integer
 from reidlab.data import ClipTransform, Tracklets, check_masks, normalize, tracklets_of
 from reidlab.data.splits import check_training_rows
 from reidlab.errors import ConfigError
@@ -68,8 +69,7 @@ class ClipSource(IdentitySource):
         self._images = as_tensor(images)
         if len(tracklets) != len(labels):
             raise ConfigError(f"labels: {len(labels)} for {len(tracklets)} tracklets; give one label per tracklet")
-        if frames < 1:
-            raise ConfigError(f"frames: {frames} must be at least 1")
+        check_integer("frames", frames, 1)
         owners = np.full(len(images), -1)
         for rows, number in zip(tracklets.rows, tracklets.numbers, strict=True):
             if rows.min() < 0 or rows.max() >= len(images):
@@ -230,8 +230,7 @@ def extract_clips(
         DataError: the table is empty or of several splits, a row is in no tracklet, a mask is not inside its picture,
             or a picture cannot be read.
     """
-    if batch_size < 1:
-        raise ConfigError(f"batch_size: {batch_size} must be at least 1")
+    check_integer("batch_size", batch_size, 1)
     tracklets = tracklets_of(table)
     rows, owners = tracklets.clips(range(len(tracklets)), frames, mode)
     if masks is not None:
