@@ -60,23 +60,23 @@ def check_names(owner: str, names: Iterable[object], known: Iterable[str]) -> No
             raise ConfigError(f"{name}: {owner} has no such parameter{suggest(name, known)}")
 
 
-def check_integer(field: str, value: Any, least: int = 0, most: int | None = None, *, what: str = "") -> int:
+def check_integer(field: str, value: Any, least: int | None = 0, most: int | None = None, *, what: str = "") -> int:
     """Return a whole number, Python's or numpy's, as an int; True and False are none.
 
     Args:
         field: what the value is called.
         value: the value.
-        least: smallest that is allowed.
-        most: largest; None for no limit.
+        least: smallest that is allowed; None for no limit.
+        most: largest; likewise.
         what: the number is, for the end of the message.
 
     Raises:
         ConfigError: naming field and value, and what was expected.
     """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
-        limits = f"of at least {least}" if most is None else f"in {least}..{most}"
-        raise ConfigError(f"{field}: {value!r} is not allowed; expected an integer {limits}{what and f', {what}'}")
+    if not whole or (least is not None and value < least) or (most is not None and value > most):
+        limits = "" if least is None else f" of at least {least}" if most is None else f" in {least}..{most}"
+        raise ConfigError(f"{field}: {value!r} is not allowed; expected an integer{limits}{what and f', {what}'}")
     return int(value)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from reidlab.errors import DataError
 
@@ -120,7 +121,7 @@ def write_part(
     return matrix
 
 
-def write_test(root: Path, queries: Sequence[int], tracks: np.ndarray, labels: np.ndarray | None = None) -> None:
+def write_test(root: Path, queries: Sequence[int], tracks: np.ndarray, labels: ArrayLike | None = None) -> None:
     """Write which test tracklets are queries, and the corrected labels where there are some.
 
     Args:

@@ -6,7 +6,6 @@ with. The paper counts stages from the stem: its conv3_x is torchvision's ``laye
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reidlab.checks import check_choice, check_size
 from reidlab.errors import ConfigError
 from reidlab.models.attention import Axial, CoarseToFineAxial, NonLocal, TemporalMax
 from reidlab.models.heads import BNNeck, ClipPool, Output
@@ -301,18 +301,15 @@ def video_network(
         >>> [len(blocks) for blocks in model.blocks]
         [0, 1, 1, 0]
     """
-    if name not in NETWORKS:
-        nearest = difflib.get_close_matches(str(name), NETWORKS, n=1, cutoff=0)
-        raise ConfigError(f"name: {name!r} is not a video network; the nearest is {nearest[0]!r} of {tuple(NETWORKS)}")
-    if len(size) != 2 or any(n < 1 for n in size):
-        raise ConfigError(f"size: {tuple(size)} must be two positive numbers, height and width in pixels")
+    check_choice("video network", name, NETWORKS)
+    check_size("size", size)
     recipe = NETWORKS[name]
     if backbone is None:
         backbone = resnet(50)
     _check_backbone(backbone)
     pooling = recipe.pooling if pooling is None else tuple(pooling)
-    if unknown := [stage for stage in pooling if stage not in STAGES]:
-        raise ConfigError(f"pooling: {unknown[0]!r} is not one of {STAGES}")
+    for stage in pooling:
+        check_choice("pooling", stage, STAGES)
     if frames < 1 or frames % 2 ** len(set(pooling)):
         raise ConfigError(
             f"frames: {frames} must be at least 1 and divisible by {2 ** len(set(pooling))}, "

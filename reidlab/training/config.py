@@ -73,7 +73,8 @@ class LoopConfig:
         self._whole(1, "iterations" if self.epochs is None else "epochs", "devices", "log_every")
         self._whole(0, "warmup", "checkpoint_every")
         for name, known in (
-            ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS), ("accelerator", ACCELERATORS),
+            ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS),
+            ("accelerator", ACCELERATORS),
         ):  # fmt: skip
             check_choice(name, getattr(self, name), known)
         for name in ("deterministic", "tensorboard"):

@@ -384,7 +384,8 @@ def test_masks_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path, tabl
 
 def test_bad_extraction_arguments_are_refused(table, images, make_model):
     for options, message in (
-        ({"batch_size": 0}, "batch_size: 0"), ({"mode": "all"}, "mode: there is none called 'all'"), ({"frames": 0}, "frames: 0")
+        ({"batch_size": 0}, "batch_size: 0"), ({"mode": "all"}, "mode: there is none called 'all'"),
+        ({"frames": 0}, "frames: 0"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=message):
             extract_clips(make_model(), table, SIZE, images=images, **{"frames": 2, **options})

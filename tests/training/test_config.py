@@ -50,7 +50,10 @@ def test_configurations_do_not_change():
         ({"milestones": (5,)}, "milestones belong to 'steps'"),
         ({"schedule": "steps"}, "needs at least one"),
         ({"schedule": "steps", "milestones": (5, 3)}, r"milestones: \(5, 3\) must rise"),
-        ({"schedule": "steps", "milestones": (0.5,)}, "milestones: 0.5 is not allowed; expected an integer of at least 1"),
+        (
+            {"schedule": "steps", "milestones": (0.5,)},
+            "milestones: 0.5 .* expected an integer of at least 1",
+        ),
         ({"size": (64,)}, r"size: \(64,\) is not allowed; expected height and width in pixels"),
         ({"size": 64}, "size: 64"),
         ({"p": 1, "k": 1}, "a batch needs at least 2 pictures"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from reidlab.errors import ConfigError
 from reidlab.world import SCENARIOS, Nuisances, WorldSpec, domains, scenario
+from reidlab.world.equal_code import DRAWS_AS
 from reidlab.world.spec import world_code_hash
 
 RANGED = {item.name: item for item in fields(WorldSpec) if "range" in item.metadata}
@@ -27,7 +28,7 @@ def test_every_number_has_a_range_and_a_line_of_documentation():
 def test_a_value_beyond_its_range_is_refused_with_field_value_and_range(name):
     low, high = RANGED[name].metadata["range"]
     for value in (low - 1, high + 1):
-        with pytest.raises(ConfigError, match=rf"WorldSpec\.{name} = .*{low:g}\.\.{high:g}"):
+        with pytest.raises(ConfigError, match=rf"WorldSpec\.{name}: .*{low:g}\.\.{high:g}"):
             WorldSpec.from_dict({name: value})
     assert getattr(WorldSpec.from_dict({name: low}), name) == low
 
@@ -36,7 +37,7 @@ def test_a_value_beyond_its_range_is_refused_with_field_value_and_range(name):
     ("values", "words"),
     [
         ({"train_poeple": 3}, "did you mean 'train_people'"),
-        ({"xyzzy": 3}, "choose from"),
+        ({"xyzzy": 3}, "xyzzy: WorldSpec has no such parameter; there is: name, place"),
         ({"cameras": 2.5}, "integer"),
         ({"cameras": True}, "integer"),
         ({"frame_rate": "ten"}, "number"),
@@ -116,6 +117,22 @@ def test_the_code_hash_sees_code_and_not_comments(tmp_path):
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+def test_code_that_draws_the_same_shares_the_key_of_older_code(tmp_path, monkeypatch):
+    (tmp_path / "m.py").write_text("def f():\n    return 2\n")
+    new = world_code_hash(tmp_path)
+    world_code_hash.cache_clear()
+    monkeypatch.setitem(DRAWS_AS, new, "older")
+    assert world_code_hash(tmp_path) == "older"
+    (tmp_path / "equal_code.py").write_text("DRAWS_AS = {1: 2}\n")
+    world_code_hash.cache_clear()
+    assert world_code_hash(tmp_path) == "older", "the list of equal code is not hashed itself"
+    (tmp_path / "n.py").write_text("f = 3\n")
+    world_code_hash.cache_clear()
+    assert world_code_hash(tmp_path) not in (new, "older")
+    monkeypatch.undo()
+    world_code_hash.cache_clear()
+
+
 def test_with_turns_fields_and_dials():
     spec = WorldSpec().with_(seed=4, drift=0.2, nuisances={"blur": 0.1})
     assert (spec.seed, spec.nuisances.drift, spec.nuisances.blur) == (4, 0.2, 0.1)
@@ -132,7 +149,7 @@ def test_scenarios_are_valid_and_overridable():
     assert len({spec.name for spec in SCENARIOS.values()}) == len(SCENARIOS)
     with pytest.raises(ConfigError, match="did you mean 'standard'"):
         scenario("standart")
-    with pytest.raises(ConfigError, match="no knob"):
+    with pytest.raises(ConfigError, match="people: a world has no such parameter"):
         scenario("standard", people=3)
 
 
