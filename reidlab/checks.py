@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +159,42 @@ def check_images(field: str, images: Any, count: int | None = None, size: Sequen
             "are decoded"
         )
     return images
+
+
+def check_boxes(
+    field: str, boxes: Any, shape: Sequence[int], size: Sequence[int], where: Callable[..., str]
+) -> np.ndarray:
+    r"""Return boxes (y0, y1, x0, x1) in pixels of pictures, (\*shape, 4) int64, from the first to before the second.
+
+    Args:
+        field: what they are called.
+        boxes: integers.
+        shape: of the pictures that have a box each.
+        size: height and width of the pictures.
+        where: says which picture it is, given its place in ``shape``.
+
+    Raises:
+        ConfigError: they are not integers of that shape.
+        DataError: a box is empty or not inside its picture; the message says which.
+    """
+    import numpy as np
+
+    boxes = np.asarray(boxes)
+    if boxes.shape != (*shape, 4) or not np.issubdtype(boxes.dtype, np.integer):
+        raise ConfigError(
+            f"{field}: {boxes.dtype} {boxes.shape}, expected integers {(*shape, 4)}, a box (y0, y1, x0, x1) for "
+            "each picture"
+        )
+    boxes = boxes.astype(np.int64)
+    first, last = boxes[..., ::2], boxes[..., 1::2]
+    bad = np.argwhere(((first < 0) | (last <= first) | (last > np.array(size))).any(axis=-1))
+    if len(bad):
+        raise DataError(
+            f"{field}: {where(*bad[0])}: box (y0, y1, x0, x1) = {tuple(boxes[tuple(bad[0])].tolist())} is empty or not "
+            f"inside the picture of {size[0]} x {size[1]} pixels ({len(bad)} such); boxes are in pixels of the "
+            "network's input"
+        )
+    return boxes
 
 
 def check_features(

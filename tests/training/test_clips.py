@@ -371,7 +371,7 @@ def test_masks_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path, tabl
     outside = masks.copy()
     outside[5, 1] = SIZE[0] + 1
     for bad, error, message in (
-        (masks[1:], ConfigError, "masks: .*a box .* per row of the table"),
+        (masks[1:], ConfigError, "masks: .*expected integers .*a box .* for each picture"),
         (masks.astype(float), ConfigError, "masks: float64"),
         (outside, DataError, f"masks: row 5, of tracklet {table['tracklet'].iloc[5]}: .*16 x 8 pixels"),
     ):

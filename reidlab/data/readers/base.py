@@ -159,6 +159,34 @@ def require(root: Path, names: Sequence[str], dataset: str) -> None:
     )
 
 
+class Columns:
+    """Columns of a sample table in the making."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list] = {name: [] for name in ("path", "split", "pid")}
+
+    def add(self, folder: Path, names: Sequence[str], **values: object) -> None:
+        """Add a row per picture of a folder.
+
+        Args:
+            folder: where the pictures are.
+            names: of their files.
+            **values: of further columns, a list of one per picture or one for all of them.
+        """
+        prefix = f"{folder}{os.sep}"
+        for column, value in {"path": [prefix + name for name in names], **values}.items():
+            several = value if isinstance(value, list) else [value] * len(names)
+            self._values.setdefault(column, []).extend(several)
+
+    def table(self, dataset: str) -> SampleTable:
+        """Return the rows; where nothing else is said there is one camera.
+
+        Raises:
+            DataError: a value does not fit; see :func:`~reidlab.data.table.validate`.
+        """
+        return make_table(dataset, **{"camid": 1, **self._values})
+
+
 @dataclass(frozen=True)
 class FlatReader(Reader):
     """A folder of pictures for each split; identity and camera are in the file names.
@@ -188,17 +216,11 @@ class FlatReader(Reader):
         """Return the sample table of a folder; see :class:`Reader`."""
         home = self._home(home)
         require(home, [folder for _, folder in self.folders], dataset)
-        paths: list[str] = []
-        splits: list[str] = []
-        columns: dict[str, list[int]] = {}
+        columns = Columns()
         for split, folder in self.folders:
             names = pictures_in(home / folder)
-            for key, values in self.pattern.parse_all(names, folder, dataset).items():
-                columns.setdefault(key, []).extend(values)
-            prefix = f"{home / folder}{os.sep}"
-            paths += [prefix + name for name in names]
-            splits += [split] * len(names)
-        return make_table(dataset, path=paths, split=splits, **columns)
+            columns.add(home / folder, names, split=split, **self.pattern.parse_all(names, folder, dataset))
+        return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
         """Return whether the folders are there and a picture of the first has a fitting name."""

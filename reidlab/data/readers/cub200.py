@@ -7,13 +7,12 @@ query and a gallery entry at once: it stands in the table twice, under one track
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 from reidlab.checks import plural
-from reidlab.data.readers.base import Reader, first_few, folders_in, pictures_in, require
-from reidlab.data.table import SampleTable, make_table
+from reidlab.data.readers.base import Columns, Reader, first_few, folders_in, pictures_in, require
+from reidlab.data.table import SampleTable
 from reidlab.errors import DataError
 
 _SPECIES = re.compile(r"(\d{3})\.\S+")
@@ -37,19 +36,16 @@ class CUB200Reader(Reader):
                 f"{'is' if len(bad) == 1 else 'are'} not <three digits>.<species>: {first_few(bad)}; move what does "
                 "not belong there"
             )
-        columns: dict[str, list] = {name: [] for name in ("path", "split", "pid", "tracklet")}
+        columns = Columns()
         number = 0
         for folder in folders:
             pid = int(folder[:3])
             names = pictures_in(home / "images" / folder)
-            prefix = f"{home / 'images' / folder}{os.sep}"
+            tracklets = list(range(number, number + len(names)))
             for split in ("train",) if pid <= _LAST_TRAINED else ("query", "gallery"):
-                columns["path"] += [prefix + name for name in names]
-                columns["split"] += [split] * len(names)
-                columns["pid"] += [pid] * len(names)
-                columns["tracklet"] += range(number, number + len(names))
+                columns.add(home / "images" / folder, names, split=split, pid=pid, tracklet=tracklets)
             number += len(names)
-        return make_table(dataset, camid=1, **columns)
+        return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
         """Return whether the first folder of pictures is a numbered species."""

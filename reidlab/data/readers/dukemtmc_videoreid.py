@@ -6,11 +6,10 @@ the two copies of a tracklet get the same number. Tracklets are numbered from 1 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from reidlab.data.readers.base import NamePattern, Reader, folders_in, pictures_in, require
-from reidlab.data.table import SPLITS, SampleTable, make_table
+from reidlab.data.readers.base import Columns, NamePattern, Reader, folders_in, pictures_in, require
+from reidlab.data.table import SPLITS, SampleTable
 from reidlab.errors import DataError
 
 _NAMES = NamePattern(
@@ -27,7 +26,7 @@ class DukeMTMCVideoReIDReader(Reader):
     def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
         require(home, SPLITS, dataset)
-        columns: dict[str, list] = {name: [] for name in ("path", "split", "pid", "camid", "tracklet", "frame")}
+        columns = Columns()
         numbers: dict[tuple[bool, str, str], int] = {}
         counts = {True: 0, False: 0}
         for split in SPLITS:
@@ -42,13 +41,8 @@ class DukeMTMCVideoReIDReader(Reader):
                     if (train, person, track) not in numbers:
                         counts[train] += 1
                         numbers[train, person, track] = counts[train]
-                    prefix = f"{home / where}{os.sep}"
-                    columns["path"] += [prefix + name for name in names]
-                    columns["split"] += [split] * len(names)
-                    columns["tracklet"] += [numbers[train, person, track]] * len(names)
-                    for key, values in parsed.items():
-                        columns[key] += values
-        return make_table(dataset, **columns)
+                    columns.add(home / where, names, split=split, tracklet=numbers[train, person, track], **parsed)
+        return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
         """Return whether the first picture of the first tracklet has a fitting name."""

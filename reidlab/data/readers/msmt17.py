@@ -7,12 +7,11 @@ number in both is not the same person.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from reidlab.checks import plural
-from reidlab.data.readers.base import NamePattern, Reader, first_few, require
-from reidlab.data.table import SampleTable, make_table
+from reidlab.data.readers.base import Columns, NamePattern, Reader, first_few, require
+from reidlab.data.table import SampleTable
 from reidlab.errors import DataError
 
 _VERSIONS = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
@@ -40,7 +39,7 @@ class MSMT17Reader(Reader):
         require(home, [name for name, _, _ in _LISTS], dataset)
         folders = next((v for v in _VERSIONS if all((home / f).is_dir() for f in v)), _VERSIONS[0])
         require(home, folders, dataset)
-        columns: dict[str, list] = {"path": [], "split": [], "subset": [], "pid": [], "camid": [], "frame": []}
+        columns = Columns()
         for name, split, place in _LISTS:
             entries, pids = _read_list(home / name, dataset)
             parsed = _NAMES.parse_all([e.rsplit("/", 1)[-1] for e in entries], name, dataset)
@@ -50,13 +49,9 @@ class MSMT17Reader(Reader):
                     f"{dataset}: {plural(len(wrong), 'line')} of {home / name} give a picture another identity "
                     f"than its name does: {first_few(wrong)}"
                 )
-            prefix = f"{home / folders[place]}{os.sep}"
-            columns["path"] += [prefix + entry for entry in entries]
-            columns["split"] += [split] * len(entries)
-            columns["subset"] += [name.removeprefix("list_").removesuffix(".txt")] * len(entries)
-            for key, values in parsed.items():
-                columns[key] += values
-        return make_table(dataset, **columns)
+            subset = name.removeprefix("list_").removesuffix(".txt")
+            columns.add(home / folders[place], entries, split=split, subset=subset, **parsed)
+        return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
         """Return whether the list files are there."""

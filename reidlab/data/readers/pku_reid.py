@@ -14,8 +14,8 @@ import os
 from pathlib import Path
 
 from reidlab.checks import plural
-from reidlab.data.readers.base import NamePattern, Reader, first_few, folders_in, pictures_in
-from reidlab.data.table import SampleTable, make_table
+from reidlab.data.readers.base import Columns, NamePattern, Reader, first_few, folders_in, pictures_in
+from reidlab.data.table import SampleTable
 from reidlab.errors import DataError, MissingDataError
 
 _FLAT = NamePattern("<pid>_<cam>_<k>.png", r"(?P<pid>\d+)_0*(?P<camid>[12])_0*(?P<orientation>[1-8])\.(?:png|jpg)")
@@ -40,11 +40,12 @@ class PKUReidReader(Reader):
             there = first_few(sorted(n for n in os.listdir(home) if not n.startswith("."))) or "nothing"
             raise MissingDataError(f"{dataset}: {home} needs {self.expects}; it holds {there}")
         names = pictures_in(flat)
-        paths = [f"{flat}{os.sep}{name}" for name in names]
-        return make_table(dataset, path=paths, split="train", **_FLAT.parse_all(names, str(flat), dataset))
+        columns = Columns()
+        columns.add(flat, names, split="train", **_FLAT.parse_all(names, str(flat), dataset))
+        return columns.table(dataset)
 
     def _read_divided(self, home: Path, dataset: str) -> SampleTable:
-        columns: dict[str, list] = {name: [] for name in ("path", "split", "pid", "camid", "orientation")}
+        columns = Columns()
         for part in _DIVIDED:
             people = folders_in(home / part)
             bad = [name for name in people if not name.isdecimal()]
@@ -56,15 +57,9 @@ class PKUReidReader(Reader):
                 where = f"{part}/{person}"
                 names = pictures_in(home / where)
                 parsed = _NESTED.parse_all(names, where, dataset)
-                prefix = f"{home / where}{os.sep}"
-                columns["path"] += [prefix + name for name in names]
-                columns["pid"] += [int(person)] * len(names)
-                columns["split"] += [
-                    "train" if part == "train" else ("query", "gallery")[camid - 1] for camid in parsed["camid"]
-                ]
-                for key, values in parsed.items():
-                    columns[key] += values
-        return make_table(dataset, **columns)
+                splits = ["train" if part == "train" else ("query", "gallery")[n - 1] for n in parsed["camid"]]
+                columns.add(home / where, names, pid=int(person), split=splits, **parsed)
+        return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
         """Return whether the folder has one of the two forms."""
