@@ -85,11 +85,12 @@ def read_matrix(root: Path, file: str) -> np.ndarray:
         DataError: it cannot be read, or does not hold the variable it should.
     """
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     path, variable = root / file, _VARIABLES[file]
     try:
         content = loadmat(path)
-    except (ValueError, TypeError, OSError, NotImplementedError) as error:
+    except (ValueError, TypeError, OSError, NotImplementedError, MatReadError) as error:
         raise DataError(f"{path} cannot be read as a MATLAB file: {error}") from error
     if variable not in content:
         held = ", ".join(name for name in content if not name.startswith("__"))
