@@ -56,7 +56,7 @@ def test_what_is_no_integer_in_range_is_refused(value):
 
 
 def test_the_range_of_an_integer_is_told():
-    with pytest.raises(ConfigError, match="k: 0 is not allowed; expected an integer of at least 1$"):
+    with pytest.raises(ConfigError, match=r"k: 0 is not allowed; expected an integer of at least 1$"):
         check_integer("k", 0, 1)
     with pytest.raises(ConfigError, match=r"k: 1\.5 is not allowed; expected an integer$"):
         check_integer("k", 1.5, None)
@@ -91,7 +91,7 @@ def test_numbers_and_shares_in_range_pass():
 def test_sizes():
     assert check_size("size", [np.int64(64), 32]) == (64, 32)
     for size in ((64,), (64, 0), (64, 32, 3), 64, (64, 32.0), None, "64"):
-        with pytest.raises(ConfigError, match="size: .* is not allowed; expected height and width in pixels"):
+        with pytest.raises(ConfigError, match=r"size: .* is not allowed; expected height and width in pixels"):
             check_size("size", size)
 
 
@@ -126,7 +126,7 @@ def test_features():
             check_features("features", np.where(features == 3, value, features))
     long = np.where(features == 3, 1e20, features)
     assert len(check_features("features", long)) == 3
-    with pytest.raises(DataError, match="row 1 .*, or too large"):
+    with pytest.raises(DataError, match=r"row 1 .*, or too large"):
         check_features("features", long, longest=np.inf)
 
 

@@ -41,9 +41,14 @@ def test_a_failure_leaves_the_file_that_was_there_and_nothing_else(tmp_path, fai
     path = tmp_path / "note.txt"
     write_text(path, "old")
     expected = StorageError if failure is FULL else type(failure)
-    with pytest.raises(expected) as caught, replacing(path) as draft:
-        draft.write_text("half")
-        raise failure
+
+    def interrupted():
+        with replacing(path) as draft:
+            draft.write_text("half")
+            raise failure
+
+    with pytest.raises(expected) as caught:
+        interrupted()
     assert path.read_text() == "old"
     assert names(tmp_path) == ["note.txt"]
     assert failure is not FULL or "note.txt: the disk is full" in str(caught.value)
@@ -66,7 +71,7 @@ def test_a_disk_that_fills_up_at_the_last_moment_leaves_the_old_file(tmp_path, m
 
 def test_a_file_where_a_folder_should_be_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="file.*(Not a directory|File exists)"):
+    with pytest.raises(StorageError, match=r"file.*(Not a directory|File exists)"):
         write_text(tmp_path / "file" / "note.txt", "x")
     with pytest.raises(StorageError, match="file"), whole_folder(tmp_path / "file" / "out"):
         raise AssertionError("there is no folder to write into")
@@ -76,7 +81,7 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path):
 def test_a_folder_that_may_not_be_written_is_named(tmp_path):
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(StorageError, match="may not be written .*choose another folder"):
+        with pytest.raises(StorageError, match=r"may not be written .*choose another folder"):
             write_text(tmp_path / "note.txt", "x")
         with pytest.raises(StorageError, match="may not be written"), whole_folder(tmp_path / "out"):
             raise AssertionError("there is no folder to write into")
@@ -86,7 +91,7 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path):
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
 def test_a_refusal_names_what_may_not_be_written(tmp_path, number):
-    with pytest.raises(StorageError, match="/elsewhere: may not be written .*REIDLAB_CACHE"), disk_errors(tmp_path):
+    with pytest.raises(StorageError, match=r"/elsewhere: may not be written .*REIDLAB_CACHE"), disk_errors(tmp_path):
         raise OSError(number, os.strerror(number), "/elsewhere")
 
 
@@ -104,9 +109,13 @@ def test_a_folder_appears_whole(tmp_path):
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), RuntimeError("no"), FULL])
 def test_a_failure_leaves_no_folder(tmp_path, failure):
-    with pytest.raises(StorageError if failure is FULL else type(failure)), whole_folder(tmp_path / "out") as folder:
-        (folder / "half").write_text("x")
-        raise failure
+    def interrupted():
+        with whole_folder(tmp_path / "out") as folder:
+            (folder / "half").write_text("x")
+            raise failure
+
+    with pytest.raises(StorageError if failure is FULL else type(failure)):
+        interrupted()
     assert names(tmp_path) == []
 
 

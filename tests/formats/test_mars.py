@@ -1,5 +1,7 @@
 """The files of MARS: what is written is read back, byte for byte the same, and read by others as MARS's own."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 from scipy.io import loadmat
@@ -12,7 +14,7 @@ def write(root):
     names = mars.track_names([3, 3, -1, 3], [1, 1, 2, 2], [2, 1, 1, 1])
     tracks = mars.write_part(root, "test", names, [3, 3, -1, 3], [1, 1, 2, 2])
     mars.write_test(root, [1, 4], tracks, [(3, -1), (4, -1), (-1, -1), (3, 4)])
-    mars.write_masks(root, "test", sum(names, []), np.arange(20).reshape(5, 4))
+    mars.write_masks(root, "test", list(chain(*names)), np.arange(20).reshape(5, 4))
     return names
 
 
@@ -23,9 +25,9 @@ def test_names_count_tracklets_of_one_identity_and_camera(tmp_path):
         ["0003C1T0002F001.jpg"],
         ["00-1C2T0001F001.jpg"],
     ]
-    assert mars.read_names(tmp_path, "test") == sum(names, [])
+    assert mars.read_names(tmp_path, "test") == list(chain(*names))
     assert mars.picture_path("test", names[2][0]) == "bbox_test/00-1/00-1C2T0001F001.jpg"
-    assert all(mars.NAME.fullmatch(name) for name in sum(names, []))
+    assert all(mars.NAME.fullmatch(name) for name in list(chain(*names)))
 
 
 def test_matrices_are_read_back_and_hold_what_mars_holds(tmp_path):

@@ -185,5 +185,5 @@ def test_a_single_axis_names_its_bad_arguments():
         AxisAttention(8, "depth")
     with pytest.raises(ConfigError, match="encoding: there is none called 'x'"):
         AxisAttention(8, "time", encoding="x")
-    with pytest.raises(ConfigError, match="length: None .*, the places along the time"):
+    with pytest.raises(ConfigError, match=r"length: None .*, the places along the time"):
         AxisAttention(8, "time", encoding="relative")
