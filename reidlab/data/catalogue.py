@@ -23,7 +23,7 @@ import yaml
 from reidlab import paths
 from reidlab.checks import check_choice, plural, suggest
 from reidlab.data import embedded, readers
-from reidlab.data.images import unreadable
+from reidlab.data.images import unreadable, why_unreadable
 from reidlab.data.manifest import Edition, Manifest, manifests
 from reidlab.data.readers.base import PICTURES, existing, first_few
 from reidlab.data.table import SPLITS, SampleTable
@@ -546,8 +546,7 @@ def _read_chunk(files: Sequence[str], deep: bool) -> list[tuple[str, bytes, str]
                 with Image.open(path):
                     pass
         except Exception as error:  # a broken file can make its decoder raise anything
-            text = " ".join(str(error).split())
-            problem = "it is no picture" if text.startswith("cannot identify image file") else text
+            problem = why_unreadable(error)
         out.append((path, digest, problem))
     return out
 

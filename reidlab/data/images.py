@@ -137,7 +137,7 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> np.nd
         with Image.open(path) as image:
             picture = image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(unreadable([(str(path), _why(error))])) from error
+        raise DataError(unreadable([(str(path), why_unreadable(error))])) from error
     if size is not None:
         height, width = check_size("size", size)
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
@@ -165,11 +165,12 @@ def _decode(chunk: Sequence[tuple[str, list[tuple[int, Box | None]]]], images: n
                 window = _window(box, picture.size) if box else None
                 images[place] = picture.resize((width, height), Image.Resampling.BILINEAR, box=window)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            bad.append((path, _why(error)))
+            bad.append((path, why_unreadable(error)))
     return bad
 
 
-def _why(error: Exception) -> str:
+def why_unreadable(error: Exception) -> str:
+    """Return why a file is no picture, from the error of its decoder."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     text = " ".join(str(error).split())
@@ -203,7 +204,7 @@ def _key(pictures: Sequence[tuple[str, Box | None]], size: tuple[int, int]) -> s
                 stats[path] = f"{path} {info.st_mtime_ns} {info.st_size}"
             except OSError as error:
                 stats[path] = path
-                bad.append((path, _why(error)))
+                bad.append((path, why_unreadable(error)))
         summary.update(f"{stats[path]} {box}\n".encode())
     if bad:
         raise DataError(unreadable(bad))

@@ -255,24 +255,14 @@ def checked_labels(clusterer: Clusterer, features: np.ndarray) -> np.ndarray:
     clusterer.fit(features)
     labels = _renumbered(kind, getattr(clusterer, "labels_", None), count)
     clusters = int(labels.max()) + 1
-    if clusters == 0:
-        raise ClusteringFailed(
-            f"{kind}: all {count} pictures are outliers, so there is no pseudo-label to train on; "
-            f"{_advice(clusterer, more=True)}",
-            labels,
-        )
-    if clusters == 1:
-        raise ClusteringFailed(
-            f"{kind}: all {int((labels >= 0).sum())} pictures that are no outliers are in one cluster; training needs "
-            f"at least two; {_advice(clusterer, more=False)}",
-            labels,
-        )
-    if clusters == count:
-        raise ClusteringFailed(
-            f"{kind}: each of the {count} pictures is a cluster of its own, so none has a positive partner; "
-            f"{_advice(clusterer, more=True)}",
-            labels,
-        )
+    inside = int((labels >= 0).sum())
+    failures = {
+        count: f"each of the {count} pictures is a cluster of its own, so none has a positive partner",
+        1: f"all {inside} pictures that are no outliers are in one cluster; training needs at least two",
+        0: f"all {count} pictures are outliers, so there is no pseudo-label to train on",
+    }
+    if clusters in failures:
+        raise ClusteringFailed(f"{kind}: {failures[clusters]}; {_advice(clusterer, more=clusters != 1)}", labels)
     return labels
 
 

@@ -147,12 +147,14 @@ def _picture_unit(scene: Scene, folder: Path, unit: tuple[str, int, int]) -> lis
             # Queries are chosen by hand: they carry the identity the data set has for this person and camera.
             label, fault = (label, fault) if fault == "duplicate" else (pid, "")
         box = detection(scene, visit, frame, sighting.window)
-        rows.append(_write_person(scene, folder, part, visit, frame, sighting, box, label, fault))
+        path = _market_path(scene, part, visit, frame, label)
+        rows.append(_write_person(scene, folder, path, part, visit, frame, sighting, box, label, fault))
     if split == "test" and identity:
         for visit, frame, sighting in chosen:
             if random.random() < spec.junk:
                 box = cut(bad_box(sighting.window, random), scene.cameras[camid - 1])
-                rows.append(_write_person(scene, folder, "gallery", visit, frame, sighting, box, -1, "junk"))
+                path = _market_path(scene, "gallery", visit, frame, -1)
+                rows.append(_write_person(scene, folder, path, "gallery", visit, frame, sighting, box, -1, "junk"))
     return rows
 
 
@@ -183,21 +185,25 @@ def _choose_shots(
     return chosen
 
 
-def _write_person(
-    scene: Scene, folder: Path, part: str, visit: int, frame: int, sighting: Sighting, box: np.ndarray, label: int,
-    fault: str,
-) -> Row:  # fmt: skip
-    """Write one picture and return its row of the truth."""
-    pid, camid = scene.visit(visit).pid, scene.visit(visit).camid
+def _market_path(scene: Scene, part: str, visit: int, frame: int, label: int) -> str:
+    camid = scene.visit(visit).camid
     name = "-1" if label == -1 else f"{label:04d}"
     sequence = 1 if scene.visit(visit).split == "train" else 2
     number = scene.visits_at(camid, frame).index(visit)
-    path = f"{_FOLDERS[part]}/{name}_c{camid}s{sequence}_{frame:06d}_{number:02d}.jpg"
-    key = "junk" if label == -1 else "picture"
-    write_picture(folder / path, _draw(scene, visit, frame, box, key))
+    return f"{_FOLDERS[part]}/{name}_c{camid}s{sequence}_{frame:06d}_{number:02d}.jpg"
+
+
+def _write_person(
+    scene: Scene, folder: Path, path: str, split: str, visit: int, frame: int, sighting: Sighting, box: np.ndarray,
+    label: int, fault: str, companion: Actor | None = None,
+) -> Row:  # fmt: skip
+    """Write one picture and return its row of the truth."""
+    who = scene.visit(visit)
+    key = "junk" if fault == "junk" else "picture"
+    write_picture(folder / path, _draw(scene, visit, frame, box, key, companion))
     return {
-        "path": path, "split": part, "visit": visit, "camid": camid, "frame": frame, "label": label, "pid": pid,
-        "fault": fault, **_box_columns(box, sighting.window), "visibility": sighting.visibility,
+        "path": path, "split": split, "visit": visit, "camid": who.camid, "frame": frame, "label": label,
+        "pid": who.pid, "fault": fault, **_box_columns(box, sighting.window), "visibility": sighting.visibility,
     }  # fmt: skip
 
 
@@ -287,7 +293,6 @@ def _plan_tracks(scene: Scene, split: str) -> list[Tracklet]:
 def _tracklet_unit(scene: Scene, folder: Path, unit: tuple[str, int, Tracklet, tuple[str, ...]]) -> list[Row]:
     """Draw all pictures of one tracklet."""
     split, number, track, names = unit
-    camid, pid = scene.visit(track.visit).camid, scene.visit(track.visit).pid
     companions: list[Actor | None] = [None] * len(track.frames)
     if track.other > 0:
         companions = [beside(scene, track.visit, track.other, frame) for frame in track.frames]
@@ -307,14 +312,11 @@ def _tracklet_unit(scene: Scene, folder: Path, unit: tuple[str, int, Tracklet, t
     ):
         path = mars.picture_path(split, name)
         box = detection(scene, track.visit, frame, window)
-        key = "junk" if track.fault == "junk" else "picture"
-        write_picture(folder / path, _draw(scene, track.visit, frame, box, key, companion))
-        rows.append({
-            "path": path, "split": split, "visit": track.visit, "camid": camid, "frame": frame, "label": track.label,
-            "pid": pid, "fault": track.fault, **_box_columns(box, sighting.window), "visibility": sighting.visibility,
-            "tracklet": number, "drift": off, "shown": -1 if on < 0 else scene.visit(on).pid,
-            "other": track.other,
-        })  # fmt: skip
+        row = _write_person(
+            scene, folder, path, split, track.visit, frame, sighting, box, track.label, track.fault, companion
+        )
+        shown = -1 if on < 0 else scene.visit(on).pid
+        rows.append({**row, "tracklet": number, "drift": off, "shown": shown, "other": track.other})
     return rows
 
 

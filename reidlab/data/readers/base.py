@@ -128,6 +128,11 @@ def folders_in(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
 
 
+def held_in(folder: Path) -> str:
+    """Return the first names in a folder, hidden ones left out, or ``nothing``."""
+    return first_few(sorted(name for name in os.listdir(folder) if not name.startswith("."))) or "nothing"
+
+
 def existing(root: str | Path, dataset: str) -> Path:
     """Return a data set's folder as an absolute path.
 
@@ -150,12 +155,10 @@ def require(root: Path, names: Sequence[str], dataset: str) -> None:
     missing = [name for name in names if not (root / name).exists()]
     if not missing:
         return
-    there = sorted(name for name in os.listdir(root) if not name.startswith("."))
-    deeper = [name for name in there if all((root / name / wanted).exists() for wanted in names)]
+    deeper = [name for name in folders_in(root) if all((root / name / wanted).exists() for wanted in names)]
     hint = f"; what is missing lies in {deeper[0]}: point to {root / deeper[0]}" if deeper else ""
     raise MissingDataError(
-        f"{dataset}: {root} has no {', '.join(missing)}; expected {', '.join(names)}; "
-        f"it holds {first_few(there) or 'nothing'}{hint}"
+        f"{dataset}: {root} has no {', '.join(missing)}; expected {', '.join(names)}; it holds {held_in(root)}{hint}"
     )
 
 

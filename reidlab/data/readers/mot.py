@@ -12,7 +12,6 @@ people. :data:`MOT` therefore makes identities different by adding 100,000 x cam
 
 from __future__ import annotations
 
-import os
 import re
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
@@ -23,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from reidlab.checks import check_choice
-from reidlab.data.readers.base import Reader, existing, first_few, folders_in, pictures_in
+from reidlab.data.readers.base import Reader, existing, first_few, folders_in, held_in, pictures_in
 from reidlab.data.table import SampleTable, make_table
 from reidlab.errors import DataError, MissingDataError
 
@@ -144,8 +143,7 @@ class MOTReader(Reader):
         parts = [part for part in _PARTS if (home / part).is_dir()]
         found = [(p, s) for p in parts for s in folders_in(home / p) if (home / p / s / "seqinfo.ini").is_file()]
         if not found:
-            there = first_few(sorted(n for n in os.listdir(home) if not n.startswith("."))) or "nothing"
-            raise MissingDataError(f"{dataset}: {home} needs {self.expects}; it holds {there}")
+            raise MissingDataError(f"{dataset}: {home} needs {self.expects}; it holds {held_in(home)}")
         cameras = _cameras({name for _, name in found})
         return [_read_sequence(home / part / name, _PARTS[part], cameras[name], dataset) for part, name in found]
 

@@ -10,11 +10,10 @@ The eight pictures are orientations, not frames: their number is in the column `
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from reidlab.checks import plural
-from reidlab.data.readers.base import Columns, NamePattern, Reader, first_few, folders_in, pictures_in
+from reidlab.data.readers.base import Columns, NamePattern, Reader, first_few, folders_in, held_in, pictures_in
 from reidlab.data.table import SampleTable
 from reidlab.errors import DataError, MissingDataError
 
@@ -37,8 +36,7 @@ class PKUReidReader(Reader):
         if len(divided) == len(_DIVIDED):
             return self._read_divided(home, dataset)
         if divided or not pictures_in(flat):
-            there = first_few(sorted(n for n in os.listdir(home) if not n.startswith("."))) or "nothing"
-            raise MissingDataError(f"{dataset}: {home} needs {self.expects}; it holds {there}")
+            raise MissingDataError(f"{dataset}: {home} needs {self.expects}; it holds {held_in(home)}")
         names = pictures_in(flat)
         columns = Columns()
         columns.add(flat, names, split="train", **_FLAT.parse_all(names, str(flat), dataset))
