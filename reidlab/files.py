@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,42 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; it gets the name ``path`` if the block succeeds.
+
+    Raises:
+        StorageError: something stands at ``path`` already, or the place cannot be written; then there is no folder.
+    """
+    if path.exists():
+        raise StorageError(f"{path} exists already; remove it or choose another folder")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        with disk_errors(path):
+            temporary.mkdir(parents=True)
+            yield temporary
+            os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def reserve(descriptor: int, size: int, path: Path) -> None:
+    """Take a file's space at once: a disk that fills up under mapped memory kills the process.
+
+    Args:
+        descriptor: of the open file.
+        size: bytes it will have.
+        path: named in the message.
+
+    Raises:
+        StorageError: there is no room.
+    """
+    if size and hasattr(os, "posix_fallocate"):
+        with disk_errors(path):
+            os.posix_fallocate(descriptor, 0, size)
 
 
 @contextmanager

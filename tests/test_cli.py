@@ -236,8 +236,8 @@ def pictures(folder):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--layout", "marke1501"], "layout: 'marke1501' is not one a world is written in"),
-        (["--scenario", "standrad"], "there is no scenario 'standrad'; did you mean 'standard'?"),
+        (["--layout", "marke1501"], "layout: there is none called 'marke1501'; did you mean 'market1501'?"),
+        (["--scenario", "standrad"], "scenario: there is none called 'standrad'; did you mean 'standard'?"),
     ],
 )
 def test_a_world_that_cannot_be_made_is_named(tmp_path, capsys, words, message):

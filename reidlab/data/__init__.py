@@ -6,10 +6,10 @@ Whatever the format on disk, a data set enters as a :mod:`sample table <reidlab.
 
 from reidlab.data.catalogue import load, on_this_machine
 from reidlab.data.clips import ClipTransform, check_masks
-from reidlab.data.division import Division, across_cameras, divide_identities
 from reidlab.data.embedded import load_world
 from reidlab.data.images import ImageCache, read_picture
 from reidlab.data.samplers import PKSampler
+from reidlab.data.splits import Division, across_cameras, divide_identities, split_identities
 from reidlab.data.table import SampleTable, make_table, validate
 from reidlab.data.tracklets import Tracklets, sample_frames, tracklets_of
 from reidlab.data.transforms import (
@@ -27,5 +27,5 @@ __all__ = [
     "ClipTransform", "ColourJitter", "Division", "EvalTransform", "Flip", "Grayscale", "ImageCache", "PKSampler",
     "PadCrop", "RandomErasing", "SampleTable", "Tracklets", "TrainTransform", "across_cameras", "check_masks",
     "divide_identities", "load", "load_world", "make_table", "normalize", "on_this_machine", "read_picture",
-    "sample_frames", "tracklets_of", "validate",
+    "sample_frames", "split_identities", "tracklets_of", "validate",
 ]  # fmt: skip

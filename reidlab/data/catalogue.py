@@ -6,7 +6,6 @@ folder names its manifest gives. Functions return plain data; printing is the co
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import io
 import os
@@ -22,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from reidlab import paths
+from reidlab.checks import check_choice, plural, suggest
 from reidlab.data import embedded, readers
-from reidlab.data.images import unreadable
+from reidlab.data.images import unreadable, why_unreadable
 from reidlab.data.manifest import Edition, Manifest, manifests
-from reidlab.data.readers.base import PICTURES, counted, existing, first_few
+from reidlab.data.readers.base import PICTURES, existing, first_few
 from reidlab.data.table import SPLITS, SampleTable
 from reidlab.errors import ConfigError, DataError, MissingDataError
+from reidlab.files import disk_errors, write_text
 
 if TYPE_CHECKING:
     from reidlab.world import WorldSpec
@@ -154,7 +155,7 @@ class Report:
         edition = f", edition {self.edition}" if self.edition else ""
         verdict = "as its manifest says" if self.compared else "readable"
         how = "every picture decoded" if self.deep else "every picture's header read"
-        seen = f"; {counted(self.pictures, 'picture')}, {how}" if self.pictures else ""
+        seen = f"; {plural(self.pictures, 'picture')}, {how}" if self.pictures else ""
         return f"{self.name}: {verdict}{edition}{seen}"
 
 
@@ -216,6 +217,7 @@ def add(name: str, path: str | Path, layout: str | None = None) -> Entry:
         ConfigError: the name or the layout is not allowed.
         MissingDataError: the folder is not there or lacks what its layout needs.
         DataError: the folder does not follow its layout.
+        StorageError: the list of registered folders cannot be written.
     """
     manifest = _known(name)
     name = manifest.name if manifest else name
@@ -248,9 +250,9 @@ def find(name: str) -> Location:
             path, layout = registered[name]
             return Location(name, existing(path, name), layout, "registered")
         known = [*manifests(), *registered]
-        near = difflib.get_close_matches(_plain(name), [_plain(k) for k in known], n=1)
-        hint = f"did you mean {next(k for k in known if _plain(k) == near[0])!r}? " if near else ""
-        raise ConfigError(f"there is no data set {name!r}; {hint}`reidlab data list` shows all")
+        raise ConfigError(
+            f"there is no data set {name!r} (`reidlab data list` shows all){suggest(name.lower(), known)}"
+        )
     location = _find_known(manifest, registered)
     if location is None:
         raise MissingDataError(_how_to_get(manifest))
@@ -314,7 +316,7 @@ def check(name: str | Path, deep: bool = False, quiet: bool = False) -> Report:
     problems = [str(count) for count in counts if not count.fits]
     missing = _missing(files)
     if missing:
-        problems.append(f"{counted(len(missing), 'picture')} listed but not there: {first_few(missing)}")
+        problems.append(f"{plural(len(missing), 'picture')} listed but not there: {first_few(missing)}")
     bad, copies = _read_all(sorted(set(files) - set(missing)), location.path, deep, quiet)
     if bad:
         problems.append(unreadable(bad))
@@ -346,13 +348,12 @@ def make_world(
 
     Raises:
         ConfigError: scenario, layout or override is unknown.
-        DataError: the folder exists already, or the disk is full.
+        StorageError: the folder exists already, or the disk is full.
     """
     from reidlab.world import LAYOUTS, Scene, cached
 
     resolved = embedded.resolve(spec, **overrides)
-    if layout not in LAYOUTS:
-        raise ConfigError(f"layout: {layout!r} is not one a world is written in; choose from {', '.join(LAYOUTS)}")
+    check_choice("layout", layout, LAYOUTS)
     if out is None:
         path = cached(resolved, layout)
     else:
@@ -524,7 +525,7 @@ def _read_all(files: Sequence[str], root: Path, deep: bool, quiet: bool) -> tupl
                 elif digest and seen.setdefault(digest, path) != path:
                     copies.append(f"{os.path.relpath(path, root)} = {os.path.relpath(seen[digest], root)}")
             bar.update(len(chunk))
-    remark = f"{counted(len(copies), 'picture')} the same as another, byte for byte: {first_few(copies)}"
+    remark = f"{plural(len(copies), 'picture')} the same as another, byte for byte: {first_few(copies)}"
     return bad, [remark] if copies else []
 
 
@@ -545,8 +546,7 @@ def _read_chunk(files: Sequence[str], deep: bool) -> list[tuple[str, bytes, str]
                 with Image.open(path):
                     pass
         except Exception as error:  # a broken file can make its decoder raise anything
-            text = " ".join(str(error).split())
-            problem = "it is no picture" if text.startswith("cannot identify image file") else text
+            problem = why_unreadable(error)
         out.append((path, digest, problem))
     return out
 
@@ -584,13 +584,9 @@ def _remember(name: str, folder: Path, layout: str) -> None:
     from filelock import FileLock
 
     path = _registry()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         content = {known: {"path": str(where), "layout": how} for known, (where, how) in _registered().items()}
         content[name] = {"path": str(folder), "layout": layout}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(yaml.safe_dump(content, sort_keys=True), encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_text(path, yaml.safe_dump(content, sort_keys=True))

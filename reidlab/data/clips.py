@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reidlab.checks import check_boxes
 from reidlab.data.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -19,7 +20,7 @@ from reidlab.data.transforms import (
     RandomErasing,
     TrainTransform,
 )
-from reidlab.errors import ConfigError, DataError
+from reidlab.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -82,16 +83,16 @@ class ClipTransform:
 
         Raises:
             ConfigError: clips or masks have another shape or type.
+            DataError: a mask is empty or not inside its frame.
         """
         import torch
 
         if clips.dtype != torch.uint8 or clips.ndim != 5 or clips.shape[4] != 3:
             raise ConfigError(f"clips: {clips.dtype} {tuple(clips.shape)}, expected uint8 (B, T, H, W, 3)")
         count, frames, height, width, _ = clips.shape
-        if masks is not None and (masks.shape != (count, frames, 4) or masks.is_floating_point()):
-            raise ConfigError(
-                f"masks: {masks.dtype} {tuple(masks.shape)}, expected integers {(count, frames, 4)}, a box per frame"
-            )
+        if masks is not None:
+            place = "clip {}, frame {}".format
+            check_boxes("masks", masks.cpu(), (count, frames), (height, width), place)
         pictures = clips.flatten(0, 1)
         if self._shift:
             offsets = self._shift.draw(count, generator)
@@ -123,23 +124,8 @@ def check_masks(masks: np.ndarray, size: tuple[int, int], tracklets: np.ndarray)
         ConfigError: they are not N boxes of integers.
         DataError: a box is empty or not inside its picture; the message names the row and its tracklet.
     """
-    masks = np.asarray(masks)
-    if masks.shape != (len(tracklets), 4) or not np.issubdtype(masks.dtype, np.integer):
-        raise ConfigError(
-            f"masks: {masks.dtype} {masks.shape}, expected integers {(len(tracklets), 4)}, a box (y0, y1, x0, x1) per "
-            "row of the table"
-        )
-    masks = masks.astype(np.int64)
-    first, last = masks[:, ::2], masks[:, 1::2]
-    bad = ((first < 0) | (last <= first) | (last > np.array(size))).any(axis=1)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise DataError(
-            f"masks: row {row}, of tracklet {tracklets[row]}: box (y0, y1, x0, x1) = {tuple(masks[row].tolist())} is "
-            f"empty or not inside the picture of {size[0]} x {size[1]} pixels (rows like it: {int(bad.sum())}); boxes "
-            "are in pixels of the network's input"
-        )
-    return masks
+    shape = (len(tracklets),)
+    return check_boxes("masks", masks, shape, size, lambda row: f"row {row}, of tracklet {tracklets[row]}")
 
 
 def _mirrored(masks: Tensor, chosen: Tensor, width: int) -> Tensor:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reidlab.checks import check_images
 from reidlab.data.clips import check_masks
 from reidlab.errors import ConfigError, DataError
 
@@ -42,11 +43,7 @@ class Pictures:
     masks: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.shape[::3] != (len(self.table), 3) or self.images.dtype != np.uint8:
-            raise ConfigError(
-                f"images: {self.images.dtype} {self.images.shape}, expected uint8 ({len(self.table)}, H, W, 3), a "
-                "picture per row"
-            )
+        check_images("images", self.images, len(self.table))
         if self.masks is not None:
             object.__setattr__(self, "masks", check_masks(self.masks, self.size, self.tracklets))
 
@@ -260,7 +257,7 @@ def from_name(name: str, size: tuple[int, int], seed: int = 0, protocols: tuple[
         DataError: it has no training rows, or a picture cannot be read.
     """
     from reidlab.data.catalogue import find, load
-    from reidlab.data.division import divide_identities
+    from reidlab.data.splits import divide_identities
 
     table, location = load(name), find(name)
     if not {"train", "gallery"} <= set(table["split"]):

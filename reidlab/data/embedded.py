@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reidlab.checks import check_choice
 from reidlab.data.readers import MARKET1501, MARS, MOT_SHARED, Reader
 from reidlab.data.table import SampleTable
-from reidlab.errors import ConfigError
 
 if TYPE_CHECKING:
     from reidlab.world import WorldSpec
@@ -25,15 +25,15 @@ def load_world(spec: WorldSpec | str, layout: str = "market1501", **overrides: A
 
     Raises:
         ConfigError: scenario, layout or override is unknown.
-        DataError: the world could not be written, or not be read back.
+        StorageError: the world could not be written.
+        DataError: it could not be read back.
 
     Example:
         >>> table = load_world("easy", seed=1, train_people=20)  # doctest: +SKIP
     """
     from reidlab.world import cached
 
-    if layout not in LAYOUTS:
-        raise ConfigError(f"layout: {layout!r} is not one the world is written in; choose from {', '.join(LAYOUTS)}")
+    check_choice("layout", layout, LAYOUTS)
     resolved = resolve(spec, **overrides)
     return LAYOUTS[layout].read(cached(resolved, layout), resolved.name)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reidlab.checks import check_choice, check_images, check_integer
 from reidlab.data.images import ImageCache
-from reidlab.errors import ConfigError
 from reidlab.evaluation.embeddings import Embeddings
 
 if TYPE_CHECKING:
@@ -50,13 +50,9 @@ def colour_histogram(
         DataError: a picture cannot be read.
     """
     for name, value, most in (("stripes", stripes, size[0]), ("bins", bins, 256)):
-        if not isinstance(value, int) or not 1 <= value <= most:
-            raise ConfigError(f"{name}: {value!r} is not allowed; expected an integer in 1..{most}")
-    if norm not in NORMS:
-        raise ConfigError(f"norm: {norm!r} is not allowed; expected one of {', '.join(NORMS)}")
-    images = np.asarray(ImageCache(table, size) if images is None else images)
-    if images.ndim != 4 or len(images) != len(table) or images.dtype != np.uint8:
-        raise ConfigError(f"images: {images.dtype} {images.shape}, expected uint8 ({len(table)}, H, W, 3)")
+        check_integer(name, value, 1, most)
+    check_choice("norm", norm, NORMS)
+    images = check_images("images", ImageCache(table, size) if images is None else images, len(table))
     features = np.stack([_describe(image, stripes, bins) for image in images]) if len(images) else np.empty((0, 1))
     features /= np.maximum(features.sum(axis=1, keepdims=True), 1)
     return Embeddings(

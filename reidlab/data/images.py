@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reidlab import paths
+from reidlab.checks import check_size, plural
 from reidlab.data.table import BOX
-from reidlab.errors import ConfigError, DataError
+from reidlab.errors import DataError
+from reidlab.files import replacing, reserve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +46,7 @@ class ImageCache:
     Raises:
         ConfigError: the size is not two positive integers.
         DataError: pictures are missing, truncated or no pictures; the message counts them and names the first.
+        StorageError: they are to be kept on disk and there is no room for them.
 
     Example:
         >>> images = ImageCache(table, size=(64, 32))  # doctest: +SKIP
@@ -59,7 +62,7 @@ class ImageCache:
         threads: int | None = None,
         quiet: bool = False,
     ) -> None:
-        self.size = _checked(size)
+        self.size = check_size("size", size)
         self._threads = threads or min(8, _cores())
         self._quiet = quiet
         rows = _pictures(table)
@@ -109,20 +112,15 @@ class ImageCache:
             raise DataError(unreadable(bad))
 
     def _stored(self, pictures: Sequence[tuple[str, Box | None]], shape: tuple[int, ...]) -> np.ndarray:
-        folder = paths.cache_dir() / "pictures"
-        path = folder / f"{_key(pictures, self.size)}.npy"
+        path = paths.cache_dir() / "pictures" / f"{_key(pictures, self.size)}.npy"
         if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            temporary = folder / f".{path.stem}.{os.getpid()}.tmp"
-            try:
+            with replacing(path) as temporary:
                 images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-                _reserve(temporary)
+                with temporary.open("r+b") as file:
+                    reserve(file.fileno(), temporary.stat().st_size, path)
                 self._decode_into(images, pictures)
                 images.flush()
                 del images
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
         # Copy on write: torch wants writable memory, and the store must stay as it is.
         return np.load(path, mmap_mode="c")
 
@@ -139,9 +137,9 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> np.nd
         with Image.open(path) as image:
             picture = image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(unreadable([(str(path), _why(error))])) from error
+        raise DataError(unreadable([(str(path), why_unreadable(error))])) from error
     if size is not None:
-        height, width = _checked(size)
+        height, width = check_size("size", size)
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.array(picture)
 
@@ -150,7 +148,7 @@ def unreadable(bad: Sequence[tuple[str, str]]) -> str:
     """Return one line on pictures that cannot be read, from pairs of path and reason."""
     shown = "; ".join(f"{path} ({why})" for path, why in bad[:_SHOWN])
     dots = "; ..." if len(bad) > _SHOWN else ""
-    return f"{len(bad):,} picture{'s' if len(bad) > 1 else ''} cannot be read: {shown}{dots}"
+    return f"{plural(len(bad), 'picture')} cannot be read: {shown}{dots}"
 
 
 def _decode(chunk: Sequence[tuple[str, list[tuple[int, Box | None]]]], images: np.ndarray) -> list[tuple[str, str]]:
@@ -167,11 +165,12 @@ def _decode(chunk: Sequence[tuple[str, list[tuple[int, Box | None]]]], images: n
                 window = _window(box, picture.size) if box else None
                 images[place] = picture.resize((width, height), Image.Resampling.BILINEAR, box=window)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            bad.append((path, _why(error)))
+            bad.append((path, why_unreadable(error)))
     return bad
 
 
-def _why(error: Exception) -> str:
+def why_unreadable(error: Exception) -> str:
+    """Return why a file is no picture, from the error of its decoder."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     text = " ".join(str(error).split())
@@ -205,33 +204,12 @@ def _key(pictures: Sequence[tuple[str, Box | None]], size: tuple[int, int]) -> s
                 stats[path] = f"{path} {info.st_mtime_ns} {info.st_size}"
             except OSError as error:
                 stats[path] = path
-                bad.append((path, _why(error)))
+                bad.append((path, why_unreadable(error)))
         summary.update(f"{stats[path]} {box}\n".encode())
     if bad:
         raise DataError(unreadable(bad))
     return summary.hexdigest()
 
 
-def _reserve(path: Path) -> None:
-    """Take a file's space at once: a disk that fills up under mapped memory kills the process."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    with path.open("r+b") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        except OSError as error:
-            raise DataError(
-                f"{path.parent}: no room for {path.stat().st_size / 2**20:,.0f} MiB of decoded pictures ({error}); "
-                "free some space or point REIDLAB_CACHE at another disk"
-            ) from error
-
-
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _checked(size: tuple[int, int]) -> tuple[int, int]:
-    good = len(size) == 2 and all(isinstance(v, int | np.integer) and not isinstance(v, bool) and v > 0 for v in size)
-    if not good:
-        raise ConfigError(f"size: {size!r} is not allowed; expected height and width in pixels")
-    return int(size[0]), int(size[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -14,7 +13,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from reidlab.checks import check_choice
+from reidlab.checks import check_choice, suggest
 from reidlab.data.readers import READERS
 from reidlab.data.readers.base import PICTURES
 from reidlab.data.table import SPLITS
@@ -225,9 +224,7 @@ class _Check:
             self._fail(where or "content", f"is {value!r}, expected a mapping")
         for key in value:
             if known is not None and key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-                self._fail(f"{where}.{key}" if where else str(key), f"is not a field; {hint}")
+                self._fail(f"{where}.{key}" if where else str(key), f"is not a field{suggest(key, known)}")
         return value
 
     def _get(self, content: Mapping[str, Any], name: str, good: Any, expected: str, where: str = "") -> Any:

@@ -6,13 +6,13 @@ sampling (Sec. 2.2.1) for training and for the test, or clips that together hold
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reidlab.checks import check_choice, check_integer
 from reidlab.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -170,12 +170,8 @@ def sample_frames(
         >>> sample_frames(5, 2, "contiguous").tolist(), sample_frames(5, 2, "strided").tolist()
         ([[0, 1], [2, 3], [4, 4]], [[0, 3], [1, 4], [2, 4]])
     """
-    if not isinstance(frames, int | np.integer) or isinstance(frames, bool) or frames < 1:
-        raise ConfigError(f"frames: {frames!r} is not an integer of at least 1")
-    if mode not in MODES:
-        near = difflib.get_close_matches(str(mode), MODES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(MODES)}"
-        raise ConfigError(f"mode: {mode!r} is not a way to sample frames; {hint}")
+    check_integer("frames", frames, 1)
+    check_choice("mode", mode, MODES)
     if rng is not None and mode != "restricted":
         raise ConfigError(f"rng: mode {mode!r} takes all frames and draws none; leave rng out")
     if length < 1:

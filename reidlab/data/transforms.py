@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reidlab.checks import check_choice, check_integer, check_number, check_share
 from reidlab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Flip:
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        _check(self, "p", 0, 1)
+        check_share("Flip.p", self.p)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return (B, 3, H, W) of any type, mirrored where the draw says so."""
@@ -93,8 +94,7 @@ class PadCrop:
     pad: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.pad, int) or isinstance(self.pad, bool) or self.pad < 0:
-            raise ConfigError(f"PadCrop.pad: {self.pad!r} is not allowed; expected a number of pixels, at least 0")
+        check_integer("PadCrop.pad", self.pad, what="a number of pixels")
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return (B, 3, H, W) of any type, each shifted by up to ``pad`` pixels."""
@@ -137,11 +137,10 @@ class RandomErasing:
     fill: str = "mean"
 
     def __post_init__(self) -> None:
-        _check(self, "p", 0, 1)
-        _check_pair(self, "area", 0, 1)
-        _check_pair(self, "aspect", 0, math.inf)
-        if self.fill not in ("mean", "noise"):
-            raise ConfigError(f"RandomErasing.fill: {self.fill!r} is not allowed; expected mean or noise")
+        check_share("RandomErasing.p", self.p)
+        _check_pair("area", self.area, 1)
+        _check_pair("aspect", self.aspect, math.inf)
+        check_choice("RandomErasing.fill", self.fill, ("mean", "noise"))
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return normalised (B, 3, H, W) floats, some with a rectangle covered."""
@@ -194,8 +193,8 @@ class ColourJitter:
 
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation"):
-            _check(self, name, 0, 1)
-        _check(self, "hue", 0, 0.5)
+            check_share(f"ColourJitter.{name}", getattr(self, name))
+        check_number("ColourJitter.hue", self.hue, 0, 0.5)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return (B, 3, H, W) floats in 0..1, from such."""
@@ -218,7 +217,7 @@ class Grayscale:
     p: float = 0.1
 
     def __post_init__(self) -> None:
-        _check(self, "p", 0, 1)
+        check_share("Grayscale.p", self.p)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return (B, 3, H, W) floats, some with three equal channels."""
@@ -343,17 +342,9 @@ def _hue(images: Tensor, turns: Tensor) -> Tensor:
     return torch.cos(angle) * (torch.eye(3, device=images.device) - third) + torch.sin(angle) * axis + third
 
 
-def _check(part: object, name: str, low: float, high: float) -> None:
-    value = getattr(part, name)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
-        raise ConfigError(f"{type(part).__name__}.{name}: {value!r} is not allowed; expected a number in {low}..{high}")
-
-
-def _check_pair(part: object, name: str, low: float, high: float) -> None:
-    value = getattr(part, name)
+def _check_pair(field: str, value: object, high: float) -> None:
     good = isinstance(value, tuple) and len(value) == 2 and all(isinstance(v, int | float) for v in value)
-    if not good or not low < value[0] <= value[1] <= high:
+    if not good or not 0 < value[0] <= value[1] <= high:
         raise ConfigError(
-            f"{type(part).__name__}.{name}: {value!r} is not allowed; expected two rising numbers above {low}, "
-            f"at most {high}"
+            f"RandomErasing.{field}: {value!r} is not allowed; expected two rising numbers above 0, at most {high}"
         )

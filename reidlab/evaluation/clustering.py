@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from reidlab.errors import ConfigError, DataError
+from reidlab.checks import check_choice, check_clusters, check_labels
+from reidlab.errors import DataError
 
 OUTLIER = -1
 OUTLIER_RULES = ("ignored", "singletons")
@@ -67,8 +68,7 @@ def agreement(pids: np.ndarray, labels: np.ndarray, outliers: str = "ignored") -
     """
     from sklearn import metrics
 
-    if outliers not in OUTLIER_RULES:
-        raise ConfigError(f"outliers: {outliers!r} is not allowed; expected one of {', '.join(OUTLIER_RULES)}")
+    check_choice("outliers", outliers, OUTLIER_RULES)
     pids, labels = _checked("pids", pids, labels)
     inside = labels != OUTLIER
     if not inside.any():
@@ -134,9 +134,4 @@ def _checked(name: str, kinds: np.ndarray, labels: np.ndarray) -> tuple[np.ndarr
     kinds, labels = np.asarray(kinds), np.asarray(labels)
     if kinds.ndim != 1 or kinds.shape != labels.shape or len(kinds) == 0:
         raise DataError(f"{name}, labels: expected two arrays of shape (N,); got {kinds.shape} and {labels.shape}")
-    for what, values in ((name, kinds), ("labels", labels)):
-        if not np.issubdtype(values.dtype, np.integer):
-            raise DataError(f"{what}: expected whole numbers; got an array of {values.dtype}")
-    if labels.min() < OUTLIER:
-        raise DataError(f"labels: {int(labels.min())} is no cluster; clusters count from 0, and -1 is an outlier")
-    return kinds, labels
+    return check_labels(name, kinds, len(kinds)), check_clusters(labels, len(kinds))

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from reidlab.errors import ConfigError, DataError
+from reidlab.checks import check_choice
+from reidlab.errors import DataError
 from reidlab.evaluation import kernels
 
 METRICS = ("squared", "euclidean", "cosine")
@@ -34,8 +35,7 @@ def distance_blocks(
         DataError: shapes do not fit, or a feature is not finite or too long for float32.
         ConfigError: there is no such metric.
     """
-    if metric not in METRICS:
-        raise ConfigError(f"metric: {metric!r} is not allowed; expected one of {', '.join(METRICS)}")
+    check_choice("metric", metric, METRICS)
     if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
         raise DataError(f"features: expected (Q, D) and (N, D) of one D; got {query.shape} and {gallery.shape}")
     query_norms, gallery_norms = _squared_norms("query", query), _squared_norms("gallery", gallery)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reidlab.checks import check_features
 from reidlab.errors import DataError
 
 
@@ -30,12 +31,7 @@ class Embeddings:
     tracklets: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        features = np.ascontiguousarray(self.features, dtype=np.float32)
-        if features.ndim != 2:
-            raise DataError(f"features: expected shape (N, D); got {features.shape}")
-        if not np.isfinite(features).all():
-            row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
-            raise DataError(f"features: row {row} holds a value that is not finite (NaN or infinity)")
+        features = check_features("features", self.features, least=0)
         object.__setattr__(self, "features", features)
         for name in ("pids", "camids", "tracklets"):
             values = getattr(self, name)

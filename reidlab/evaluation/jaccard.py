@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
-from reidlab.errors import DataError
+from reidlab.checks import check_features
 from reidlab.evaluation.kernels import parallel
 from reidlab.evaluation.reranking import k_reciprocal_encoding
 
@@ -49,15 +49,8 @@ def jaccard_distances(features: np.ndarray, k1: int = 30, k2: int = 6) -> csr_ma
     """
     from scipy.sparse import csr_matrix
 
-    features = np.ascontiguousarray(features, dtype=np.float32)
-    if features.ndim != 2 or len(features) < 2 or not features.size:
-        raise DataError(f"features: expected (N, D) with two rows at least; got shape {features.shape}")
-    # What is not finite in a row is not finite in its norm; a squared distance is at most four times the larger norm.
-    norms = np.einsum("nd,nd->n", features, features)
-    fits = norms < _LARGEST
-    if not fits.all():
-        row = int(np.flatnonzero(~fits)[0])
-        raise DataError(f"features: row {row} holds a value that is not finite (NaN or infinity), or too large")
+    # A squared distance is at most four times the larger squared length.
+    features = check_features("features", features, least=2, longest=_LARGEST)
     encoding = k_reciprocal_encoding(features, k1, k2)
     encoding.eliminate_zeros()  # weights that vanished, where features differ by less than a product's rounding
     by_column = encoding.tocsc()

@@ -26,6 +26,32 @@ _CELLS = 512
 _PARALLEL_ENTRIES = 2**21
 
 
+@numba.njit(cache=True, nogil=True)
+def keep_smallest(value: np.ndarray, index: np.ndarray, filled: int, distance: float, place: int) -> int:
+    """Put a distance and its place into two short lists, (k,) each, of the smallest so far in order, ties by place.
+
+    Args:
+        value: the smallest distances.
+        index: their places.
+        filled: entries the lists hold.
+        distance: the next one.
+        place: of it, greater than all before.
+
+    Returns:
+        Entries the lists hold now.
+    """
+    k = len(value)
+    if filled == k and distance >= value[k - 1]:
+        return filled
+    last = filled if filled < k else k - 1
+    while last > 0 and value[last - 1] > distance:
+        value[last] = value[last - 1]
+        index[last] = index[last - 1]
+        last -= 1
+    value[last], index[last] = distance, place
+    return min(filled + 1, k)
+
+
 def parallel(**options: Any) -> Callable[[Callable], Callable]:
     """Compile a loop over queries for as many threads as its largest array is worth.
 

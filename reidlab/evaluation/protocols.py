@@ -6,12 +6,12 @@ Data sets and papers differ in all of these, so two numbers compare only under o
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import Protocol as Interface
 
 import numpy as np
 
+from reidlab.checks import check_choice, check_integer
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation import kernels
 from reidlab.evaluation.embeddings import Embeddings
@@ -60,7 +60,7 @@ class SameIdentity:
     ignore_own_tracklet: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("camera_rule", self.camera_rule, CAMERA_RULES)
+        check_choice("camera_rule", self.camera_rule, CAMERA_RULES)
 
     def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
         """Compare identities and cameras.
@@ -112,13 +112,11 @@ class Protocol:
     max_rank: int = 50
 
     def __post_init__(self) -> None:
-        _one_of("metric", self.metric, METRICS)
-        _one_of("junk", self.junk, JUNK_RULES)
-        _one_of("ap", self.ap, AP_RULES)
-        if self.max_rank < 1:
-            raise ConfigError(f"max_rank: {self.max_rank} must be at least 1")
-        if self.single_shot < 0:
-            raise ConfigError(f"single_shot: {self.single_shot} must be 0 (off) or a number of draws")
+        check_choice("metric", self.metric, METRICS)
+        check_choice("junk", self.junk, JUNK_RULES)
+        check_choice("ap", self.ap, AP_RULES)
+        check_integer("max_rank", self.max_rank, 1)
+        check_integer("single_shot", self.single_shot, what="a number of draws; 0 is off")
 
     def admit(self, query: Embeddings, gallery: Embeddings) -> np.ndarray:
         """Return which gallery entries take part, (N,) bool.
@@ -163,11 +161,6 @@ def _numbers(part: str, embeddings: Embeddings) -> np.ndarray:
     return embeddings.tracklets
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{name}: {value!r} is not allowed; expected one of {', '.join(allowed)}")
-
-
 #: The protocols with a name. ``no-camera-rule`` is for sets without cameras and a gallery apart from the queries;
 #: ``leave-one-out`` for sets such as CUB-200, where every picture queries all others.
 PROTOCOLS: dict[str, Protocol] = {
@@ -207,8 +200,5 @@ def get(protocol: Protocol | str) -> Protocol:
             f"protocol: {protocol!r} needs the corrected labels of the data set; build it with "
             "evaluation.cleaned.cleaned_protocol(labels), where labels = data.readers.mars.cleaned_labels(folder)"
         )
-    if protocol not in PROTOCOLS:
-        near = difflib.get_close_matches(str(protocol), PROTOCOLS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(PROTOCOLS)}"
-        raise ConfigError(f"protocol: there is none called {protocol!r}; {hint}")
+    check_choice("protocol", protocol, PROTOCOLS)
     return PROTOCOLS[protocol]

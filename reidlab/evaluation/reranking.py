@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numba
 import numpy as np
 
-from reidlab.errors import ConfigError, DataError
+from reidlab.checks import check_integer, check_share
+from reidlab.errors import DataError
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.embeddings import Embeddings
-from reidlab.evaluation.kernels import parallel
+from reidlab.evaluation.kernels import keep_smallest, parallel
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -50,7 +51,7 @@ def nearest(features: np.ndarray, k: int) -> Neighbours:
         # Neither rounding nor duplicates may make an entry anything but its own nearest neighbour.
         block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = -1.0
         farthest[rows] = block.max(axis=1)
-        _smallest(block, k, index[rows], squared[rows])
+        _smallest(block, index[rows], squared[rows])
     squared[:, 0] = 0.0
     return Neighbours(index, squared, farthest)
 
@@ -72,10 +73,8 @@ def k_reciprocal_encoding(features: np.ndarray, k1: int = 20, k2: int = 6) -> cs
     from scipy.sparse import csr_matrix
 
     count = len(features)
-    if not 1 <= k1 < count:
-        raise ConfigError(f"k1: {k1} must lie in 1..{count - 1} for {count} features")
-    if not 1 <= k2 <= k1 + 1:
-        raise ConfigError(f"k2: {k2} must lie in 1..{k1 + 1} (k1 + 1)")
+    check_integer("k1", k1, 1, count - 1, what=f"for {count} features")
+    check_integer("k2", k2, 1, k1 + 1, what="at most k1 + 1")
     neighbours = nearest(features, k1 + 1)
     # The paper's half neighbourhood; like its code, halves are rounded to the even number.
     half = round(k1 / 2)
@@ -112,8 +111,7 @@ def k_reciprocal(query: Embeddings, gallery: Embeddings, k1: int = 20, k2: int =
         ConfigError: a parameter is out of range.
         DataError: the widths of the features differ.
     """
-    if not 0.0 <= weight <= 1.0:
-        raise ConfigError(f"weight: {weight} must lie in 0..1")
+    check_share("weight", weight)
     if query.features.shape[1] != gallery.features.shape[1]:
         raise DataError(
             f"features: expected (Q, D) and (N, D) of one D; got {query.features.shape} and {gallery.features.shape}"
@@ -140,22 +138,13 @@ def _rows_to_one(matrix: csr_matrix) -> csr_matrix:
 
 
 @parallel()
-def _smallest(block: np.ndarray, k: int, index: np.ndarray, value: np.ndarray) -> None:
-    """Write each row's ``k`` smallest values and their columns in order, by insertion into a short list."""
+def _smallest(block: np.ndarray, index: np.ndarray, value: np.ndarray) -> None:
+    """Write each row's smallest values and their columns in order, as many as there is room for."""
     for r in numba.prange(block.shape[0]):
         row = block[r]
         filled = 0
         for j in range(len(row)):
-            d = row[j]
-            if filled == k and d >= value[r, k - 1]:
-                continue
-            place = filled if filled < k else k - 1
-            while place > 0 and value[r, place - 1] > d:
-                value[r, place] = value[r, place - 1]
-                index[r, place] = index[r, place - 1]
-                place -= 1
-            value[r, place], index[r, place] = d, j
-            filled = min(filled + 1, k)
+            filled = keep_smallest(value[r], index[r], filled, row[j], j)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reidlab.checks import check_integer
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation import kernels
 from reidlab.evaluation.distances import BLOCK_BYTES, distance_blocks
@@ -172,8 +173,7 @@ def ranked_list(
 
     if not 0 <= index < len(query):
         raise ConfigError(f"index: {index} is not among the {len(query)} queries")
-    if top < 1:
-        raise ConfigError(f"top: {top} must be at least 1")
+    check_integer("top", top, 1)
     rule, rows = get(protocol), slice(index, index + 1)
     admitted, places = _admitted(query, gallery, rule)
     if distances is None:

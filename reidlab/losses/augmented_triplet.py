@@ -7,12 +7,10 @@ different people.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from reidlab.losses.base import Loss, check_batch
-from reidlab.losses.distances import euclidean_distances
+from reidlab.losses.triplet import batch_hard, pairs_of
 
 
 def augmented_triplet(features: Tensor, labels: Tensor) -> Tensor:
@@ -40,17 +38,9 @@ def augmented_triplet(features: Tensor, labels: Tensor) -> Tensor:
         0.0334
     """
     check_batch(features, labels)
-    same = labels[:, None] == labels[None, :]
+    positives, others = pairs_of(labels)
     known = labels >= 0
-    positives = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    negatives = ~same & (known[:, None] | known[None, :])
-    valid = positives.any(1) & negatives.any(1)
-    if not bool(valid.any()):
-        return features.sum() * 0.0
-    distances = euclidean_distances(features)[valid]
-    farthest = distances.masked_fill(~positives[valid], -torch.inf).amax(1)
-    nearest = distances.masked_fill(~negatives[valid], torch.inf).amin(1)
-    return F.softplus(farthest - nearest).mean()
+    return batch_hard(features, positives, others & (known[:, None] | known[None, :]))
 
 
 class AugmentedTriplet(Loss):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from reidlab.checks import check_number
 from reidlab.errors import ConfigError
 from reidlab.losses.base import Loss
 
@@ -27,8 +28,7 @@ class CrossEntropy(Loss):
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        if not 0.0 <= label_smoothing < 1.0:
-            raise ConfigError(f"label_smoothing: {label_smoothing} is not in [0, 1)")
+        check_number("label_smoothing", label_smoothing, 0, below=1)
         self.label_smoothing = label_smoothing
 
     def compute(self, rows: Tensor, labels: Tensor) -> Tensor:

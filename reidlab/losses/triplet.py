@@ -28,12 +28,7 @@ def hardest_pairs(distances: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Te
         ``(positive, negative, valid)``, each (B,). Where an anchor has no positive or no negative, ``valid`` is False
         and both distances are to be ignored.
     """
-    same = labels[:, None] == labels[None, :]
-    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    positives = same & ~itself
-    positive = distances.masked_fill(~positives, -torch.inf).amax(1)
-    negative = distances.masked_fill(same, torch.inf).amin(1)
-    return positive, negative, positives.any(1) & (~same).any(1)
+    return _hardest(distances, *pairs_of(labels))
 
 
 def soft_margin_batch_hard(features: Tensor, labels: Tensor) -> Tensor:
@@ -58,10 +53,33 @@ def soft_margin_batch_hard(features: Tensor, labels: Tensor) -> Tensor:
         0.0334
     """
     check_batch(features, labels)
-    positive, negative, valid = hardest_pairs(euclidean_distances(features), labels)
+    return batch_hard(features, *pairs_of(labels))
+
+
+def pairs_of(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which pictures of a batch share a label with which others, (B, B) bool, and which have another label."""
+    same = labels[:, None] == labels[None, :]
+    return same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), ~same
+
+
+def batch_hard(features: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    """Return :func:`soft_margin_batch_hard` for pairs of any kind.
+
+    Args:
+        features: (B, D).
+        positives: (B, B) bool; row i says which of the batch are positives of i, itself never.
+        negatives: (B, B) bool; which are its negatives.
+    """
+    positive, negative, valid = _hardest(euclidean_distances(features), positives, negatives)
     if not bool(valid.any()):
         return features.sum() * 0.0
     return F.softplus(positive[valid] - negative[valid]).mean()
+
+
+def _hardest(distances: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    positive = distances.masked_fill(~positives, -torch.inf).amax(1)
+    negative = distances.masked_fill(~negatives, torch.inf).amin(1)
+    return positive, negative, positives.any(1) & negatives.any(1)
 
 
 class SoftMarginBatchHard(Loss):

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from reidlab.checks import check_choice
 from reidlab.errors import ConfigError
 from reidlab.models.modes import evaluating
 
@@ -165,8 +166,7 @@ class Cost:
         Raises:
             ConfigError: there is no such view.
         """
-        if name not in VIEWS:
-            raise ConfigError(f"view: {name!r} is not one of {tuple(VIEWS)}")
+        check_choice("view", name, VIEWS)
         view = VIEWS[name]
         normalised = sum(layer.elements for layer in self._of(("norm",)) if not layer.name.startswith("blocks."))
         macs = sum(layer.macs * view.factors.get(layer.module, 1) for layer in self._of(view.kinds))
@@ -187,8 +187,8 @@ class Cost:
 
     def _of(self, kinds: Iterable[str]) -> Iterator[LayerCost]:
         kinds = tuple(kinds)
-        if unknown := [kind for kind in kinds if kind not in KINDS]:
-            raise ConfigError(f"kind: {unknown[0]!r} is not one of {KINDS}")
+        for kind in kinds:
+            check_choice("kind", kind, KINDS)
         return (layer for layer in self.layers if not kinds or layer.kind in kinds)
 
 
@@ -271,8 +271,8 @@ def _macs(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> dict
     kind = _kind(module)
     if isinstance(output, Tensor) and kind != "other":
         found[kind] = found.get(kind, 0) + _layer_macs(module, inputs[0], output)
-    if unknown := [kind for kind in found if kind not in KINDS]:
-        raise ConfigError(f"{type(module).__name__}: counts under {unknown[0]!r}, which is not one of {KINDS}")
+    for kind in found:
+        check_choice(f"{type(module).__name__}: kind", kind, KINDS)
     return found
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from reidlab.checks import check_choice, check_integer
 from reidlab.errors import ConfigError
 
 
@@ -54,8 +55,7 @@ class ClipPool(nn.Module):
     def __init__(self, space: str = "mean", time: str = "mean") -> None:
         super().__init__()
         for name, way in (("space", space), ("time", time)):
-            if way not in ("mean", "max"):
-                raise ConfigError(f"{name}: {way!r} must be 'mean' or 'max'")
+            check_choice(name, way, ("mean", "max"))
         self.space = space
         self.time = time
 
@@ -113,8 +113,7 @@ class BNNeck(nn.Module):
 
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
-        if num_classes < 1:
-            raise ConfigError(f"num_classes: {num_classes} must be at least 1, the number of training identities")
+        check_integer("num_classes", num_classes, 1, what="the number of training identities")
         self.bn = nn.BatchNorm1d(channels)
         self.bn.bias.requires_grad_(False)
         self.classifier = nn.Linear(channels, num_classes, bias=False)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
+from reidlab.checks import check_choice, check_integer
 from reidlab.errors import ConfigError
 
 #: What a block may be asked to put on its (strided) 3x3 convolution's output: a map to a map of the same shape.
@@ -169,14 +170,12 @@ class ResNet(nn.Module):
         super().__init__()
         if len(blocks) != 4 or any(n < 1 for n in blocks):
             raise ConfigError(f"blocks: {tuple(blocks)} must be four numbers of at least 1, one per stage")
-        if width < 1:
-            raise ConfigError(f"width: {width} must be at least 1")
-        if last_stride not in (1, 2):
-            raise ConfigError(f"last_stride: {last_stride} must be 1 or 2")
-        if num_classes is not None and num_classes < 1:
-            raise ConfigError(f"num_classes: {num_classes} must be at least 1, or None for a backbone")
-        if se is not None and se < 1:
-            raise ConfigError(f"se: {se} must be at least 1, or None for no squeeze-and-excitation")
+        check_integer("width", width, 1)
+        check_integer("last_stride", last_stride, 1, 2)
+        if num_classes is not None:
+            check_integer("num_classes", num_classes, 1, what="or None for a backbone")
+        if se is not None:
+            check_integer("se", se, 1, what="or None for no squeeze-and-excitation")
         self.conv1 = _conv(3, width, 7, 2)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
@@ -255,7 +254,6 @@ def resnet(
         >>> resnet(18, width=16, blocks=(1, 1, 1, 1)).out_channels
         128
     """
-    if depth not in DEPTHS:
-        raise ConfigError(f"depth: {depth} is not one of {sorted(DEPTHS)}; for another number of blocks give `blocks`")
+    check_choice("depth", depth, DEPTHS)
     block, standard = DEPTHS[depth]
     return ResNet(block, blocks or standard, width=width, last_stride=last_stride, num_classes=num_classes, se=se)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reidlab.errors import ConfigError
+from reidlab.checks import check_integer, check_number
 
 
 class TemporalConv(nn.Module):
@@ -51,10 +51,8 @@ class AppearancePreservingConv(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 16, temperature: float = 4.0) -> None:
         super().__init__()
-        if reduction < 1:
-            raise ConfigError(f"reduction: {reduction} must be at least 1")
-        if not temperature > 0:
-            raise ConfigError(f"temperature: {temperature} must be positive")
+        check_integer("reduction", reduction, 1)
+        check_number("temperature", temperature, above=0)
         inner = max(channels // reduction, 1)
         self.temperature = temperature
         self.semantic = nn.Conv3d(channels, inner, 1, bias=False)

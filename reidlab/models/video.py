@@ -6,7 +6,6 @@ with. The paper counts stages from the stem: its conv3_x is torchvision's ``laye
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reidlab.checks import check_boxes, check_choice, check_size
 from reidlab.errors import ConfigError
 from reidlab.models.attention import Axial, CoarseToFineAxial, NonLocal, TemporalMax
 from reidlab.models.heads import BNNeck, ClipPool, Output
@@ -130,7 +130,8 @@ class VideoNet(nn.Module):
                 frames have been merged, the box around theirs counts.
 
         Raises:
-            ConfigError: the clips do not fit, or a box is empty or not inside its frame.
+            ConfigError: the clips or masks do not fit.
+            DataError: a box is empty or not inside its frame.
         """
         boxes = None if masks is None else self._boxes(masks, clips)
         maps = self.maps(clips)
@@ -142,22 +143,10 @@ class VideoNet(nn.Module):
 
     def _boxes(self, masks: Tensor, clips: Tensor) -> Tensor:
         """Return masks, in pixels, as boxes on the last maps."""
-        if masks.shape != (*clips.shape[:2], 4) or masks.is_floating_point():
-            raise ConfigError(
-                f"masks: {masks.dtype} of shape {tuple(masks.shape)}, expected integers of shape "
-                f"{(*clips.shape[:2], 4)}: y0, y1, x0, x1 of each frame"
-            )
-        masks = masks.to(clips.device)
-        edges = masks.unflatten(2, (2, 2))  # (B, T, axis, from and to)
-        start, stop = edges.unbind(3)
-        size = torch.tensor(clips.shape[-2:], device=masks.device)
-        bad = ((start < 0) | (stop <= start) | (stop > size)).any(dim=2)
-        if bad.any():
-            clip, frame = bad.nonzero()[0].tolist()
-            raise ConfigError(
-                f"masks: clip {clip}, frame {frame}: box (y0, y1, x0, x1) = {tuple(masks[clip, frame].tolist())} is "
-                f"empty or not inside the frame of {tuple(clips.shape[-2:])} pixels"
-            )
+        size = clips.shape[-2:]
+        check_boxes("masks", masks.cpu(), clips.shape[:2], size, "clip {}, frame {}".format)
+        start, stop = masks.to(clips.device).unflatten(2, (2, 2)).unbind(3)  # (B, T, axis) each
+        size = torch.tensor(size, device=clips.device)
         stride = self.backbone.strides[-1]
         first = start // stride
         # A picture's last position may stand for fewer pixels than the stride.
@@ -301,18 +290,15 @@ def video_network(
         >>> [len(blocks) for blocks in model.blocks]
         [0, 1, 1, 0]
     """
-    if name not in NETWORKS:
-        nearest = difflib.get_close_matches(str(name), NETWORKS, n=1, cutoff=0)
-        raise ConfigError(f"name: {name!r} is not a video network; the nearest is {nearest[0]!r} of {tuple(NETWORKS)}")
-    if len(size) != 2 or any(n < 1 for n in size):
-        raise ConfigError(f"size: {tuple(size)} must be two positive numbers, height and width in pixels")
+    check_choice("video network", name, NETWORKS)
+    check_size("size", size)
     recipe = NETWORKS[name]
     if backbone is None:
         backbone = resnet(50)
     _check_backbone(backbone)
     pooling = recipe.pooling if pooling is None else tuple(pooling)
-    if unknown := [stage for stage in pooling if stage not in STAGES]:
-        raise ConfigError(f"pooling: {unknown[0]!r} is not one of {STAGES}")
+    for stage in pooling:
+        check_choice("pooling", stage, STAGES)
     if frames < 1 or frames % 2 ** len(set(pooling)):
         raise ConfigError(
             f"frames: {frames} must be at least 1 and divisible by {2 ** len(set(pooling))}, "

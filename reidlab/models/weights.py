@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reidlab.errors import DataError, MissingDataError
+from reidlab.files import replacing
 
 #: Keys under which training programs wrap the weights in a larger dictionary.
 _WRAPPERS = ("state_dict", "model")
@@ -114,16 +114,14 @@ def save_weights(module: nn.Module, path: str | os.PathLike[str]) -> Path:
 
     Raises:
         DataError: the name does not end in ``.safetensors``.
+        StorageError: it cannot be written.
     """
     from safetensors.torch import save_file
 
     path = Path(path)
     if path.suffix != ".safetensors":
         raise DataError(f"{path}: weights are written as safetensors; choose a name ending in .safetensors")
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
-        draft = Path(folder) / path.name
+    with replacing(path) as draft:
         save_file(tensors, draft)
-        os.replace(draft, path)
     return path

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from reidlab.checks import check_choice, check_features, check_integer, check_number, check_square
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.kernels import parallel
@@ -51,30 +52,13 @@ def negative_squared_distances(features: np.ndarray) -> np.ndarray:
     Raises:
         DataError: features are not a matrix, or a value is not finite.
     """
-    features = checked_features("features", features)
+    features = check_features("features", features, longest=np.inf)
     centred = features - features.mean(axis=0, dtype=np.float64).astype(np.float32)
     out = np.empty((len(features), len(features)), dtype=np.float32)
     for rows, block in distance_blocks(centred, centred, "squared"):
         np.negative(block, out=out[rows])
     np.fill_diagonal(out, 0.0)
     return out
-
-
-def checked_features(name: str, features: np.ndarray) -> np.ndarray:
-    """Return features as (N, D) float32.
-
-    Raises:
-        DataError: they are not a matrix with at least one row and column, or a value is not finite or too large.
-    """
-    features = np.asarray(features, dtype=np.float32)
-    if features.ndim != 2 or not features.size:
-        raise DataError(f"{name}: expected (N, D) with a row and a column at least; got shape {features.shape}")
-    # What is not finite in a row is not finite in its norm.
-    norms = np.einsum("nd,nd->n", features, features)
-    if not np.isfinite(norms).all():
-        row = int(np.flatnonzero(~np.isfinite(norms))[0])
-        raise DataError(f"{name}: row {row} holds a value that is not finite (NaN or infinity), or too large")
-    return features
 
 
 def median_similarity(similarities: np.ndarray) -> float:
@@ -310,8 +294,7 @@ class AffinityPropagation:
         progress: bool = False,
     ) -> None:
         check_iterations(damping, max_iter, convergence_iter)
-        if affinity not in METRICS:
-            raise ConfigError(f"affinity: {affinity!r} is not allowed; expected one of {', '.join(METRICS)}")
+        check_choice("affinity", affinity, METRICS)
         self.damping, self.max_iter, self.convergence_iter = damping, max_iter, convergence_iter
         self.preference, self.affinity, self.seed = preference, affinity, seed
         self.reuse, self.progress = reuse, progress
@@ -334,8 +317,7 @@ class AffinityPropagation:
         """
         if self.affinity == "precomputed":
             similarities = np.array(X, dtype=np.float32, order="C")
-            if similarities.ndim != 2 or similarities.shape[0] != similarities.shape[1] or not similarities.size:
-                raise DataError(f"X: precomputed similarities must be (N, N); got shape {similarities.shape}")
+            check_square("X", similarities)
         else:
             similarities = negative_squared_distances(X)
         preferences = _preferences(self.preference, similarities)
@@ -413,11 +395,9 @@ def check_iterations(damping: float, max_iter: int, convergence_iter: int) -> No
     Raises:
         ConfigError: one of them is out of range.
     """
-    if not 0.5 <= damping < 1:
-        raise ConfigError(f"damping: {damping!r} must be at least 0.5 and below 1")
-    for name, value in (("max_iter", max_iter), ("convergence_iter", convergence_iter)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ConfigError(f"{name}: {value!r} must be a whole number, at least 1")
+    check_number("damping", damping, 0.5, below=1)
+    check_integer("max_iter", max_iter, 1)
+    check_integer("convergence_iter", convergence_iter, 1)
 
 
 def _preferences(preference: float | np.ndarray | None, points: np.ndarray | MessagePassing) -> np.ndarray:

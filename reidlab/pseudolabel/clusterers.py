@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 
-from reidlab.errors import ConfigError, DataError, RunError
+from reidlab.checks import check_choice, check_features, check_integer, check_number
+from reidlab.errors import ConfigError, RunError
 from reidlab.evaluation.jaccard import jaccard_distances
 from reidlab.seeding import derive
 
@@ -144,16 +145,13 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
         return self
 
     def _check(self) -> None:
-        if self.eps is not None and not 0 < self.eps < 1:
-            raise ConfigError(f"eps: {self.eps!r} must lie above 0 and below 1, the greatest Jaccard distance")
-        if not 0 < self.share <= 1:
-            raise ConfigError(f"share: {self.share!r} must lie above 0 and at most at 1, a share of all pairs")
-        if self.neighbours is not None and not self.neighbours > 0:
-            raise ConfigError(f"neighbours: {self.neighbours!r} must be above 0, a mean number of them per picture")
+        if self.eps is not None:
+            check_number("eps", self.eps, above=0, below=1, what="the greatest Jaccard distance")
+        check_number("share", self.share, above=0, most=1, what="a share of all pairs")
+        if self.neighbours is not None:
+            check_number("neighbours", self.neighbours, above=0, what="a mean number of them per picture")
         for name in ("min_samples", "k1", "k2"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise ConfigError(f"{name}: {value!r} is not an integer of at least 1")
+            check_integer(name, getattr(self, name), 1)
 
 
 def smallest_mean(distances: csr_matrix, share: float = 0.0016) -> float:
@@ -211,8 +209,7 @@ def make_clusterer(name: str, *, seed: int = 0, **options: Any) -> Clusterer:
         >>> make_clusterer("dbscan-ssg", min_samples=3)
         JaccardDBSCAN(min_samples=3)
     """
-    if name not in CLUSTERERS:
-        raise ConfigError(f"name: there is no clusterer {name!r}; choose from {', '.join(CLUSTERERS)}")
+    check_choice("clusterer", name, CLUSTERERS)
     build, fixed = _builder(name, seed)
     known = inspect.signature(build).parameters
     for option in options:
@@ -245,13 +242,7 @@ def checked_labels(clusterer: Clusterer, features: np.ndarray) -> np.ndarray:
         ClusteringFailed: every picture is an outlier, all clustered ones are in one cluster, or each is a cluster of
             its own. A loop catches this one: :attr:`ClusteringFailed.labels` has what was found.
     """
-    features = np.ascontiguousarray(features, dtype=np.float32)
-    if features.ndim != 2 or not features.size:
-        raise DataError(f"features: expected (N, D) with a row and a column at least; got shape {features.shape}")
-    finite = np.isfinite(features).all(axis=1)
-    if not finite.all():
-        row = int(np.flatnonzero(~finite)[0])
-        raise DataError(f"features: row {row} holds a value that is not finite (NaN or infinity)")
+    features = check_features("features", features)
     kind = type(clusterer).__name__
     if isinstance(clusterer, type) or not callable(getattr(clusterer, "fit", None)):
         what = f"the class {clusterer.__name__}" if isinstance(clusterer, type) else kind
@@ -264,24 +255,14 @@ def checked_labels(clusterer: Clusterer, features: np.ndarray) -> np.ndarray:
     clusterer.fit(features)
     labels = _renumbered(kind, getattr(clusterer, "labels_", None), count)
     clusters = int(labels.max()) + 1
-    if clusters == 0:
-        raise ClusteringFailed(
-            f"{kind}: all {count} pictures are outliers, so there is no pseudo-label to train on; "
-            f"{_advice(clusterer, more=True)}",
-            labels,
-        )
-    if clusters == 1:
-        raise ClusteringFailed(
-            f"{kind}: all {int((labels >= 0).sum())} pictures that are no outliers are in one cluster; training needs "
-            f"at least two; {_advice(clusterer, more=False)}",
-            labels,
-        )
-    if clusters == count:
-        raise ClusteringFailed(
-            f"{kind}: each of the {count} pictures is a cluster of its own, so none has a positive partner; "
-            f"{_advice(clusterer, more=True)}",
-            labels,
-        )
+    inside = int((labels >= 0).sum())
+    failures = {
+        count: f"each of the {count} pictures is a cluster of its own, so none has a positive partner",
+        1: f"all {inside} pictures that are no outliers are in one cluster; training needs at least two",
+        0: f"all {count} pictures are outliers, so there is no pseudo-label to train on",
+    }
+    if clusters in failures:
+        raise ClusteringFailed(f"{kind}: {failures[clusters]}; {_advice(clusterer, more=clusters != 1)}", labels)
     return labels
 
 

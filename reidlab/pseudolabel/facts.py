@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reidlab.pseudolabel.labelled import SETTINGS, divide_labels
+from reidlab.data.splits import SETTINGS, divide_labels
 from reidlab.pseudolabel.learning import Learner
 
 #: Data sets of chapter 3, and the splits whose pictures its text adds up.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from reidlab.checks import check_clusters, check_features, check_integer, check_number
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.kernels import parallel
@@ -88,14 +89,12 @@ def part_based_homogeneity(
         >>> found.split.tolist(), found.labels[-4:].tolist()
         ([20], [20, 20, 21, 21])
     """
-    features, labels = _matrix("features", features), _checked_labels(labels, len(features))
+    features, labels = check_features("features", features), _checked_labels(labels, len(features))
     if not parts:
         raise ConfigError("parts: none were given; give the features of at least one part, such as upper and lower")
-    parts = tuple(_matrix(f"part {number}", part, len(features)) for number, part in enumerate(parts, start=1))
-    if not deviations > 0:
-        raise ConfigError(f"deviations: {deviations!r} must be above 0, standard deviations below the mean")
-    if not isinstance(min_size, int | np.integer) or isinstance(min_size, bool) or min_size < 1:
-        raise ConfigError(f"min_size: {min_size!r} is not an integer of at least 1")
+    parts = tuple(check_features(f"part {number}", part, len(features)) for number, part in enumerate(parts, start=1))
+    check_number("deviations", deviations, above=0, what="standard deviations below the mean")
+    check_integer("min_size", min_size, 1)
     count = int(labels.max()) + 1
     none = np.empty(0, dtype=np.int64)
     if count < 2:
@@ -163,7 +162,7 @@ def silhouettes(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Raises:
         DataError: arrays do not fit, a value is not finite, or there are fewer than two clusters.
     """
-    features, labels = _matrix("features", features), _checked_labels(labels, len(features))
+    features, labels = check_features("features", features), _checked_labels(labels, len(features))
     if labels.max() < 1:
         raise DataError(f"labels: {int(labels.max()) + 1} cluster(s); a silhouette needs two to compare")
     inside = np.flatnonzero(labels >= 0)
@@ -220,26 +219,8 @@ def _two_means(points: np.ndarray, seed: int) -> np.ndarray:
         return KMeans(2, n_init=_STARTS, random_state=seed % 2**32).fit(points).labels_.astype(np.int64)
 
 
-def _matrix(name: str, values: np.ndarray, count: int | None = None) -> np.ndarray:
-    values = np.ascontiguousarray(values, dtype=np.float32)
-    if values.ndim != 2 or not values.size or (count is not None and len(values) != count):
-        wanted = "(N, D) with a row and a column at least" if count is None else f"({count}, D), a row per picture"
-        raise DataError(f"{name}: expected {wanted}; got shape {values.shape}")
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        row = int(np.flatnonzero(~finite)[0])
-        raise DataError(f"{name}: row {row} holds a value that is not finite (NaN or infinity)")
-    return values
-
-
 def _checked_labels(labels: np.ndarray, count: int) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(
-            f"labels: expected {count} whole numbers, one per picture; got {labels.dtype} of shape {labels.shape}"
-        )
-    if labels.min() < OUTLIER:
-        raise DataError(f"labels: {int(labels.min())} is no cluster; clusters count from 0, and -1 is an outlier")
+    labels = check_clusters(labels, count)
     sizes = np.bincount(labels[labels >= 0])
     if (sizes == 0).any():
         raise DataError(f"labels: cluster {int(np.argmin(sizes))} has no member; number clusters 0..C-1")

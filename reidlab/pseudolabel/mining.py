@@ -11,15 +11,15 @@ import functools
 import hashlib
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numba
 import numpy as np
 
+from reidlab.checks import check_features, check_integer, check_labels
+from reidlab.data.samplers import EpochSampler
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.distances import distance_blocks
-from reidlab.evaluation.kernels import parallel
-from reidlab.seeding import rng
+from reidlab.evaluation.kernels import keep_smallest, parallel
 
 NOBODY = -1
 
@@ -85,20 +85,9 @@ def inter_camera_mining(features: np.ndarray, camids: np.ndarray, k: int = 10) -
         >>> mined.ranks.ravel().tolist(), mined.pairs.tolist()
         ([1, 0, 3, 2], [[0, 1], [2, 3]])
     """
-    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-        raise ConfigError(f"k: {k!r} is not an integer of at least 1, the length of a ranking list")
-    features, camids = np.asarray(features, dtype=np.float32), np.asarray(camids)
-    if features.ndim != 2 or not features.size:
-        raise DataError(f"features: expected (N, D) with a row and a column at least; got shape {features.shape}")
-    if camids.shape != (len(features),) or not np.issubdtype(camids.dtype, np.integer):
-        raise DataError(
-            f"camids: expected {len(features)} whole numbers, one per row of features; got {camids.dtype} of shape "
-            f"{camids.shape}"
-        )
-    finite = np.isfinite(features).all(axis=1)
-    if not finite.all():
-        row = int(np.flatnonzero(~finite)[0])
-        raise DataError(f"features: row {row} holds a value that is not finite (NaN or infinity)")
+    check_integer("k", k, 1, what="the length of a ranking list")
+    features = check_features("features", features)
+    camids = check_labels("camids", camids, len(features))
     if (camids == camids[0]).all():
         raise ConfigError(
             f"camids: all {len(camids)} pictures are of camera {camids[0]}; inter-camera mining (ICM) is impossible "
@@ -163,7 +152,7 @@ def pair_quality(
         DataError: an array does not fit, or an identity is not known (negative).
     """
     count = len(mined)
-    pids, labels = _checked("pids", pids, count), _checked("labels", labels, count)
+    pids, labels = check_labels("pids", pids, count), check_labels("labels", labels, count)
     if (pids < 0).any():
         raise DataError(
             f"pids: row {int(np.flatnonzero(pids < 0)[0])} is negative, a picture whose identity is not known; the "
@@ -184,7 +173,7 @@ def pair_quality(
     right, hard = judged(np.arange(count)[:, None], mined.ranks)
     ceiling = math.nan
     if camids is not None:
-        ceiling = mean_share(np.minimum(_elsewhere(pids, _checked("camids", camids, count)), lengths))
+        ceiling = mean_share(np.minimum(_elsewhere(pids, check_labels("camids", camids, count)), lengths))
     pair_right, pair_hard = judged(mined.pairs[:, 0], mined.pairs[:, 1])
     return PairQuality(
         pairs=len(mined.pairs),
@@ -243,12 +232,13 @@ def icm_negatives(mined: MinedPairs, labels: np.ndarray, rows: np.ndarray) -> np
     return apart & ~listed & (rows[:, None] != rows[None, :])
 
 
-class MinedPairSampler:
+class MinedPairSampler(EpochSampler):
     """Batches of ``p`` pictures with ``k - 1`` of their mined partners each, resumable at every batch (Sec. 4.4.2).
 
-    An epoch deals all pictures with a partner out in a new order; those left over at its end (fewer than ``p``) sit it
-    out. Partners are drawn without replacement; a picture with fewer than ``k - 1`` gives all of them and repeats some,
-    drawn with replacement. What a batch holds depends on the seed, the epoch and its place in it alone.
+    An epoch deals all pictures with a partner out, see :class:`~reidlab.data.samplers.EpochSampler`. Partners are drawn
+    without replacement; a picture with fewer than ``k - 1`` gives all of them and repeats some, drawn with replacement.
+    :meth:`next_batch` returns ``rows``, (p * k,) int64 positions, an anchor first and then its partners; and
+    ``groups``, (p * k,) int64, the number of the anchor in the batch.
 
     Args:
         mined: pairs to draw from.
@@ -268,71 +258,22 @@ class MinedPairSampler:
     """
 
     def __init__(self, mined: MinedPairs, p: int = 8, k: int = 4, seed: int = 0) -> None:
-        for name, value, least in (("p", p, 1), ("k", k, 2)):
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-                raise ConfigError(f"{name}: {value!r} is not an integer of at least {least}")
+        check_integer("p", p, 1)
+        check_integer("k", k, 2)
         self._mined, self._anchors = mined, mined.anchors
         if len(self._anchors) < p:
             raise ConfigError(
                 f"p: {p} anchors in a batch, but only {len(self._anchors)} pictures have a mined partner; lower p, or "
                 "mine with longer ranking lists"
             )
-        self._p, self._k, self._seed = int(p), int(k), int(seed)
-        self._digest = hashlib.blake2b(
+        digest = hashlib.blake2b(
             np.int64(len(mined)).tobytes() + mined.pairs.astype(np.int64).tobytes(), digest_size=8
         ).hexdigest()
-        self._epoch = self._place = 0
-        self._dealt = self._deal()
+        super().__init__(len(self._anchors), p, k, seed, "mined ", {"pairs": digest})
 
-    @property
-    def epoch(self) -> int:
-        """Number of epochs dealt so far."""
-        return self._epoch
-
-    def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
-        return len(self._anchors) // self._p
-
-    def next_batch(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the next batch.
-
-        Returns:
-            ``rows``, (p * k,) int64 positions, an anchor first and then its partners; and ``groups``, (p * k,) int64,
-            the number of the anchor in the batch.
-        """
-        random = rng(self._seed, "mined batch", self._epoch, self._place)
-        chosen = self._dealt[self._place * self._p : (self._place + 1) * self._p]
-        rows = np.concatenate([self._draw(anchor, random) for anchor in chosen])
-        self._place += 1
-        if self._place == len(self):
-            self._epoch, self._place = self._epoch + 1, 0
-            self._dealt = self._deal()
+    def _drawn(self, chosen: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.concatenate([self._draw(anchor, random) for anchor in self._anchors[chosen]])
         return rows, np.repeat(np.arange(self._p), self._k)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the place in the stream, and what the stream is made from."""
-        return {"epoch": self._epoch, "batch": self._place, **self._origin()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to a place that :meth:`state_dict` returned.
-
-        Raises:
-            ConfigError: the state is that of another stream.
-        """
-        for name, value in self._origin().items():
-            if state.get(name) != value:
-                raise ConfigError(
-                    f"sampler state: {name} is {state.get(name)!r}, this sampler's is {value!r}; "
-                    "resume with the pairs and settings of the first run"
-                )
-        self._epoch, self._place = int(state["epoch"]), int(state["batch"])
-        self._dealt = self._deal()
-
-    def _origin(self) -> dict[str, Any]:
-        return {"p": self._p, "k": self._k, "seed": self._seed, "pairs": self._digest}
-
-    def _deal(self) -> np.ndarray:
-        return self._anchors[rng(self._seed, "mined epoch", self._epoch).permutation(len(self._anchors))]
 
     def _draw(self, anchor: int, random: np.random.Generator) -> np.ndarray:
         partners, wanted = random.permutation(self._mined.partners(anchor)), self._k - 1
@@ -346,15 +287,6 @@ def _batch(mined: MinedPairs, rows: np.ndarray) -> np.ndarray:
     if rows.ndim != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < len(mined)):
         raise DataError(f"rows: expected (B,) positions in 0..{len(mined) - 1}, the pictures that were mined")
     return rows
-
-
-def _checked(name: str, values: np.ndarray, count: int) -> np.ndarray:
-    values = np.asarray(values)
-    if values.shape != (count,) or not np.issubdtype(values.dtype, np.integer):
-        raise DataError(
-            f"{name}: expected {count} whole numbers, one per picture; got {values.dtype} of shape {values.shape}"
-        )
-    return values
 
 
 def _elsewhere(pids: np.ndarray, camids: np.ndarray) -> np.ndarray:
@@ -379,17 +311,8 @@ def _nearest_elsewhere(
     block: np.ndarray, camids: np.ndarray, all_camids: np.ndarray, index: np.ndarray, value: np.ndarray
 ) -> None:
     """Write the columns of each row's smallest values among those of other cameras, in order, ties by column."""
-    k = index.shape[1]
     for r in numba.prange(block.shape[0]):
         row, filled = block[r], 0
         for j in range(len(row)):
-            d = row[j]
-            if all_camids[j] == camids[r] or (filled == k and d >= value[r, k - 1]):
-                continue
-            place = filled if filled < k else k - 1
-            while place > 0 and value[r, place - 1] > d:
-                value[r, place] = value[r, place - 1]
-                index[r, place] = index[r, place - 1]
-                place -= 1
-            value[r, place], index[r, place] = d, j
-            filled = min(filled + 1, k)
+            if all_camids[j] != camids[r]:
+                filled = keep_smallest(value[r], index[r], filled, row[j], j)

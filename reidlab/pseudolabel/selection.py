@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reidlab.errors import ConfigError, DataError
+from reidlab.checks import check_features, check_labels, check_number
+from reidlab.errors import DataError
 from reidlab.evaluation import distance_blocks, distances
 from reidlab.seeding import rng
 
@@ -46,12 +47,8 @@ def distance_threshold(features: np.ndarray, pids: np.ndarray, seed: int = 0) ->
     Raises:
         DataError: a feature is not finite, or there is no pair of one kind.
     """
-    features, pids = np.asarray(features, dtype=np.float32), np.asarray(pids)
-    if features.ndim != 2 or pids.shape != (len(features),):
-        raise DataError(f"features, pids: expected (N, D) and (N,); got {features.shape} and {pids.shape}")
-    if not np.isfinite(features).all():
-        row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
-        raise DataError(f"features: row {row} holds a value that is not finite (NaN or infinity)")
+    features = check_features("features", features)
+    pids = check_labels("pids", pids, len(features))
     if len(features) > MOST_PICTURES:
         chosen = np.sort(rng(seed, "pairs for the threshold").choice(len(features), MOST_PICTURES, replace=False))
         features, pids = features[chosen], pids[chosen]
@@ -128,8 +125,7 @@ def soft_labels(features: np.ndarray, exemplars: np.ndarray, temperature: float 
     Raises:
         ConfigError: the temperature is not positive.
     """
-    if not temperature > 0:
-        raise ConfigError(f"temperature: {temperature} must be above 0")
+    check_number("temperature", temperature, above=0)
     out = np.empty((len(features), len(exemplars)), dtype=np.float32)
     for rows, block in distance_blocks(features, exemplars, "squared"):
         logits = -np.sqrt(block) / temperature

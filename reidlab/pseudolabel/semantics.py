@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reidlab.checks import check_choice, check_features, check_integer, check_labels, check_number, check_square
 from reidlab.errors import ConfigError, DataError
 from reidlab.pseudolabel.affinity import (
     GREATEST,
     MessagePassing,
     Propagation,
     check_iterations,
-    checked_features,
     negative_squared_distances,
     warn_unsettled,
 )
@@ -56,11 +56,10 @@ def similarity_ranking(similarities: np.ndarray | None = None, *, features: np.n
     if (similarities is None) == (features is None):
         raise ConfigError("similarity_ranking: give either similarities or features")
     if features is not None:
-        sums = _sums_of_distances(checked_features("features", features))
+        sums = _sums_of_distances(check_features("features", features, longest=np.inf))
     else:
         similarities = np.asarray(similarities)
-        if similarities.ndim != 2 or similarities.shape[0] != similarities.shape[1] or not similarities.size:
-            raise DataError(f"similarities: expected (N, N); got shape {similarities.shape}")
+        check_square("similarities", similarities)
         sums = np.empty(len(similarities))
         for start in range(0, len(similarities), _BLOCK):
             rows = similarities[start : start + _BLOCK].astype(np.float64)
@@ -90,8 +89,7 @@ def adaptive_preference(
         ConfigError: ``p`` is above 0: far points would be preferred.
         DataError: see :func:`similarity_ranking`.
     """
-    if not -GREATEST < p <= 0:
-        raise ConfigError(f"p: {p!r} must be a finite number, at most 0, as similarities are (Eq. 3.3)")
+    check_number("p", p, above=-GREATEST, most=0, what="as similarities are (Eq. 3.3)")
     return similarity_ranking(similarities, features=features) * p
 
 
@@ -252,13 +250,11 @@ class SemanticsGuidedAP:
         seed: int = 0,
         progress: bool = False,
     ) -> None:
-        if count not in COUNTS:
-            raise ConfigError(f"count: {count!r} is not allowed; expected one of {', '.join(COUNTS)}")
+        check_choice("count", count, COUNTS)
         for value in (damping, *calmer):
             check_iterations(value, max_iter, convergence_iter)
-        for name, value, least in (("patience", patience, 2), ("max_probes", max_probes, 1)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise ConfigError(f"{name}: {value!r} must be a whole number, at least {least}")
+        check_integer("patience", patience, 2)
+        check_integer("max_probes", max_probes, 1)
         self.count, self.adaptive, self.damping, self.calmer = count, adaptive, damping, tuple(calmer)
         self.max_iter, self.convergence_iter = max_iter, convergence_iter
         self.patience, self.max_probes, self.warm = patience, max_probes, warm
@@ -360,8 +356,8 @@ class SemanticsGuidedAP:
 
 def _checked(unlabelled: np.ndarray, labelled: np.ndarray, pids: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     """Return both sets of features and the number of labelled identities."""
-    unlabelled = checked_features("unlabelled_features", unlabelled)
-    labelled = checked_features("labelled_features", labelled)
+    unlabelled = check_features("unlabelled_features", unlabelled, longest=np.inf)
+    labelled = check_features("labelled_features", labelled, longest=np.inf)
     if unlabelled.shape[1] != labelled.shape[1]:
         raise DataError(
             f"unlabelled_features, labelled_features: widths {unlabelled.shape[1]} and {labelled.shape[1]} differ; "
@@ -369,12 +365,7 @@ def _checked(unlabelled: np.ndarray, labelled: np.ndarray, pids: np.ndarray) -> 
         )
     if len(unlabelled) < 2:
         raise DataError(f"unlabelled_features: {len(unlabelled)} picture; at least 2 are needed")
-    pids = np.asarray(pids)
-    if pids.shape != (len(labelled),) or not np.issubdtype(pids.dtype, np.integer):
-        raise DataError(
-            f"labelled_pids: expected {len(labelled)} whole numbers, one per row of labelled_features; got shape "
-            f"{pids.shape}, {pids.dtype}"
-        )
+    pids = check_labels("labelled_pids", pids, len(labelled))
     if (pids < 0).any():
         raise DataError(f"labelled_pids: row {int(np.flatnonzero(pids < 0)[0])} is negative, a picture without a label")
     identities = len(np.unique(pids))

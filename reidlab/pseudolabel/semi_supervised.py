@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reidlab.data.splits import LabelledSplit, divide_labels
 from reidlab.errors import ConfigError
 from reidlab.pseudolabel.domains import KIND, Domain, Pictures, embedded, real
-from reidlab.pseudolabel.labelled import LabelledSplit, divide_labels
 from reidlab.pseudolabel.learning import Learner
 from reidlab.pseudolabel.loop import Course, Recipe, run_loop
 from reidlab.pseudolabel.notes import Row, along, final_scores, gain, row_of, scores_of, searched

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from reidlab.checks import check_integer
 from reidlab.errors import ConfigError
 from reidlab.study.rows import Row, gain_rows, score_rows, with_dims
 
@@ -51,8 +52,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for what, count in self.steps.items():
-            if not isinstance(count, int) or count < 1:
-                raise ConfigError(f"{what}: {count!r} must be at least 1 training step")
+            check_integer(what, count, 1, what="training steps")
 
     def __getitem__(self, what: str) -> int:
         return self.steps[what]

@@ -13,7 +13,6 @@ from reidlab.training.hooks import Hook, TrainState
 from reidlab.training.loop import FitResult, train
 from reidlab.training.objectives import Objective, Supervised, Term, reid_objective
 from reidlab.training.pictures import PictureSource
-from reidlab.training.selection import IdentitySplit, split_identities
 from reidlab.training.sources import Batch, BatchSource, ClipBatch
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "ClipSource",
     "FitResult",
     "Hook",
-    "IdentitySplit",
     "LoopConfig",
     "Objective",
     "PictureSource",
@@ -37,6 +35,5 @@ __all__ = [
     "fit",
     "fit_clips",
     "reid_objective",
-    "split_identities",
     "train",
 ]

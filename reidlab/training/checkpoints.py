@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import zipfile
@@ -12,7 +11,8 @@ from typing import Any
 
 import torch
 
-from reidlab.errors import ConfigError, DataError, RunError
+from reidlab.errors import ConfigError, DataError, RunError, StorageError
+from reidlab.files import replacing
 from reidlab.models.weights import reason
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,6 @@ class Checkpoints:
         self.folder = Path(folder)
         self.last = self.folder / "checkpoint-last.pt"
         self.previous = self.folder / "checkpoint-previous.pt"
-        self._draft = self.folder / ".checkpoint-draft.pt"
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write ``state``; the last checkpoint becomes the previous one.
@@ -46,18 +45,13 @@ class Checkpoints:
             RunError: the file could not be written; earlier checkpoints are intact.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with self._draft.open("wb") as file:
-                torch.save({"format": _FORMAT, **state}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            if self.last.exists():
-                os.replace(self.last, self.previous)
-            os.replace(self._draft, self.last)
-        except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
-            with contextlib.suppress(OSError):
-                self._draft.unlink()
-            kept = "earlier checkpoints are intact" if self.last.exists() else "there is no earlier one"
+            with replacing(self.last) as draft:
+                torch.save({"format": _FORMAT, **state}, draft)
+                if self.last.exists():
+                    os.replace(self.last, self.previous)
+        except (StorageError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
+            earlier = self.last.exists() or self.previous.exists()
+            kept = "earlier checkpoints are intact" if earlier else "there is no earlier one"
             raise RunError(
                 f"{self.last}: the checkpoint could not be written ({reason(error)}); {kept}. "
                 "Free space on that disk and resume"
@@ -89,7 +83,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Delete both checkpoints and a draft left by a crash."""
-        for path in (self.last, self.previous, self._draft):
+        for path in (self.last, self.previous, *self.folder.glob(".checkpoint-last.pt.*.tmp")):
             path.unlink(missing_ok=True)
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reidlab.checks import check_integer
 from reidlab.data import ClipTransform, Tracklets, check_masks, normalize, tracklets_of
+from reidlab.data.splits import check_training_rows
 from reidlab.errors import ConfigError
 from reidlab.evaluation.embeddings import Embeddings
 from reidlab.models import evaluating
@@ -22,7 +24,6 @@ from reidlab.training.hooks import Hook
 from reidlab.training.loop import FitResult, train
 from reidlab.training.objectives import Objective, reid_objective
 from reidlab.training.pictures import as_tensor, decoded
-from reidlab.training.selection import check_training_rows
 from reidlab.training.sources import ClipBatch, IdentitySource, digest
 
 if TYPE_CHECKING:
@@ -68,8 +69,7 @@ class ClipSource(IdentitySource):
         self._images = as_tensor(images)
         if len(tracklets) != len(labels):
             raise ConfigError(f"labels: {len(labels)} for {len(tracklets)} tracklets; give one label per tracklet")
-        if frames < 1:
-            raise ConfigError(f"frames: {frames} must be at least 1")
+        check_integer("frames", frames, 1)
         owners = np.full(len(images), -1)
         for rows, number in zip(tracklets.rows, tracklets.numbers, strict=True):
             if rows.min() < 0 or rows.max() >= len(images):
@@ -230,8 +230,7 @@ def extract_clips(
         DataError: the table is empty or of several splits, a row is in no tracklet, a mask is not inside its picture,
             or a picture cannot be read.
     """
-    if batch_size < 1:
-        raise ConfigError(f"batch_size: {batch_size} must be at least 1")
+    check_integer("batch_size", batch_size, 1)
     tracklets = tracklets_of(table)
     rows, owners = tracklets.clips(range(len(tracklets)), frames, mode)
     if masks is not None:

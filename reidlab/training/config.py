@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from reidlab.checks import check_choice, check_integer, check_names, check_number, check_share, check_size
 from reidlab.errors import ConfigError
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -71,24 +70,22 @@ class LoopConfig:
             raise ConfigError(
                 f"iterations={self.iterations}, epochs={self.epochs}: give the length in exactly one of the two"
             )
-        for name in ("iterations", "epochs"):
-            if getattr(self, name) is not None:
-                self._integer(name, least=1)
-        self._one_of("optimizer", OPTIMIZERS)
-        self._one_of("schedule", SCHEDULES)
-        self._one_of("precision", PRECISIONS)
-        self._one_of("accelerator", ACCELERATORS)
-        self._number("lr", above=0.0)
-        self._number("gamma", above=0.0)
-        self._number("weight_decay", least=0.0)
-        self._number("momentum", least=0.0, below=1.0)
-        self._integer("warmup", least=0)
-        self._integer("devices", least=1)
-        self._integer("log_every", least=1)
-        self._integer("checkpoint_every", least=0)
-        self._boolean("deterministic")
-        self._boolean("tensorboard")
-        self._integers("milestones", least=1)
+        self._whole(1, "iterations" if self.epochs is None else "epochs", "devices", "log_every")
+        self._whole(0, "warmup", "checkpoint_every")
+        for name, known in (
+            ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS),
+            ("accelerator", ACCELERATORS),
+        ):  # fmt: skip
+            check_choice(name, getattr(self, name), known)
+        for name in ("deterministic", "tensorboard"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name}: {getattr(self, name)!r} is not allowed; expected True or False")
+        check_number("lr", self.lr, above=0)
+        check_number("gamma", self.gamma, above=0)
+        check_number("weight_decay", self.weight_decay, 0)
+        check_number("momentum", self.momentum, 0, below=1)
+        for milestone in self.milestones:
+            check_integer("milestones", milestone, 1)
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ConfigError(f"milestones: {self.milestones} must rise")
         if bool(self.milestones) != (self.schedule == "steps"):
@@ -105,11 +102,7 @@ class LoopConfig:
             ConfigError: a name is unknown (the nearest known one is suggested) or a value is not allowed.
         """
         known = [field.name for field in dataclasses.fields(cls)]
-        for name in values:
-            if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known names: {', '.join(known)}"
-                raise ConfigError(f"{name}: {cls.__name__} has no such parameter; {hint}")
+        check_names(cls.__name__, values, known)
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,50 +114,9 @@ class LoopConfig:
         """Return the run's length in iterations, given the iterations of an epoch."""
         return self.iterations if self.iterations is not None else self.epochs * per_epoch
 
-    # Checks of one field each; they share the shape of the message.
-
-    def _fail(self, name: str, expected: str) -> None:
-        raise ConfigError(f"{name}: {getattr(self, name)!r} is not allowed; expected {expected}")
-
-    def _one_of(self, name: str, allowed: tuple[str, ...]) -> None:
-        value = getattr(self, name)
-        if value not in allowed:
-            near = difflib.get_close_matches(str(value).lower(), allowed, n=1)
-            self._fail(name, f"one of {', '.join(allowed)}" + (f" (did you mean {near[0]!r}?)" if near else ""))
-
-    def _integer(self, name: str, *, least: int) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            self._fail(name, f"an integer of at least {least}")
-
-    def _integers(self, name: str, *, least: int, length: int | None = None) -> None:
-        value = getattr(self, name)
-        good = isinstance(value, tuple) and all(
-            isinstance(v, int) and not isinstance(v, bool) and v >= least for v in value
-        )
-        if not good or (length is not None and len(value) != length):
-            count = "integers" if length is None else f"{length} integers"
-            self._fail(name, f"a tuple of {count} of at least {least}")
-
-    def _number(
-        self, name: str, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf,
-        below: float = math.inf,
-    ) -> None:  # fmt: skip
-        value = getattr(self, name)
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or not (least <= value <= most and above < value < below):
-            bounds = [
-                text
-                for text, bound in (
-                    (f">= {least}", least), (f"> {above}", above), (f"<= {most}", most), (f"< {below}", below)
-                )
-                if math.isfinite(bound)
-            ]  # fmt: skip
-            self._fail(name, "a number " + " and ".join(bounds))
-
-    def _boolean(self, name: str) -> None:
-        if not isinstance(getattr(self, name), bool):
-            self._fail(name, "True or False")
+    def _whole(self, least: int, *names: str) -> None:
+        for name in names:
+            object.__setattr__(self, name, check_integer(name, getattr(self, name), least))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,15 +155,14 @@ class TrainConfig(LoopConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._integers("size", least=1, length=2)
-        self._integer("p", least=1)
-        self._integer("k", least=1)
-        self._number("ce_weight", least=0.0)
-        self._number("triplet_weight", least=0.0)
-        self._number("label_smoothing", least=0.0, below=1.0)
-        self._integer("pad", least=0)
-        for name in ("flip", "erase"):
-            self._number(name, least=0.0, most=1.0)
+        object.__setattr__(self, "size", check_size("size", self.size))
+        self._whole(1, "p", "k")
+        self._whole(0, "pad")
+        check_number("ce_weight", self.ce_weight, 0)
+        check_number("triplet_weight", self.triplet_weight, 0)
+        check_number("label_smoothing", self.label_smoothing, 0, below=1)
+        check_share("flip", self.flip)
+        check_share("erase", self.erase)
         if self.p * self.k < 2:
             raise ConfigError(f"p={self.p}, k={self.k}: a batch needs at least 2 pictures (batch normalisation)")
         if self.ce_weight == 0 and self.triplet_weight == 0:
@@ -244,4 +195,4 @@ class ClipConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._integer("frames", least=1)
+        self._whole(1, "frames")

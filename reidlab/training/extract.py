@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from reidlab.checks import check_integer
 from reidlab.data import normalize
-from reidlab.errors import ConfigError, DataError
+from reidlab.errors import DataError
 from reidlab.evaluation.embeddings import Embeddings
 from reidlab.models import evaluating
 from reidlab.training.denormals import flushed_denormals
@@ -46,8 +47,7 @@ def extract(
         ConfigError: ``batch_size`` is less than 1, or the pictures do not fit the table.
         DataError: the table is empty, or a picture cannot be read.
     """
-    if batch_size < 1:
-        raise ConfigError(f"batch_size: {batch_size} must be at least 1")
+    check_integer("batch_size", batch_size, 1)
     if len(table) == 0:
         raise DataError("table: it has no rows to embed")
     images = decoded(table, size, images)

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from reidlab.data import TrainTransform
+from reidlab.data.splits import check_training_rows
 from reidlab.errors import ConfigError
 from reidlab.training.config import TrainConfig
 from reidlab.training.hooks import Hook
 from reidlab.training.loop import FitResult, train
 from reidlab.training.objectives import Objective, reid_objective
 from reidlab.training.pictures import PictureSource, Transform, decoded
-from reidlab.training.selection import check_training_rows
 
 if TYPE_CHECKING:
     import pandas as pd

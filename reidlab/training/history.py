@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reidlab.errors import ConfigError
+from reidlab.files import disk_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,12 +76,13 @@ class History:
             self._write(self.rows, append=False)
 
     def _write(self, rows: list[dict[str, float]], *, append: bool) -> None:
-        self._csv.parent.mkdir(parents=True, exist_ok=True)
-        with self._csv.open("a" if append else "w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-            if not append:
-                writer.writeheader()
-            writer.writerows(rows)
+        with disk_errors(self._csv):
+            self._csv.parent.mkdir(parents=True, exist_ok=True)
+            with self._csv.open("a" if append else "w", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+                if not append:
+                    writer.writeheader()
+                writer.writerows(rows)
 
 
 def _events(folder: Path | None) -> Any:

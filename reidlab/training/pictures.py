@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reidlab.checks import check_images
 from reidlab.data import ImageCache
 from reidlab.errors import ConfigError
 from reidlab.training.sources import Batch, IdentitySource
@@ -59,9 +60,7 @@ def as_tensor(images: np.ndarray) -> Tensor:
     Raises:
         ConfigError: they have another shape or type.
     """
-    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-        raise ConfigError(f"images: expected uint8 (N, H, W, 3), got {images.dtype} {images.shape}")
-    return torch.from_numpy(np.ascontiguousarray(images))
+    return torch.from_numpy(np.ascontiguousarray(check_images("images", images)))
 
 
 def decoded(table: pd.DataFrame, size: tuple[int, int], images: np.ndarray | None = None) -> np.ndarray:
@@ -76,10 +75,4 @@ def decoded(table: pd.DataFrame, size: tuple[int, int], images: np.ndarray | Non
         ConfigError: the pictures given do not fit the table or the size.
         DataError: a picture cannot be read; the message names its file.
     """
-    images = np.asarray(ImageCache(table, size) if images is None else images)
-    if images.shape != (len(table), *size, 3) or images.dtype != np.uint8:
-        raise ConfigError(
-            f"images: {images.dtype} {images.shape}, expected uint8 {(len(table), *size, 3)}, a picture of the "
-            "network's size per row"
-        )
-    return images
+    return check_images("images", ImageCache(table, size) if images is None else images, len(table), size)

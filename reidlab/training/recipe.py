@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from reidlab.checks import check_integer
 from reidlab.data import ClipTransform, ColourJitter, TrainTransform
-from reidlab.errors import ConfigError
 from reidlab.models import ReIDNet, ResNet, load_weights, resnet
 from reidlab.seeding import derive
 from reidlab.training.clips import extract_clips, fit_clips
@@ -252,8 +252,7 @@ def clip_extractor(model: nn.Module, frames: int, mode: str = "restricted") -> C
     Raises:
         ConfigError: ``frames`` is less than 1.
     """
-    if frames < 1:
-        raise ConfigError(f"frames: {frames} must be at least 1")
+    check_integer("frames", frames, 1)
     return lambda pictures: extract_clips(
         model, pictures.table, pictures.size, frames, mode, images=pictures.images, masks=pictures.masks
     )

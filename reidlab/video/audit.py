@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reidlab.checks import check_integer, check_size
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.embeddings import Embeddings
@@ -541,7 +542,7 @@ def audit_data_set(
 
     table = (load(source) if isinstance(source, str) else source).reset_index(drop=True)
     name = table.attrs.get("dataset", "table")
-    size = (int(size[0]), int(size[1]))
+    size = check_size("size", size)
     test = table[(table["split"] != "train") & (table["pid"] != JUNK_PID)]
     test = test[~test.duplicated([column for column in ("path", *BOX) if column in test])]
     if test.empty:
@@ -650,8 +651,7 @@ class AuditScores:
             ConfigError: ``n`` is less than 1.
             DataError: nothing of this kind is listed.
         """
-        if n < 1:
-            raise ConfigError(f"n: {n} must be at least 1")
+        check_integer("n", n, 1)
         if not len(self.precision):
             raise DataError(f"report: it lists nothing of kind {self.kind!r}")
         last = min(n, len(self.precision)) - 1

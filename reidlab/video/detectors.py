@@ -8,9 +8,7 @@ from edge to edge, and detectors want room around them.
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
-import math
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from reidlab.checks import check_choice, check_integer, check_number, check_share, check_size
 from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.seeding import rng
 
@@ -130,9 +129,9 @@ class TrueBoxes:
         import pandas as pd
 
         shares = {"min_visibility": min_visibility, "min_inside": min_inside, "misses": misses}
-        for name, value, high in (*((*share, 1.0) for share in shares.items()), ("jitter", jitter, math.inf)):
-            if not 0 <= value <= high:
-                raise ConfigError(f"{name}: {value!r} must lie in 0..{high:g}")
+        for name, value in shares.items():
+            check_share(name, value)
+        check_number("jitter", jitter, 0)
         self.root = Path(root).expanduser().absolute()
         for name in ("truth.parquet", "world.yml"):
             if not (self.root / name).is_file():
@@ -319,16 +318,12 @@ class HOG:
         overlap: float = 0.4,
         scale: float = 1.05,
     ) -> None:
-        if height < 128:
-            raise ConfigError(f"height: {height} must be at least 128 pixels, the detector's window")
-        if padding < 0:
-            raise ConfigError(f"padding: {padding} must not be negative")
-        if not all(0 < share <= 1 for share in body):
-            raise ConfigError(f"body: {body} must be two shares above 0, at most 1")
-        if not 0 <= overlap <= 1:
-            raise ConfigError(f"overlap: {overlap} must lie in 0..1")
-        if scale <= 1:
-            raise ConfigError(f"scale: {scale} must be greater than 1")
+        check_integer("height", height, 128, what="the height of the detector's window in pixels")
+        check_number("padding", padding, 0)
+        for share in body:
+            check_number("body", share, above=0, most=1)
+        check_share("overlap", overlap)
+        check_number("scale", scale, above=1)
         self._height, self._padding, self._body = height, padding, np.array(body)
         self._least, self._overlap, self._scale = least, overlap, scale
 
@@ -413,22 +408,16 @@ class OnnxDetector:
         runtime: str | None = None,
     ) -> None:
         for name, value, known in (("layout", layout, tuple(LAYOUTS)), ("runtime", runtime, RUNTIMES)):
-            if value is not None and value not in known:
-                near = difflib.get_close_matches(str(value), known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}"
-                raise ConfigError(f"{name}: {value!r} is not known; {hint}")
-        if len(size) != 2 or min(size) < 1:
-            raise ConfigError(f"size: {size!r} is not allowed; expected height and width in pixels")
-        if person < 0:
-            raise ConfigError(f"person: {person} must not be negative; it is the number of a class, from 0")
-        for name, value, high in (("least", least, 1.0), ("overlap", overlap, 1.0), ("padding", padding, 0.45)):
-            if not 0 <= value <= high:
-                raise ConfigError(f"{name}: {value} must lie in 0..{high:g}")
+            if value is not None:
+                check_choice(name, value, known)
+        check_integer("person", person, what="the number of a class")
+        for name, value, high in (("least", least, 1), ("overlap", overlap, 1), ("padding", padding, 0.45)):
+            check_number(name, value, 0, high)
         self.path = Path(path).expanduser()
         if not self.path.is_file():
             raise MissingDataError(f"{self.path}: there is no such file; expected a detector in an ONNX file")
         self.name = self.path.stem
-        self._size, self._person, self._layout = (int(size[0]), int(size[1])), person, layout
+        self._size, self._person, self._layout = check_size("size", size), person, layout
         self._least, self._overlap, self._padding, self._scale = least, overlap, padding, scale
         self._forward = _network(self.path, runtime)
 

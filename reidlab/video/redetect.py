@@ -11,18 +11,21 @@ with nothing found) is said in :class:`RedetectLink`.
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reidlab import paths
+from reidlab.checks import check_number, check_share, check_size
 from reidlab.errors import ConfigError, DataError
+from reidlab.files import disk_errors, reserve, whole_folder
+from reidlab.formats import mars
 from reidlab.video.detectors import Detector, TrueBoxes, cut_boxes
 
 if TYPE_CHECKING:
@@ -39,9 +42,6 @@ NOTHING_FOUND = "no candidate: kept as it was"
 _PART = 512  # pictures held at a time
 _LARGE = 4 * 2**30  # bytes above which pictures lie in a file
 _ON_A_PERSON = 0.3  # least intersection over union with a person's box of a box that is said to be on them
-#: Where the masks of each part lie beside the pictures, as released with CF-AAN.
-MASK_FILES = {"train": "mask_info.csv", "test": "mask_info_test.csv"}
-_MARS_NAME = re.compile(r"(\d{4}|00-1)C([1-9])T\d{4}F\d+\.jpg")
 
 #: Maps pictures (n, H, W, 3) uint8 to features (n, D).
 Embed = Callable[[np.ndarray], np.ndarray]
@@ -109,18 +109,12 @@ class RedetectLink:
         edge: float = 0.03,
         fill: tuple[int, int, int] = FILL,
     ) -> None:
-        whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in size)
-        if len(size) != 2 or not whole:
-            raise ConfigError(f"size: {size!r} is not allowed; expected height and width in pixels")
-        if not 0 <= alpha <= 1:
-            raise ConfigError(f"alpha: {alpha!r} must lie in 0..1, the weight of the past in Eq. 2.2")
-        if not 0 < body <= slim:
-            raise ConfigError(f"body: {body!r} must be positive and at most slim = {slim!r}, both height over width")
-        if not 0 <= edge < 0.5:
-            raise ConfigError(f"edge: {edge!r} must lie in 0..0.5, a share of the picture's width")
+        self.size = check_size("size", size)
+        check_share("alpha", alpha, what="the weight of the past in Eq. 2.2")
+        check_number("body", body, above=0, most=slim, what="at most slim, both height over width")
+        check_number("edge", edge, 0, below=0.5, what="a share of the picture's width")
         if len(fill) != 3 or not all(0 <= value <= 255 for value in fill):
             raise ConfigError(f"fill: {fill!r} must be three numbers in 0..255, a colour")
-        self.size = int(size[0]), int(size[1])
         self._detector, self._embed = detector, embed
         self._alpha, self._slim, self._body, self._edge, self._fill = alpha, slim, body, edge, tuple(fill)
 
@@ -402,8 +396,9 @@ def redetect_table(
         ``out``.
 
     Raises:
-        DataError: something stands at ``out``, there are no tracklets, labels do not fit MARS's names, or see
-            :meth:`RedetectLink.parts`. Then nothing is written.
+        DataError: there are no tracklets, labels do not fit MARS's names, or see :meth:`RedetectLink.parts`. Then
+            nothing is written.
+        StorageError: something stands at ``out``, or the disk is full; likewise.
     """
     return _write(table, out, lambda _, rows: linker.parts(rows, quiet=quiet), root)
 
@@ -422,6 +417,7 @@ def write_redetected(table: pd.DataFrame, linked: Linked, out: str | Path, *, ro
 
     Raises:
         DataError: the table is not the one that was linked, or see :func:`redetect_table`. Then nothing is written.
+        StorageError: see there.
     """
     _check_linked(table, linked)
 
@@ -442,12 +438,11 @@ def _write(
     import pandas as pd
 
     from reidlab.data import tracklets_of
-    from reidlab.world.writing import whole_folder, write_mat, write_picture
+    from reidlab.world.writing import write_picture
 
     out = Path(out)
     reports = []
     with whole_folder(out) as folder:
-        info = folder / "info"
         for part, split in (("train", "train"), ("test", "gallery")):
             chosen = np.flatnonzero(table["split"] == split)
             rows = table.iloc[chosen].reset_index(drop=True)
@@ -460,16 +455,14 @@ def _write(
             for done in made(chosen, rows):
                 places = done.report["row"].to_numpy()
                 masks[places] = done.masks
-                files = [f"bbox_{part}/{names[place][:4]}/{names[place]}" for place in places]
+                files = [mars.picture_path(part, names[place]) for place in places]
                 for file, picture in zip(files, done.pictures):
                     write_picture(folder / file, picture)
                 reports.append(done.report.assign(row=files).rename(columns={"row": "path"}))
-            info.mkdir(exist_ok=True)
-            _write_part(info, part, tracklets, names, masks)
-        write_mat(info / "query_IDX.mat", "query_IDX", queries)
-        corrected = _corrected(tracklets, root) if root is not None else None
-        if corrected is not None:
-            write_mat(info / "clean_tracks_test_info.mat", "track_test_info", corrected)
+            listed = [[names[place] for place in places] for places in tracklets.rows]
+            matrix = mars.write_part(folder, part, listed, tracklets.pids, tracklets.camids)
+            mars.write_masks(folder, part, chain(*listed), masks[np.concatenate(tracklets.rows)])
+        mars.write_test(folder, queries, matrix, None if root is None else _corrected(tracklets, root))
         pd.concat(reports).to_csv(folder / "redetect.csv", index=False, lineterminator="\n")
     return out
 
@@ -640,61 +633,27 @@ def _room_for(shape: tuple[int, ...]) -> np.ndarray:
     if size <= _LARGE:
         return np.empty(shape, dtype=np.uint8)
     folder = paths.cache_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        try:
-            # A disk that fills up under mapped memory would kill the process: its space is taken at once.
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            reserve(file.fileno(), size, folder)
             return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
-        except OSError as error:
-            raise DataError(
-                f"{folder}: no room for {size / 2**20:,.0f} MiB of pictures ({error}); free some space or point "
-                "REIDLAB_CACHE at another disk"
-            ) from error
 
 
 def _names(rows: pd.DataFrame, tracklets: Tracklets) -> list[str]:
     """Return MARS's name of each picture: the one it has, if all have, else identity, camera, track and frame."""
     names = [os.path.basename(path) for path in rows["path"]]
-    labels = [("00-1" if pid == -1 else f"{pid:04d}", str(camid)) for pid, camid in zip(rows["pid"], rows["camid"])]
-    matches = [_MARS_NAME.fullmatch(name) for name in names]
-    if len(set(names)) == len(names) and all(m and m.groups() == label for m, label in zip(matches, labels)):
+    labels = [(mars.identity_name(pid), str(camid)) for pid, camid in zip(rows["pid"], rows["camid"])]
+    matches = [mars.NAME.fullmatch(name) if name.endswith(".jpg") else None for name in names]
+    if len(set(names)) == len(names) and all(m and m.group(1, 2) == label for m, label in zip(matches, labels)):
         return names
-    counts: dict[tuple[str, str], int] = {}
-    for places in tracklets.rows:
-        pid, camid = labels[places[0]]
-        number = counts[pid, camid] = counts.get((pid, camid), 0) + 1
-        for frame, place in enumerate(places, start=1):
-            names[place] = f"{pid}C{camid}T{number:04d}F{frame:03d}.jpg"
-            if not _MARS_NAME.fullmatch(names[place]):
-                raise DataError(
-                    f"{rows['path'].iloc[place]}: identity {pid}, camera {camid} and track {number} do not fit MARS's "
-                    "names, which have room for identities to 9999, cameras 1 to 9 and tracks to 9999 of each"
-                )
+    made = mars.track_names(tracklets.pids, tracklets.camids, map(len, tracklets.rows))
+    for place, name in zip(chain(*tracklets.rows), chain(*made)):
+        names[place] = name
     return names
 
 
-def _write_part(folder: Path, part: str, tracklets: Tracklets, names: Sequence[str], masks: np.ndarray) -> None:
-    """Write what lists the pictures of a part: names, tracklets and masks."""
-    from reidlab.world.writing import write_mat
-
-    order = np.concatenate(tracklets.rows)
-    listed = [names[place] for place in order]
-    write_mat(folder / f"tracks_{part}_info.mat", f"track_{part}_info", _track_matrix(tracklets))
-    (folder / f"{part}_name.txt").write_text("".join(f"{name}\n" for name in listed), encoding="utf-8")
-    lines = [f"{name},{y0},{y1},{x0},{x1}\n" for name, (y0, y1, x0, x1) in zip(listed, masks[order].tolist())]
-    (folder / MASK_FILES[part]).write_text("".join(lines), encoding="utf-8")
-
-
-def _track_matrix(tracklets: Tracklets) -> np.ndarray:
-    """Return (tracklets, 4) floats, as MATLAB holds them: first and last picture (from 1), identity, camera."""
-    lengths = [len(places) for places in tracklets.rows]
-    last = np.cumsum(lengths)
-    return np.stack([last - lengths + 1, last, tracklets.pids, tracklets.camids], axis=1).astype(np.float64)
-
-
-def _query_numbers(table: pd.DataFrame, tracklets: Tracklets) -> np.ndarray:
+def _query_numbers(table: pd.DataFrame, tracklets: Tracklets) -> list[int]:
     """Return which of the test tracklets, counted from 1, are queries."""
     places = {key: n for n, key in enumerate(zip(tracklets.numbers, tracklets.pids, tracklets.camids), start=1)}
     query = table.loc[table["split"] == "query", ["tracklet", "pid", "camid"]].drop_duplicates()
@@ -705,11 +664,11 @@ def _query_numbers(table: pd.DataFrame, tracklets: Tracklets) -> np.ndarray:
                 f"query tracklet {key[0]} (identity {key[1]}, camera {key[2]}): the gallery has no such tracklet; "
                 "MARS's layout counts the queries among the test tracklets"
             )
-    return np.array(sorted(places[key] for key in keys), dtype=np.float64)[None]
+    return sorted(places[key] for key in keys)
 
 
 def _corrected(tracklets: Tracklets, root: str | Path) -> np.ndarray | None:
-    """Return a data set's corrected labels, (tracklets, 6), for its tracklets as they are numbered here."""
+    """Return a data set's corrected and ambiguous identities, (tracklets, 2), for its tracklets as numbered here."""
     from reidlab.data.readers.mars import cleaned_labels
     from reidlab.errors import MissingDataError
 
@@ -720,5 +679,4 @@ def _corrected(tracklets: Tracklets, root: str | Path) -> np.ndarray | None:
     missing = np.setdiff1d(tracklets.numbers, labels.index)
     if len(missing):
         raise DataError(f"{root}: its corrected labels have no tracklet {missing[0]}; pass the folder of the table")
-    chosen = labels.loc[tracklets.numbers, ["new_pid", "ambiguous"]].to_numpy(dtype=np.float64)
-    return np.concatenate([_track_matrix(tracklets), chosen], axis=1)
+    return labels.loc[tracklets.numbers, ["new_pid", "ambiguous"]].to_numpy()

@@ -7,17 +7,16 @@ Each is textured in its own metres, so that paving, bricks and markings lie in t
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 
+from reidlab.errors import StorageError
+from reidlab.files import replacing
 from reidlab.paths import cache_dir
 from reidlab.seeding import rng
 from reidlab.world.camera import Camera, Occluder
@@ -70,15 +69,9 @@ def background_of(camera: Camera, occluders: int, plain: float) -> Background:
         return pickle.loads(kept.read_bytes())
     except (OSError, EOFError, pickle.UnpicklingError):
         background = _Scene(camera, occluders).draw(plain)
-    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=kept.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                pickle.dump(background, file)
-            os.replace(name, kept)
-        finally:
-            Path(name).unlink(missing_ok=True)
+    # A cache that cannot be written costs time, nothing else.
+    with suppress(StorageError), replacing(kept) as draft:
+        draft.write_bytes(pickle.dumps(background))
     return background
 
 

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from reidlab import paths
-from reidlab.errors import ConfigError
+from reidlab.checks import check_choice
+from reidlab.files import disk_errors
 from reidlab.world.export import LAYOUTS
 from reidlab.world.scene import Scene
 from reidlab.world.spec import WorldSpec
@@ -29,17 +30,17 @@ def cached(spec: WorldSpec, layout: str = "market1501", *, workers: int | None =
 
     Raises:
         ConfigError: the layout is unknown.
-        DataError: the disk is full.
+        StorageError: the disk is full, or the cache cannot be written.
     """
     from filelock import FileLock
 
-    if layout not in LAYOUTS:
-        raise ConfigError(f"layout {layout!r} is unknown; choose from {', '.join(LAYOUTS)}")
+    check_choice("layout", layout, LAYOUTS)
     home = paths.cache_dir() / "worlds" / spec.key()
     out = home / layout
     if out.is_dir():
         return out
-    home.mkdir(parents=True, exist_ok=True)
+    with disk_errors(home):
+        home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / f".{layout}.lock"):
         if not out.is_dir():
             # Who holds the lock is alone: what an earlier process left behind when it was killed can go.

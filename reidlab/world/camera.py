@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from reidlab.checks import check_choice, check_integer, check_number
 from reidlab.errors import ConfigError
 from reidlab.seeding import derive, rng
 
@@ -79,10 +80,9 @@ class Occluder:
         Raises:
             ConfigError: if the kind is unknown or a size is not positive.
         """
-        if self.kind not in OCCLUDERS:
-            raise ConfigError(f"Occluder.kind = {self.kind!r} is unknown; choose from {', '.join(OCCLUDERS)}")
-        if min(self.width_m, self.depth_m, self.height_m) <= 0:
-            raise ConfigError(f"Occluder {self.kind}: width_m, depth_m and height_m must be positive metres")
+        check_choice("Occluder.kind", self.kind, OCCLUDERS)
+        for name in ("width_m", "depth_m", "height_m"):
+            check_number(f"Occluder.{name}", getattr(self, name), above=0)
 
     @property
     def radius_m(self) -> float:
@@ -138,16 +138,13 @@ class Camera:
         Raises:
             ConfigError: if a size, distance or scene is not allowed.
         """
-        if self.width < 32 or self.height < 32:
-            raise ConfigError(f"Camera.width x height = {self.width} x {self.height} must be at least 32 x 32 px")
-        if self.scene not in SCENES:
-            raise ConfigError(f"Camera.scene = {self.scene!r} is unknown; choose from {', '.join(SCENES)}")
-        if not 0 < self.near_m < self.far_m:
-            raise ConfigError(f"Camera.near_m = {self.near_m} must be positive and below far_m = {self.far_m}")
-        if not self.left_m < self.right_m:
-            raise ConfigError(f"Camera.left_m = {self.left_m} must be below right_m = {self.right_m}")
-        if self.focal_px <= 0 or self.height_m <= 0:
-            raise ConfigError(f"Camera.focal_px = {self.focal_px} and height_m = {self.height_m} must be positive")
+        check_integer("Camera.width", self.width, 32)
+        check_integer("Camera.height", self.height, 32)
+        check_choice("Camera.scene", self.scene, SCENES)
+        check_number("Camera.near_m", self.near_m, above=0, below=self.far_m)
+        check_number("Camera.left_m", self.left_m, below=self.right_m)
+        check_number("Camera.focal_px", self.focal_px, above=0)
+        check_number("Camera.height_m", self.height_m, above=0)
 
     @property
     def road(self) -> float:
@@ -215,12 +212,9 @@ def make_cameras(
     Raises:
         ConfigError: if an argument is out of range.
     """
-    if n < 0:
-        raise ConfigError(f"make_cameras(n={n}): the number of cameras must be at least 0")
-    if not 0.0 <= look_strength <= 2.0:
-        raise ConfigError(f"make_cameras(look_strength={look_strength}) must lie in 0..2")
-    if occluders < 0:
-        raise ConfigError(f"make_cameras(occluders={occluders}) must be at least 0")
+    check_integer("n", n, what="the number of cameras")
+    check_number("look_strength", look_strength, 0, 2)
+    check_integer("occluders", occluders)
     if not scenes:
         raise ConfigError(f"make_cameras(scenes=()) needs at least one of {', '.join(SCENES)}")
     order = rng(seed, "scenes").permutation(len(scenes))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
+from reidlab.checks import check_choice, check_number, check_share
 from reidlab.errors import ConfigError
 
 Colour = tuple[int, int, int]
@@ -48,10 +49,8 @@ _ACCENTS: Palette = (
 
 def _check_shares(name: str, shares: dict[str, float], allowed: tuple[str, ...]) -> None:
     for key, value in shares.items():
-        if key not in allowed:
-            raise ConfigError(f"Dress.{name} has no kind {key!r}; choose from {', '.join(allowed)}")
-        if not value >= 0:
-            raise ConfigError(f"Dress.{name}[{key!r}] = {value} must be a share of at least 0")
+        check_choice(f"Dress.{name}", key, allowed)
+        check_number(f"Dress.{name}[{key!r}]", value, 0)
     if not sum(shares.values()) > 0:
         raise ConfigError(f"Dress.{name} has no kind with a share above 0; give at least one of {', '.join(allowed)}")
 
@@ -96,13 +95,11 @@ class Dress:
         for name, allowed in _KINDS.items():
             _check_shares(name, getattr(self, name), allowed)
         for name in ("long_sleeves", "open_front", "scarf"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigError(f"Dress.{name} = {getattr(self, name)} must be a share in 0..1")
+            check_share(f"Dress.{name}", getattr(self, name))
         for name in ("upper_palette", "lower_palette", "accents"):
             if not getattr(self, name):
                 raise ConfigError(f"Dress.{name} is empty; give at least one (weight, (r, g, b)) pair")
-        if self.colour_spread < 0:
-            raise ConfigError(f"Dress.colour_spread = {self.colour_spread} must be at least 0 grey levels")
+        check_number("Dress.colour_spread", self.colour_spread, 0, what="in grey levels")
 
     @classmethod
     def summer(cls) -> Dress:
@@ -147,8 +144,7 @@ class Dress:
         Raises:
             ConfigError: if ``winter`` is outside 0..1.
         """
-        if not 0.0 <= winter <= 1.0:
-            raise ConfigError(f"Dress.blend(winter={winter}) must lie between 0 (summer) and 1 (winter)")
+        check_share("winter", winter, what="from summer to winter")
         a, b = cls.summer(), cls.winter()
         if winter in (0.0, 1.0):
             return b if winter else a

@@ -14,14 +14,17 @@ really there and which fault was put in, and ``world.yml``, the spec it was made
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from reidlab.checks import check_integer
 from reidlab.errors import ConfigError
+from reidlab.files import whole_folder
+from reidlab.formats import mars
 from reidlab.seeding import rng
 from reidlab.world.recording import (
     MIN_HEIGHT,
@@ -44,7 +47,7 @@ from reidlab.world.recording import (
 from reidlab.world.render import Actor
 from reidlab.world.scene import Scene
 from reidlab.world.spec import SPLITS
-from reidlab.world.writing import spread, whole_folder, write_mat, write_picture
+from reidlab.world.writing import spread, write_picture
 
 Row = dict[str, Any]
 _FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
@@ -52,6 +55,29 @@ _TRIES = 8
 _MOT_CHUNK = 25  # frames a process draws in one go
 
 
+LAYOUTS: dict[str, Callable[..., Path]] = {}
+
+
+def _layout(name: str) -> Callable[[Callable[..., Any]], Callable[..., Path]]:
+    """Make a writer write a whole folder, with its spec, or nothing: it is given the folder under another name."""
+
+    def decorate(write: Callable[..., Any]) -> Callable[..., Path]:
+        @wraps(write)
+        def export(scene: Scene, out: Path, *, workers: int | None = None, quiet: bool = False) -> Path:
+            out = Path(out)
+            with whole_folder(out) as folder:
+                write(scene, folder, workers=workers, quiet=quiet)
+                text = f"# a {name} export of reidlab's embedded world {scene.spec.key()}\n{scene.spec.to_yaml()}"
+                (folder / "world.yml").write_text(text)
+            return out
+
+        LAYOUTS[name] = export
+        return export
+
+    return decorate
+
+
+@_layout("market1501")
 def export_market(scene: Scene, out: Path, *, workers: int | None = None, quiet: bool = False) -> Path:
     """Write pictures of people in the layout of Market-1501.
 
@@ -71,12 +97,10 @@ def export_market(scene: Scene, out: Path, *, workers: int | None = None, quiet:
         ``out``.
 
     Raises:
-        DataError: ``out`` exists already, or the disk is full.
+        StorageError: ``out`` exists already, or the disk is full.
     """
-    with whole_folder(Path(out)) as folder:
-        _write_market(scene, folder, workers, quiet)
-        _write_spec(scene, folder, "market1501")
-    return Path(out)
+    _write_market(scene, out, workers, quiet)
+    return out
 
 
 def _write_market(scene: Scene, folder: Path, workers: int | None, quiet: bool) -> pd.DataFrame:
@@ -123,12 +147,14 @@ def _picture_unit(scene: Scene, folder: Path, unit: tuple[str, int, int]) -> lis
             # Queries are chosen by hand: they carry the identity the data set has for this person and camera.
             label, fault = (label, fault) if fault == "duplicate" else (pid, "")
         box = detection(scene, visit, frame, sighting.window)
-        rows.append(_write_person(scene, folder, part, visit, frame, sighting, box, label, fault))
+        path = _market_path(scene, part, visit, frame, label)
+        rows.append(_write_person(scene, folder, path, part, visit, frame, sighting, box, label, fault))
     if split == "test" and identity:
         for visit, frame, sighting in chosen:
             if random.random() < spec.junk:
                 box = cut(bad_box(sighting.window, random), scene.cameras[camid - 1])
-                rows.append(_write_person(scene, folder, "gallery", visit, frame, sighting, box, -1, "junk"))
+                path = _market_path(scene, "gallery", visit, frame, -1)
+                rows.append(_write_person(scene, folder, path, "gallery", visit, frame, sighting, box, -1, "junk"))
     return rows
 
 
@@ -159,21 +185,25 @@ def _choose_shots(
     return chosen
 
 
-def _write_person(
-    scene: Scene, folder: Path, part: str, visit: int, frame: int, sighting: Sighting, box: np.ndarray, label: int,
-    fault: str,
-) -> Row:  # fmt: skip
-    """Write one picture and return its row of the truth."""
-    pid, camid = scene.visit(visit).pid, scene.visit(visit).camid
+def _market_path(scene: Scene, part: str, visit: int, frame: int, label: int) -> str:
+    camid = scene.visit(visit).camid
     name = "-1" if label == -1 else f"{label:04d}"
     sequence = 1 if scene.visit(visit).split == "train" else 2
     number = scene.visits_at(camid, frame).index(visit)
-    path = f"{_FOLDERS[part]}/{name}_c{camid}s{sequence}_{frame:06d}_{number:02d}.jpg"
-    key = "junk" if label == -1 else "picture"
-    write_picture(folder / path, _draw(scene, visit, frame, box, key))
+    return f"{_FOLDERS[part]}/{name}_c{camid}s{sequence}_{frame:06d}_{number:02d}.jpg"
+
+
+def _write_person(
+    scene: Scene, folder: Path, path: str, split: str, visit: int, frame: int, sighting: Sighting, box: np.ndarray,
+    label: int, fault: str, companion: Actor | None = None,
+) -> Row:  # fmt: skip
+    """Write one picture and return its row of the truth."""
+    who = scene.visit(visit)
+    key = "junk" if fault == "junk" else "picture"
+    write_picture(folder / path, _draw(scene, visit, frame, box, key, companion))
     return {
-        "path": path, "split": part, "visit": visit, "camid": camid, "frame": frame, "label": label, "pid": pid,
-        "fault": fault, **_box_columns(box, sighting.window), "visibility": sighting.visibility,
+        "path": path, "split": split, "visit": visit, "camid": who.camid, "frame": frame, "label": label,
+        "pid": who.pid, "fault": fault, **_box_columns(box, sighting.window), "visibility": sighting.visibility,
     }  # fmt: skip
 
 
@@ -199,6 +229,7 @@ def _labels_of(scene: Scene) -> Labels:
     return Labels(scene)
 
 
+@_layout("mars")
 def export_mars(scene: Scene, out: Path, *, workers: int | None = None, quiet: bool = False) -> Path:
     """Write tracklets in the layout of MARS.
 
@@ -224,24 +255,21 @@ def export_mars(scene: Scene, out: Path, *, workers: int | None = None, quiet: b
         ``out``.
 
     Raises:
-        DataError: ``out`` exists already, or the disk is full.
+        StorageError: ``out`` exists already, or the disk is full.
     """
-    with whole_folder(Path(out)) as folder:
-        units = []
-        for split in SPLITS:
-            tracks = _plan_tracks(scene, split)
-            names = _track_names(scene, tracks)
-            units += [(split, i, track, tuple(paths)) for i, (track, paths) in enumerate(zip(tracks, names), start=1)]
-            _write_info(scene, folder, split, tracks, names)
-        parts = spread(
-            scene, _tracklet_unit, folder, units, pictures=sum(len(unit[3]) for unit in units), workers=workers,
-            quiet=quiet, title=f"{scene.spec.name}: tracklets",
-        )  # fmt: skip
-        rows = [row for part in parts for row in part]
-        truth = pd.DataFrame(rows, columns=[*_PICTURE_COLUMNS, "tracklet", "drift", "shown", "other"])
-        truth.to_parquet(folder / "truth.parquet", index=False)
-        _write_spec(scene, folder, "mars")
-    return Path(out)
+    units = []
+    for split in SPLITS:
+        tracks = _plan_tracks(scene, split)
+        names = _write_info(scene, out, split, tracks)
+        units += [(split, i, track, tuple(paths)) for i, (track, paths) in enumerate(zip(tracks, names), start=1)]
+    parts = spread(
+        scene, _tracklet_unit, out, units, pictures=sum(len(unit[3]) for unit in units), workers=workers,
+        quiet=quiet, title=f"{scene.spec.name}: tracklets",
+    )  # fmt: skip
+    rows = [row for part in parts for row in part]
+    truth = pd.DataFrame(rows, columns=[*_PICTURE_COLUMNS, "tracklet", "drift", "shown", "other"])
+    truth.to_parquet(out / "truth.parquet", index=False)
+    return out
 
 
 def _plan_tracks(scene: Scene, split: str) -> list[Tracklet]:
@@ -262,26 +290,9 @@ def _plan_tracks(scene: Scene, split: str) -> list[Tracklet]:
     return sorted(tracks, key=lambda t: (t.label, scene.visit(t.visit).camid, t.frames[0], t.visit))
 
 
-def _track_names(scene: Scene, tracks: list[Tracklet]) -> list[list[str]]:
-    """Return the file names of each track: identity, camera, number of the track among those of both, frame."""
-    counts: dict[tuple[int, int], int] = {}
-    out = []
-    for track in tracks:
-        camid = scene.visit(track.visit).camid
-        number = counts[track.label, camid] = counts.get((track.label, camid), 0) + 1
-        stem = f"{_mars_id(track.label)}C{camid}T{number:04d}"
-        out.append([f"{stem}F{place:03d}.jpg" for place in range(1, len(track.frames) + 1)])
-    return out
-
-
-def _mars_id(label: int) -> str:
-    return "00-1" if label == -1 else f"{label:04d}"
-
-
 def _tracklet_unit(scene: Scene, folder: Path, unit: tuple[str, int, Tracklet, tuple[str, ...]]) -> list[Row]:
     """Draw all pictures of one tracklet."""
     split, number, track, names = unit
-    camid, pid = scene.visit(track.visit).camid, scene.visit(track.visit).pid
     companions: list[Actor | None] = [None] * len(track.frames)
     if track.other > 0:
         companions = [beside(scene, track.visit, track.other, frame) for frame in track.frames]
@@ -299,40 +310,25 @@ def _tracklet_unit(scene: Scene, folder: Path, unit: tuple[str, int, Tracklet, t
     for frame, name, off, sighting, (window, on), companion in zip(
         track.frames, names, track.drift, sightings, windows, companions
     ):
-        path = f"bbox_{split}/{_mars_id(track.label)}/{name}"
+        path = mars.picture_path(split, name)
         box = detection(scene, track.visit, frame, window)
-        key = "junk" if track.fault == "junk" else "picture"
-        write_picture(folder / path, _draw(scene, track.visit, frame, box, key, companion))
-        rows.append({
-            "path": path, "split": split, "visit": track.visit, "camid": camid, "frame": frame, "label": track.label,
-            "pid": pid, "fault": track.fault, **_box_columns(box, sighting.window), "visibility": sighting.visibility,
-            "tracklet": number, "drift": off, "shown": -1 if on < 0 else scene.visit(on).pid,
-            "other": track.other,
-        })  # fmt: skip
+        row = _write_person(
+            scene, folder, path, split, track.visit, frame, sighting, box, track.label, track.fault, companion
+        )
+        shown = -1 if on < 0 else scene.visit(on).pid
+        rows.append({**row, "tracklet": number, "drift": off, "shown": shown, "other": track.other})
     return rows
 
 
-def _write_info(scene: Scene, folder: Path, split: str, tracks: list[Tracklet], names: list[list[str]]) -> None:
-    """Write the name list and the matrices of a split; all numbers count from 1."""
-    info = folder / "info"
-    info.mkdir(exist_ok=True)
-    (info / f"{split}_name.txt").write_text("".join(f"{name}\n" for track in names for name in track))
-    ends = np.cumsum([len(track) for track in names])
-    camids = [scene.visit(track.visit).camid for track in tracks]
-    matrix = np.array(
-        [
-            (end - len(track_names) + 1, end, track.label, camid)
-            for track, track_names, end, camid in zip(tracks, names, ends, camids)
-        ],
-        dtype=np.float64,
-    ).reshape(-1, 4)
-    write_mat(info / f"tracks_{split}_info.mat", f"track_{split}_info", matrix)
+def _write_info(scene: Scene, folder: Path, split: str, tracks: list[Tracklet]) -> list[list[str]]:
+    """Write what lists the tracks of a split; return the names of each one's pictures."""
+    pids, camids = [track.label for track in tracks], [scene.visit(track.visit).camid for track in tracks]
+    names = mars.track_names(pids, camids, [len(track.frames) for track in tracks])
+    matrix = mars.write_part(folder, split, names, pids, camids)
     if split == "test":
-        queries = _choose_queries(scene, tracks, camids)
-        write_mat(info / "query_IDX.mat", "query_IDX", np.array([queries], dtype=np.float64))
         true = [(_true_label(scene, track), track.other) for track in tracks]
-        cleaned = np.concatenate([matrix, np.array(true, dtype=np.float64).reshape(-1, 2)], axis=1)
-        write_mat(info / "clean_tracks_test_info.mat", "track_test_info", cleaned)
+        mars.write_test(folder, _choose_queries(scene, tracks, camids), matrix, true)
+    return names
 
 
 def _true_label(scene: Scene, track: Tracklet) -> int:
@@ -354,6 +350,7 @@ def _choose_queries(scene: Scene, tracks: list[Tracklet], camids: list[int]) -> 
     return queries
 
 
+@_layout("mot")
 def export_mot(scene: Scene, out: Path, *, workers: int | None = None, quiet: bool = False) -> Path:
     """Write the first ``spec.mot_seconds`` of each session as frames in the layout of MOTChallenge.
 
@@ -372,29 +369,27 @@ def export_mot(scene: Scene, out: Path, *, workers: int | None = None, quiet: bo
         ``out``.
 
     Raises:
-        DataError: ``out`` exists already, or the disk is full.
+        StorageError: ``out`` exists already, or the disk is full.
     """
     spec = scene.spec
-    with whole_folder(Path(out)) as folder:
-        lengths = {split: _video_length(scene, split) for split in SPLITS}
-        units = [
-            (split, camera.camid, start, min(start + _MOT_CHUNK, length))
-            for split, length in lengths.items()
-            for camera in scene.cameras
-            for start in range(0, length, _MOT_CHUNK)
-        ]
-        parts = spread(
-            scene, _frames_unit, folder, units, pictures=sum(lengths.values()) * spec.cameras, workers=workers,
-            quiet=quiet, title=f"{spec.name}: frames",
-        )  # fmt: skip
-        rows: list[Row] = []
-        for split, length in lengths.items():
-            for camera in scene.cameras:
-                mine = [part for unit, part in zip(units, parts) if unit[:2] == (split, camera.camid)]
-                rows += _write_sequence(scene, folder, split, camera.camid, length, mine)
-        pd.DataFrame(rows, columns=_DETECTION_COLUMNS).to_parquet(folder / "truth.parquet", index=False)
-        _write_spec(scene, folder, "mot")
-    return Path(out)
+    lengths = {split: _video_length(scene, split) for split in SPLITS}
+    units = [
+        (split, camera.camid, start, min(start + _MOT_CHUNK, length))
+        for split, length in lengths.items()
+        for camera in scene.cameras
+        for start in range(0, length, _MOT_CHUNK)
+    ]
+    parts = spread(
+        scene, _frames_unit, out, units, pictures=sum(lengths.values()) * spec.cameras, workers=workers,
+        quiet=quiet, title=f"{spec.name}: frames",
+    )  # fmt: skip
+    rows: list[Row] = []
+    for split, length in lengths.items():
+        for camera in scene.cameras:
+            mine = [part for unit, part in zip(units, parts) if unit[:2] == (split, camera.camid)]
+            rows += _write_sequence(scene, out, split, camera.camid, length, mine)
+    pd.DataFrame(rows, columns=_DETECTION_COLUMNS).to_parquet(out / "truth.parquet", index=False)
+    return out
 
 
 _DETECTION_COLUMNS = [
@@ -480,6 +475,7 @@ def _write_sequence(
     return [{**head, **row, "line": line} for line, (_, row) in enumerate(found, start=1)]
 
 
+@_layout("sites")
 def export_sites(scene: Scene, out: Path, *, workers: int | None = None, quiet: bool = False) -> Path:
     """Write the pictures of :func:`export_market` and two ways to divide the training ones among federated sites.
 
@@ -490,21 +486,18 @@ def export_sites(scene: Scene, out: Path, *, workers: int | None = None, quiet: 
 
     Raises:
         ConfigError: there are more sites than training identities.
-        DataError: ``out`` exists already, or the disk is full.
+        StorageError: ``out`` exists already, or the disk is full.
     """
     spec = scene.spec
-    if spec.sites > spec.train_people:
-        raise ConfigError(f"WorldSpec.sites = {spec.sites} must be at most train_people = {spec.train_people}")
-    with whole_folder(Path(out)) as folder:
-        truth = _write_market(scene, folder, workers, quiet)
-        train = truth.loc[truth.split == "train", ["path", "label", "camid"]].rename(columns={"label": "pid"})
-        (folder / "splits").mkdir()
-        homes = _deal_identities(sorted(train.pid.unique()), spec.sites, spec.site_skew, rng(spec.seed, "sites"))
-        for name, sites in (("by_camera", train.camid - 1), ("by_identity", train.pid.map(homes))):
-            table = train.assign(site=sites.astype(int))[["site", "path", "pid", "camid"]].sort_values(["site", "path"])
-            table.to_csv(folder / "splits" / f"{name}.csv", index=False, lineterminator="\n")
-        _write_spec(scene, folder, "sites")
-    return Path(out)
+    check_integer("WorldSpec.sites", spec.sites, 1, spec.train_people, what="at most train_people")
+    truth = _write_market(scene, out, workers, quiet)
+    train = truth.loc[truth.split == "train", ["path", "label", "camid"]].rename(columns={"label": "pid"})
+    (out / "splits").mkdir()
+    homes = _deal_identities(sorted(train.pid.unique()), spec.sites, spec.site_skew, rng(spec.seed, "sites"))
+    for name, sites in (("by_camera", train.camid - 1), ("by_identity", train.pid.map(homes))):
+        table = train.assign(site=sites.astype(int))[["site", "path", "pid", "camid"]].sort_values(["site", "path"])
+        table.to_csv(out / "splits" / f"{name}.csv", index=False, lineterminator="\n")
+    return out
 
 
 def _deal_identities(pids: list[int], sites: int, skew: float, random: np.random.Generator) -> dict[int, int]:
@@ -512,16 +505,3 @@ def _deal_identities(pids: list[int], sites: int, skew: float, random: np.random
     shares = random.dirichlet(np.full(sites, skew))
     homes = np.concatenate([np.arange(sites), random.choice(sites, size=len(pids) - sites, p=shares)])
     return dict(zip((int(p) for p in random.permutation(pids)), (int(s) for s in homes)))
-
-
-def _write_spec(scene: Scene, folder: Path, layout: str) -> None:
-    text = f"# a {layout} export of reidlab's embedded world {scene.spec.key()}\n{scene.spec.to_yaml()}"
-    (folder / "world.yml").write_text(text)
-
-
-LAYOUTS: dict[str, Callable[..., Path]] = {
-    "market1501": export_market,
-    "mars": export_mars,
-    "mot": export_mot,
-    "sites": export_sites,
-}

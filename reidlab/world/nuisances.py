@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from reidlab.errors import ConfigError
+from reidlab.checks import check_names, check_number
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,8 @@ class Nuisances:
             ConfigError: if a value is not a number in its range.
         """
         for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ConfigError(f"Nuisances.{field.name} = {value!r} is not a number; give a float, 0 for off")
             limit = 2.0 if field.name == "light_change" else 1.0
-            if not 0.0 <= value <= limit:
-                raise ConfigError(f"Nuisances.{field.name} = {value} must lie in 0..{limit:g}; 0 switches it off")
+            check_number(f"Nuisances.{field.name}", getattr(self, field.name), 0, limit, what="0 for off")
 
     @classmethod
     def typical(cls) -> Nuisances:
@@ -80,8 +76,5 @@ class Nuisances:
         Raises:
             ConfigError: if a name is not a dial or a value is out of range.
         """
-        known = {field.name for field in fields(self)}
-        for name in changes:
-            if name not in known:
-                raise ConfigError(f"Nuisances has no dial {name!r}; choose from {', '.join(sorted(known))}")
+        check_names("Nuisances", changes, (field.name for field in fields(self)))
         return replace(self, **changes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reidlab.errors import ConfigError
+from reidlab.checks import check_integer, check_share
 from reidlab.seeding import derive, rng
 from reidlab.world.dress import Colour, Dress, Palette
 
@@ -114,12 +114,9 @@ def make_people(
     Raises:
         ConfigError: if an argument is out of range.
     """
-    if n < 0:
-        raise ConfigError(f"make_people(n={n}): the number of people must be at least 0")
-    if not 0.0 <= lookalikes <= 1.0:
-        raise ConfigError(f"make_people(lookalikes={lookalikes}) must be a share in 0..1")
-    if group_size < 2:
-        raise ConfigError(f"make_people(group_size={group_size}): a group of look-alikes has at least 2 people")
+    check_integer("n", n, what="the number of people")
+    check_share("lookalikes", lookalikes)
+    check_integer("group_size", group_size, 2, what="people in a group of look-alikes")
     people = [draw_person(first_pid + i, dress, seed) for i in range(n)]
     in_groups = round(lookalikes * n)
     for i in range(in_groups):

@@ -9,6 +9,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from reidlab.checks import check_integer
 from reidlab.errors import ConfigError
 from reidlab.seeding import rng as seeded
 from reidlab.world.background import Layer, background_of
@@ -188,8 +189,7 @@ class Renderer:
         x, y, w, h = (float(v) for v in box)
         if not (np.isfinite((x, y, w, h)).all() and w > 0 and h > 0):
             raise ConfigError(f"Renderer.crop(box={[x, y, w, h]}) needs finite x, y and positive width, height in px")
-        if min(size) < 8:
-            raise ConfigError(f"Renderer.crop(size={size}) must be (height, width) of at least 8 px each")
+        check_integer("size", min(size), 8, what="height and width of a crop")
         # A crop never has more detail than the sensor: small windows are drawn on the sensor's pixels and enlarged.
         shape = max(min(size[0], round(h)), 8), max(min(size[1], round(w)), 8)
         canvas = _sample(self._plate, (x, y, w, h), shape)
@@ -263,9 +263,7 @@ class Renderer:
         scale: tuple[float, float],
         response: Response | None,
     ) -> None:
-        x0, y0, x1, y1 = _on_canvas(posed.box, window, scale)
-        left, top = max(int(x0) - 2, 0), max(int(y0) - 2, 0)
-        right, bottom = min(int(x1) + 3, canvas.shape[1]), min(int(y1) + 3, canvas.shape[0])
+        left, top, right, bottom = _pixels(posed.box, window, scale, canvas, 2)
         if right - left < 2 or bottom - top < 2:
             return
         part = canvas[top:bottom, left:right]
@@ -285,9 +283,7 @@ class Renderer:
     def _put_layer(
         self, canvas: np.ndarray, layer: Layer, window: tuple[float, float], scale: tuple[float, float]
     ) -> None:
-        x0, y0, x1, y1 = _on_canvas(_layer_box(layer), window, scale)
-        left, top = max(int(x0) - 1, 0), max(int(y0) - 1, 0)
-        right, bottom = min(int(x1) + 2, canvas.shape[1]), min(int(y1) + 2, canvas.shape[0])
+        left, top, right, bottom = _pixels(_layer_box(layer), window, scale, canvas, 1)
         if right <= left or bottom <= top:
             return
         view = (
@@ -406,6 +402,18 @@ def _on_canvas(box: Window, window: tuple[float, float], scale: tuple[float, flo
     return (
         (box[0] - window[0]) * scale[0], (box[1] - window[1]) * scale[1],
         (box[2] - window[0]) * scale[0], (box[3] - window[1]) * scale[1],
+    )  # fmt: skip
+
+
+def _pixels(
+    box: Window, window: tuple[float, float], scale: tuple[float, float], canvas: np.ndarray, margin: int
+) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of a box's pixels on a canvas, with a margin as far as that goes."""
+    x0, y0, x1, y1 = _on_canvas(box, window, scale)
+    height, width = canvas.shape[:2]
+    return (
+        max(int(x0) - margin, 0), max(int(y0) - margin, 0),
+        min(int(x1) + margin + 1, width), min(int(y1) + margin + 1, height),
     )  # fmt: skip
 
 

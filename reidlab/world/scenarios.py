@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
-from reidlab.errors import ConfigError
+from reidlab.checks import check_choice
 from reidlab.world.nuisances import Nuisances
 from reidlab.world.spec import WorldSpec
 
@@ -26,10 +25,7 @@ def scenario(name: str, **overrides: Any) -> WorldSpec:
         >>> scenario("standard", seed=4, box_jitter=0.1).nuisances.box_jitter
         0.1
     """
-    if name not in SCENARIOS:
-        near = get_close_matches(name, SCENARIOS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(SCENARIOS)}"
-        raise ConfigError(f"there is no scenario {name!r}; {hint}")
+    check_choice("scenario", name, SCENARIOS)
     return SCENARIOS[name].with_(**overrides)
 
 

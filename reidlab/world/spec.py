@@ -7,13 +7,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from reidlab.checks import check_choice, check_integer, check_names, check_number
 from reidlab.errors import ConfigError
 from reidlab.world.camera import SCENES
 from reidlab.world.dress import Dress
@@ -128,7 +128,8 @@ class WorldSpec:
     def __post_init__(self) -> None:
         """Check every field; lists become tuples, a mapping becomes :class:`Nuisances`."""
         if isinstance(self.nuisances, Mapping):
-            object.__setattr__(self, "nuisances", _nuisances(self.nuisances))
+            check_names("Nuisances", self.nuisances, (item.name for item in fields(Nuisances)))
+            object.__setattr__(self, "nuisances", Nuisances(**self.nuisances))
         if not isinstance(self.nuisances, Nuisances):
             raise ConfigError(
                 f"WorldSpec.nuisances = {self.nuisances!r} must be Nuisances(...) or a mapping of its dials"
@@ -140,12 +141,12 @@ class WorldSpec:
         for item in fields(self):
             value = getattr(self, item.name)
             if "range" in item.metadata:
-                value = _number(item.name, value, item.type == "int", *item.metadata["range"])
+                check, kind = (check_integer, int) if item.type == "int" else (check_number, float)
+                # 1 and 1.0 are the same knob and must give the same key.
+                value = kind(check(f"WorldSpec.{item.name}", value, *item.metadata["range"]))
                 object.__setattr__(self, item.name, value)
-            elif item.name in ("seed", "camera_seed"):
-                optional = item.name == "camera_seed" and value is None
-                if not optional and (isinstance(value, bool) or not isinstance(value, int)):
-                    raise ConfigError(f"WorldSpec.{item.name} = {value!r} must be an integer")
+            elif item.name == "seed" or (item.name == "camera_seed" and value is not None):
+                object.__setattr__(self, item.name, check_integer(f"WorldSpec.{item.name}", value, None))
         for name, allowed in (("scenes", SCENES), ("fault_splits", SPLITS)):
             object.__setattr__(self, name, _words(name, getattr(self, name), allowed))
         if not self.scenes:
@@ -160,7 +161,7 @@ class WorldSpec:
         """
         if not isinstance(values, Mapping):
             raise ConfigError(f"WorldSpec needs a mapping of its fields, not {type(values).__name__}")
-        _check_names(values, {item.name for item in fields(cls)}, "WorldSpec has no field")
+        check_names("WorldSpec", values, (item.name for item in fields(cls)))
         return cls(**values)
 
     @classmethod
@@ -197,11 +198,11 @@ class WorldSpec:
             ConfigError: a name is unknown (the message suggests one) or a value is not allowed.
         """
         dials = {item.name for item in fields(Nuisances)}
-        _check_names(changes, {item.name for item in fields(self)} | dials, "a world has no knob")
+        check_names("a world", changes, [*(item.name for item in fields(self)), *dials])
         given = changes.pop("nuisances", self.nuisances)
         turned = {name: changes.pop(name) for name in dials & changes.keys()}
         if isinstance(given, Mapping):
-            _check_names(given, dials, "Nuisances has no dial")
+            check_names("Nuisances", given, dials)
             turned = {**given, **turned}
             given = self.nuisances
         if turned:
@@ -225,13 +226,18 @@ class WorldSpec:
 
 
 @cache
-def world_code_hash(folder: Path = Path(__file__).parent) -> str:
+def world_code_hash(*folders: Path) -> str:
     """Return a hash of the syntax trees of this room, so that no cache serves the pictures of older code.
 
     Comments, docstrings and layout don't count.
+
+    Args:
+        folders: of the code; this room's and that of the formats where omitted.
     """
+    room = Path(__file__).parent
+    folders = folders or (room, room.parent / "formats")
     summary = hashlib.blake2b(digest_size=16)
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -242,34 +248,9 @@ def world_code_hash(folder: Path = Path(__file__).parent) -> str:
     return summary.hexdigest()
 
 
-def _nuisances(values: Mapping[str, Any]) -> Nuisances:
-    _check_names(values, {item.name for item in fields(Nuisances)}, "Nuisances has no dial")
-    return Nuisances(**values)
-
-
-def _check_names(given: Mapping[str, Any], known: set[str], complaint: str) -> None:
-    for name in given:
-        if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(known))}"
-            raise ConfigError(f"{complaint} {name!r}; {hint}")
-
-
-def _number(name: str, value: Any, whole: bool, low: float, high: float) -> int | float:
-    kind = "an integer" if whole else "a number"
-    fits = isinstance(value, int) or (not whole and isinstance(value, float))
-    if isinstance(value, bool) or not fits:
-        raise ConfigError(f"WorldSpec.{name} = {value!r} must be {kind} in {low:g}..{high:g}")
-    if not low <= value <= high:
-        raise ConfigError(f"WorldSpec.{name} = {value} must lie in {low:g}..{high:g}")
-    # 1 and 1.0 are the same knob and must give the same key.
-    return int(value) if whole else float(value)
-
-
 def _words(name: str, value: Any, allowed: tuple[str, ...]) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, tuple | list):
         raise ConfigError(f"WorldSpec.{name} = {value!r} must be a list with items of {', '.join(allowed)}")
     for word in value:
-        if word not in allowed:
-            raise ConfigError(f"WorldSpec.{name} holds {word!r}; choose from {', '.join(allowed)}")
+        check_choice(f"WorldSpec.{name}", word, allowed)
     return tuple(value)

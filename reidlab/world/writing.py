@@ -1,15 +1,11 @@
-"""Writing a whole folder or nothing, with all cores at work."""
+"""Writing pictures with all cores at work."""
 
 from __future__ import annotations
 
-import errno
-import io
 import os
 import pickle
-import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from reidlab.errors import ConfigError, DataError
+from reidlab.checks import check_integer
 from reidlab.world.scene import Scene
 
 _JPEG_QUALITY = 95  # the camera's own compression is in the picture already
@@ -25,31 +21,6 @@ _WORTH_A_POOL = 300  # pictures below which starting other processes takes longe
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
-
-
-@contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside ``out``; it gets the name ``out`` if the block succeeds.
-
-    Raises:
-        DataError: something stands at ``out`` already, or the disk is full.
-    """
-    if out.exists():
-        raise DataError(f"{out} exists already; remove it or export to another folder")
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        yield temporary
-        os.rename(temporary, out)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(
-                f"{out}: the disk is full, nothing was kept; free some space or point REIDLAB_CACHE at another disk"
-            ) from error
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def spread(
@@ -84,8 +55,8 @@ def spread(
     from tqdm import tqdm
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers is not None and workers < 1:
-        raise ConfigError(f"workers = {workers} must be at least 1, or None for one per core")
+    if workers is not None:
+        check_integer("workers", workers, 1, what="or None for one per core")
     # On request even a small job is shared out; by default only one that gains from it.
     count = min(workers if workers is not None else cores if pictures >= _WORTH_A_POOL else 1, max(1, len(units)))
     results: list[Result] = []
@@ -145,16 +116,3 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.tobytes())
-
-
-def write_mat(path: Path, name: str, values: np.ndarray) -> None:
-    """Write one matrix as a MATLAB 5 file whose bytes depend on nothing but the matrix."""
-    from scipy.io import savemat
-
-    buffer = io.BytesIO()
-    savemat(buffer, {name: values})
-    data = bytearray(buffer.getvalue())
-    # The text at the head of the file holds the date.
-    data[:116] = b"MATLAB 5.0 MAT-file, written by reidlab".ljust(116)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(bytes(data))

@@ -134,7 +134,7 @@ def test_an_unknown_knob_method_or_parameter_is_named():
         baseline.BaselineStudy(recipe=RECIPE, steps={"train": 6}, knobs=["fog"])
     with pytest.raises(ConfigError, match="methods: there is none called 'netwrk'; did you mean 'network'"):
         baseline.BaselineStudy(recipe=RECIPE, steps={"train": 6}, methods=["netwrk"])
-    with pytest.raises(ConfigError, match="train: 0 must be at least 1"):
+    with pytest.raises(ConfigError, match="train: 0 is not allowed"):
         baseline.BaselineStudy(recipe=RECIPE, steps={"train": 0})
     with pytest.raises(ConfigError):
         data.on_this_machine(["no-such-set"])

@@ -155,7 +155,7 @@ def test_too_few_boxes_and_unknown_splits_are_refused(home):
     boxes(home, "test", ["0001C1T0001F001.jpg,2,6,1,3"])
     with pytest.raises(DataError, match=r"has 1 line, but info/test_name\.txt 4"):
         dl_boxes(home, "test")
-    with pytest.raises(ConfigError, match="'gallery' is not one of train, test"):
+    with pytest.raises(ConfigError, match="split: there is none called 'gallery'; there is: train, test"):
         dl_boxes(home, "gallery")
 
 

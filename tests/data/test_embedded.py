@@ -62,11 +62,11 @@ def test_overrides_change_the_world():
 
 
 def test_what_is_unknown_is_named():
-    with pytest.raises(ConfigError, match="layout: 'voc'"):
+    with pytest.raises(ConfigError, match="layout: there is none called 'voc'"):
         load_world(SPEC, "voc")
-    with pytest.raises(ConfigError, match="no scenario"):
+    with pytest.raises(ConfigError, match="scenario: there is none called"):
         load_world("no such place")
-    with pytest.raises(ConfigError, match="layout: 'voc'"):
+    with pytest.raises(ConfigError, match="layout: there is none called 'voc'"):
         catalogue.make_world(SPEC, "voc")
 
 

@@ -105,7 +105,7 @@ def test_editions_stand_for_several_splits(read):
         ({"folders": "Street"}, r"folders is 'Street', expected a list"),
         ({"used_in": [9]}, r"used_in\[0\] is 9, expected a chapter"),
         ({"distractor": -1}, r"distractor is -1, expected an identity"),
-        ({"splits": {"test": {}}}, r"splits\.test is not a field; known are train, query, gallery"),
+        ({"splits": {"test": {}}}, r"splits\.test is not a field; there is: train, query, gallery"),
         ({"splits": {"train": {"picture": 1}}}, r"splits\.train\.picture is not a field; did you mean 'pictures'"),
         ({"splits": {"train": {"pictures": "12"}}}, r"splits\.train\.pictures is '12', expected a whole number"),
         ({"files": [{"glob": "*"}]}, r"files\[0\]\.count is None, expected a whole number"),

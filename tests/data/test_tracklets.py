@@ -163,8 +163,8 @@ def test_an_empty_tracklet_is_named():
     [
         ((5, 0), "frames: 0"),
         ((5, 2.0), "frames: 2.0"),
-        ((5, 2, "strides"), "mode: 'strides'.*did you mean 'strided'"),
-        ((5, 2, "all"), "mode: 'all'.*restricted, strided, contiguous"),
+        ((5, 2, "strides"), "mode: there is none called 'strides'.*did you mean 'strided'"),
+        ((5, 2, "all"), "mode: there is none called 'all'.*restricted, strided, contiguous"),
         ((5, 2, "strided", rng(0)), "rng"),
     ],
 )

@@ -83,7 +83,7 @@ def test_chance_scores_nothing():
 
 def test_what_it_refuses():
     pids = np.array([1, 2, 3])
-    with pytest.raises(ConfigError, match="outliers: 'dropped'"):
+    with pytest.raises(ConfigError, match="outliers: there is none called 'dropped'"):
         agreement(pids, pids, "dropped")
     with pytest.raises(DataError, match="every picture is an outlier"):
         agreement(pids, np.full(3, -1))

@@ -68,9 +68,9 @@ def test_rows_of_the_encoding_sum_to_one():
 
 def test_parameters_that_do_not_fit_are_named():
     query, gallery = clustered(0)
-    with pytest.raises(ConfigError, match=r"k1: 72 must lie in 1\.\.71"):
+    with pytest.raises(ConfigError, match=r"k1: 72 is not allowed; expected an integer in 1\.\.71"):
         k_reciprocal(query, gallery, k1=72)
-    with pytest.raises(ConfigError, match=r"k2: 30 must lie in 1\.\.21"):
+    with pytest.raises(ConfigError, match=r"k2: 30 is not allowed; expected an integer in 1\.\.21"):
         k_reciprocal(query, gallery, k2=30)
     with pytest.raises(ConfigError, match=r"weight: 1\.5"):
         k_reciprocal(query, gallery, weight=1.5)

@@ -166,8 +166,8 @@ def test_another_size_than_the_learnt_positions_is_named(build, size, message):
         (CoarseToFineAxial, {}, r"size: None must be the \(T, H, W\)"),
         (CoarseToFineAxial, {"size": (2, 8)}, r"size: \(2, 8\)"),
         (CoarseToFineAxial, {"size": (2, 0, 4)}, r"size: \(2, 0, 4\)"),
-        (Axial, {"encoding": "learnt"}, "encoding: 'learnt' is not one of"),
-        (CoarseToFineAxial, {"encoding": "learnt"}, "encoding: 'learnt' is not one of"),
+        (Axial, {"encoding": "learnt"}, "encoding: there is none called 'learnt'"),
+        (CoarseToFineAxial, {"encoding": "learnt"}, "encoding: there is none called 'learnt'"),
         (Axial, {"size": (2, 8, 4), "heads": 3}, "16 channels do not divide into 3 heads"),
         (Axial, {"size": (2, 8, 4), "heads": 16}, "16 channels do not divide into 16 heads of an even width"),
         (Axial, {"size": (2, 8, 4), "heads": 0}, "heads: 0"),
@@ -181,9 +181,9 @@ def test_bad_arguments_are_named(build, arguments, message):
 
 
 def test_a_single_axis_names_its_bad_arguments():
-    with pytest.raises(ConfigError, match="axis: 'depth' is not one of"):
+    with pytest.raises(ConfigError, match="axis: there is none called 'depth'"):
         AxisAttention(8, "depth")
-    with pytest.raises(ConfigError, match="encoding: 'x'"):
+    with pytest.raises(ConfigError, match="encoding: there is none called 'x'"):
         AxisAttention(8, "time", encoding="x")
-    with pytest.raises(ConfigError, match="length: None must be the places along the time"):
+    with pytest.raises(ConfigError, match=r"length: None .*, the places along the time"):
         AxisAttention(8, "time", encoding="relative")

@@ -161,9 +161,9 @@ def test_hooks_are_removed_after_a_failed_pass():
 def test_bad_arguments_are_named():
     with pytest.raises(ConfigError, match="input_shape"):
         cost(nn.Linear(2, 2), (0,))
-    with pytest.raises(ConfigError, match="kind: 'convolution'"):
+    with pytest.raises(ConfigError, match="kind: there is none called 'convolution'"):
         cost(nn.Linear(2, 2), (2,)).macs("convolution")
-    with pytest.raises(ConfigError, match=r"view: 'table-2\.2' is not one of"):
+    with pytest.raises(ConfigError, match=r"view: there is none called 'table-2\.2'"):
         cost(nn.Linear(2, 2), (2,)).view("table-2.2")
-    with pytest.raises(ConfigError, match="Products: counts under 'products'"):
+    with pytest.raises(ConfigError, match="Products: kind: there is none called 'products'"):
         cost(TwoPowers(Products("products")), (4,))

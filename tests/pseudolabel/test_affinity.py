@@ -292,7 +292,7 @@ def test_few_points():
         ({"damping": 1.0}, "damping: 1.0"),
         ({"max_iter": 0}, "max_iter: 0"),
         ({"convergence_iter": 2.5}, "convergence_iter: 2.5"),
-        ({"affinity": "cosine"}, "affinity: 'cosine'.*euclidean, precomputed"),
+        ({"affinity": "cosine"}, "affinity: there is none called 'cosine'.*euclidean, precomputed"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options, message):

@@ -203,7 +203,7 @@ def test_what_does_not_fit_is_named():
         part_based_homogeneity(whole, labels, upper, deviations=0)
     with pytest.raises(ConfigError, match="min_size: 0"):
         part_based_homogeneity(whole, labels, upper, min_size=0)
-    with pytest.raises(DataError, match=r"part 2: expected \(173, D\)"):
+    with pytest.raises(DataError, match=r"part 2: expected shape \(173, D\)"):
         part_based_homogeneity(whole, labels, upper, lower[:-1])
     with pytest.raises(DataError, match="labels: expected 173"):
         part_based_homogeneity(whole, labels[:-1], upper, lower)

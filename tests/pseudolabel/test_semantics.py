@@ -276,7 +276,7 @@ def test_nothing_is_printed_unless_asked_for(capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"count": "images"}, "count: 'images'.*exemplars, clusters"),
+        ({"count": "images"}, "count: there is none called 'images'.*exemplars, clusters"),
         ({"damping": 0.3}, "damping: 0.3"),
         ({"calmer": (0.8, 1.0)}, "damping: 1.0"),
         ({"max_iter": 0}, "max_iter: 0"),

@@ -158,7 +158,7 @@ def test_divisions_are_written(few, tmp_path):
     study, measured = few
     small = replace(study, methods=(), settings=("1/3",), clusterers=())
     small.measure_on(toy.domain(), 0, "toy", folder=tmp_path)
-    from reidlab.pseudolabel.labelled import read_split
+    from reidlab.data.splits import read_split
 
     assert read_split(tmp_path / "toy-1-3-seed-0.json") == measured.starts["1/3"].split
 

@@ -130,7 +130,7 @@ def test_what_is_shared_is_made_once(study):
 
 
 def test_bad_budgets_and_names_are_refused():
-    with pytest.raises(ConfigError, match="train: 0 must be at least 1"):
+    with pytest.raises(ConfigError, match="train: 0 is not allowed; expected an integer of at least 1"):
         Budget("long", {"train": 0})
     with pytest.raises(ConfigError, match="methods: there is none called 'cuont'; did you mean 'count'"):
         METHODS["cuont"]

@@ -18,7 +18,7 @@ def test_round_trip_through_plain_values():
 def test_unknown_names_are_refused_with_the_nearest_one():
     with pytest.raises(ConfigError, match="iteration: TrainConfig has no such parameter; did you mean 'iterations'"):
         TrainConfig.from_dict({"iteration": 3})
-    with pytest.raises(ConfigError, match="zzz: LoopConfig has no such parameter; known names: iterations, epochs"):
+    with pytest.raises(ConfigError, match="zzz: LoopConfig has no such parameter; there is: iterations, epochs"):
         LoopConfig.from_dict({"zzz": 3})
 
 
@@ -35,14 +35,14 @@ def test_configurations_do_not_change():
         ({"iterations": 0}, "iterations: 0 is not allowed; expected an integer of at least 1"),
         ({"iterations": 2.0}, "iterations: 2.0"),
         ({"iterations": True}, "iterations: True"),
-        ({"optimizer": "adamW"}, r"optimizer: 'adamW' .*\(did you mean 'adamw'"),
-        ({"schedule": "linear"}, "schedule: 'linear' is not allowed; expected one of constant, steps"),
-        ({"precision": 16}, "precision: 16"),
-        ({"accelerator": "gpu0"}, "accelerator: 'gpu0'"),
-        ({"lr": 0.0}, "lr: 0.0 is not allowed; expected a number > 0.0"),
+        ({"optimizer": "adamW"}, "optimizer: there is none called 'adamW'; did you mean 'adamw'"),
+        ({"schedule": "linear"}, "schedule: there is none called 'linear'; there is: constant, steps"),
+        ({"precision": 16}, "precision: there is none called 16"),
+        ({"accelerator": "gpu0"}, "accelerator: there is none called 'gpu0'"),
+        ({"lr": 0.0}, "lr: 0.0 is not allowed; expected a number > 0"),
         ({"lr": float("nan")}, "lr: nan"),
         ({"lr": "1e-3"}, "lr: '1e-3'"),
-        ({"momentum": 1.0}, "momentum: 1.0 is not allowed; expected a number >= 0.0 and < 1.0"),
+        ({"momentum": 1.0}, "momentum: 1.0 is not allowed; expected a number >= 0 and < 1"),
         ({"warmup": -1}, "warmup: -1"),
         ({"log_every": 0}, "log_every: 0"),
         ({"devices": "2"}, "devices: '2'"),
@@ -50,11 +50,14 @@ def test_configurations_do_not_change():
         ({"milestones": (5,)}, "milestones belong to 'steps'"),
         ({"schedule": "steps"}, "needs at least one"),
         ({"schedule": "steps", "milestones": (5, 3)}, r"milestones: \(5, 3\) must rise"),
-        ({"schedule": "steps", "milestones": (0.5,)}, "a tuple of integers of at least 1"),
-        ({"size": (64,)}, r"size: \(64,\) is not allowed; expected a tuple of 2 integers"),
+        (
+            {"schedule": "steps", "milestones": (0.5,)},
+            "milestones: 0.5 .* expected an integer of at least 1",
+        ),
+        ({"size": (64,)}, r"size: \(64,\) is not allowed; expected height and width in pixels"),
         ({"size": 64}, "size: 64"),
         ({"p": 1, "k": 1}, "a batch needs at least 2 pictures"),
-        ({"flip": 1.5}, "flip: 1.5 is not allowed; expected a number >= 0.0 and <= 1.0"),
+        ({"flip": 1.5}, "flip: 1.5 is not allowed; expected a number in 0..1"),
         ({"label_smoothing": 1.0}, "label_smoothing: 1.0"),
         ({"ce_weight": 0.0, "triplet_weight": 0}, "one of the losses needs a positive weight"),
         ({"ce_weight": -1.0}, "ce_weight: -1.0"),

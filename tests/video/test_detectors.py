@@ -375,7 +375,7 @@ def test_a_file_that_is_no_network_and_arguments_out_of_range(tmp_path, monkeypa
         OnnxDetector(path, runtime="opencv")
     for wrong, message in [
         ({"layout": "clases"}, "did you mean 'classes'"),
-        ({"runtime": "tensorrt"}, "runtime: 'tensorrt'"),
+        ({"runtime": "tensorrt"}, "runtime: there is none called 'tensorrt'"),
         ({"person": -1}, "person"),
         ({"size": (0, 5)}, "size"),
         ({"least": 2}, "least"),

@@ -11,7 +11,7 @@ from reidlab.data import make_table
 from reidlab.data.images import read_picture
 from reidlab.data.readers import MARS
 from reidlab.data.readers.mars import cleaned_labels, dl_boxes, dl_masks
-from reidlab.errors import ConfigError, DataError, MissingDataError
+from reidlab.errors import ConfigError, DataError, MissingDataError, StorageError
 from reidlab.models import ReIDNet, resnet
 from reidlab.training.determinism import seeded
 from reidlab.video import redetect as room
@@ -353,7 +353,7 @@ def test_detectors_and_features_of_another_number_are_refused(tmp_path):
     ("wrong", "name"),
     [
         ({"alpha": 1.1}, "alpha"),
-        ({"body": 5.0}, "body: 5.0 must be positive and at most slim = 2.5"),
+        ({"body": 5.0}, "body: 5.0 .* > 0 and <= 2.5, at most slim"),
         ({"edge": 0.5}, "edge"),
         ({"size": (0, 5)}, "size"),
         ({"size": (2.5, 5)}, "size"),
@@ -487,7 +487,7 @@ def test_a_missing_picture_is_named_and_nothing_is_written(tmp_path):
 def test_folders_that_cannot_be_written_are_refused(tmp_path):
     pictures = {f"{i}.png": noise(i) for i in range(4)}
     table = written(tmp_path, pictures, tracklet=[1, 1, 2, 2], split=["train"] * 2 + ["gallery"] * 2)
-    with pytest.raises(DataError, match="exists already"):
+    with pytest.raises(StorageError, match="exists already"):
         redetect_table(table, tmp_path, linker({}), quiet=True)
     with pytest.raises(DataError, match="split 'gallery' has no rows"):
         redetect_table(table.head(2), tmp_path / "out", linker({}), quiet=True)

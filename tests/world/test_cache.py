@@ -106,5 +106,5 @@ def test_a_failed_export_leaves_no_folder_and_the_next_try_works(cache, monkeypa
 
 
 def test_an_unknown_layout_is_refused(cache):
-    with pytest.raises(ConfigError, match="choose from market1501"):
+    with pytest.raises(ConfigError, match="layout: there is none called 'duke'; there is: market1501"):
         cached(SPEC, "duke")

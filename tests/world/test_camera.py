@@ -67,7 +67,7 @@ def test_occluders_keep_apart_and_stand_on_walkable_ground():
 @pytest.mark.parametrize(
     ("call", "word"),
     [
-        (lambda: make_cameras(-1, 0), "n=-1"),
+        (lambda: make_cameras(-1, 0), "n: -1"),
         (lambda: make_cameras(2, 0, look_strength=3.0), "look_strength"),
         (lambda: make_cameras(2, 0, occluders=-1), "occluders"),
         (lambda: make_cameras(2, 0, scenes=()), "scenes"),
@@ -77,7 +77,7 @@ def test_occluders_keep_apart_and_stand_on_walkable_ground():
         (lambda: Camera(1, left_m=3.0, right_m=-3.0), "left_m"),
         (lambda: Camera(1, focal_px=0.0), "focal_px"),
         (lambda: Occluder("piano", 0, 8, 1, 1, 1), "piano"),
-        (lambda: Occluder("car", 0, 8, 0, 1, 1), "positive"),
+        (lambda: Occluder("car", 0, 8, 0, 1, 1), "width_m: 0 is not allowed"),
         (lambda: Nuisances(blur=1.5), "blur"),
         (lambda: Nuisances(noise="loud"), "noise"),
         (lambda: Nuisances().with_(fog=1.0), "fog"),

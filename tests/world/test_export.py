@@ -13,7 +13,8 @@ import pytest
 import yaml
 from scipy.io import loadmat
 
-from reidlab.errors import ConfigError, DataError
+from reidlab.errors import ConfigError, StorageError
+from reidlab.files import whole_folder
 from reidlab.world import LAYOUTS, Scene, WorldSpec, export, export_market, export_mars, writing
 from reidlab.world.recording import drifting, frames_in_view, iou, jittered
 
@@ -274,24 +275,24 @@ def test_an_interrupted_export_leaves_nothing(scene, tmp_path, monkeypatch, writ
         writing.write_picture(path, image)
 
     monkeypatch.setattr(export, "write_picture", failing)
-    expected = DataError if isinstance(failure, OSError) else KeyboardInterrupt
-    with pytest.raises(expected, match="disk is full" if expected is DataError else None):
+    expected = StorageError if isinstance(failure, OSError) else KeyboardInterrupt
+    with pytest.raises(expected, match="disk is full" if expected is StorageError else None):
         write(scene, tmp_path / "out", workers=1, quiet=True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failure_in_another_process_reaches_the_caller_and_leaves_nothing(scene, tmp_path):
     nobody = [("train", pid, 1) for pid in (1, 2, 999)]
-    with pytest.raises(ConfigError, match="person 999"), writing.whole_folder(tmp_path / "out") as folder:
+    with pytest.raises(ConfigError, match="person 999"), whole_folder(tmp_path / "out") as folder:
         writing.spread(scene, export._picture_unit, folder, nobody, pictures=9, workers=2, quiet=True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_requests_are_refused(scene, tmp_path):
     (tmp_path / "there").mkdir()
-    with pytest.raises(DataError, match="exists already"):
+    with pytest.raises(StorageError, match="exists already"):
         export_market(scene, tmp_path / "there", quiet=True)
-    with pytest.raises(ConfigError, match="workers = 0"):
+    with pytest.raises(ConfigError, match="workers: 0"):
         export_market(scene, tmp_path / "out", workers=0, quiet=True)
-    with pytest.raises(ConfigError, match="at most train_people = 6"):
+    with pytest.raises(ConfigError, match=r"WorldSpec.sites: .* in 1\.\.6, at most train_people"):
         LAYOUTS["sites"](Scene(SPEC.with_(sites=7)), tmp_path / "out", quiet=True)

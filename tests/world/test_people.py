@@ -67,10 +67,10 @@ def test_blend_lies_between():
 @pytest.mark.parametrize(
     ("call", "word"),
     [
-        (lambda: make_people(-1, Dress.summer(), 0), "n=-1"),
+        (lambda: make_people(-1, Dress.summer(), 0), "n: -1"),
         (lambda: make_people(3, Dress.summer(), 0, lookalikes=1.5), "lookalikes"),
         (lambda: make_people(3, Dress.summer(), 0, group_size=1), "group_size"),
-        (lambda: Dress.blend(2.0), "blend"),
+        (lambda: Dress.blend(2.0), "winter: 2.0"),
         (lambda: Dress(upper={"toga": 1.0}), "toga"),
         (lambda: Dress(lower={"jeans": -1.0}), "jeans"),
         (lambda: Dress(hat={"none": 0.0}), "hat"),

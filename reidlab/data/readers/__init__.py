@@ -1,14 +1,14 @@
 """Readers: one file per on-disk layout, each giving the same sample table.
 
-A new layout is a new file with an object that has ``name``, ``expects``, ``read`` and ``fits`` (see
-:class:`~reidlab.data.readers.base.Reader`), and a line in :data:`READERS`.
+A new layout is a new file with a subclass of :class:`~reidlab.data.readers.base.Reader` that has ``name``, ``expects``,
+``table`` and ``fits``, and a line in :data:`READERS`.
 """
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
+from reidlab.checks import check_choice
 from reidlab.data.readers.base import FlatReader, NamePattern, Reader
 from reidlab.data.readers.cub200 import CUB200
 from reidlab.data.readers.cuhk03_np import CUHK03_NP_DETECTED, CUHK03_NP_LABELED
@@ -21,7 +21,7 @@ from reidlab.data.readers.mot import MOT, MOT_SHARED
 from reidlab.data.readers.msmt17 import MSMT17
 from reidlab.data.readers.pku_reid import PKU_REID
 from reidlab.data.readers.veri776 import VERI776
-from reidlab.errors import ConfigError, DataError
+from reidlab.errors import DataError
 
 #: Readers by the names of their layouts; the first that fits wins in :func:`detect`, so the vaguest comes last.
 READERS: dict[str, Reader] = {
@@ -50,10 +50,7 @@ def get(layout: str) -> Reader:
     Raises:
         ConfigError: there is none of that name; the message suggests one.
     """
-    if layout not in READERS:
-        near = difflib.get_close_matches(str(layout), READERS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(READERS)}"
-        raise ConfigError(f"layout: there is none called {layout!r}; {hint}")
+    check_choice("layout", layout, READERS)
     return READERS[layout]
 
 

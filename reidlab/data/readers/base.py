@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
+from reidlab.checks import plural
 from reidlab.data.table import SampleTable, make_table
 from reidlab.errors import DataError, MissingDataError
 
@@ -17,8 +18,8 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".
 _SHOWN = 3
 
 
-class Reader(Protocol):
-    """Reads one on-disk layout.
+class Reader(ABC):
+    """Reads one on-disk layout; a subclass makes the table of a folder that is there.
 
     Attributes:
         name: of the layout, as manifests call it.
@@ -39,11 +40,20 @@ class Reader(Protocol):
             MissingDataError: the folder, or a folder or file that belongs in it, is not there.
             DataError: a name or a file does not follow the layout.
         """
-        ...
+        dataset = dataset or self.name
+        home = existing(root, dataset)
+        table = self.table(home, dataset)
+        if table.empty:
+            raise MissingDataError(f"{dataset}: {home} holds no pictures ({', '.join(PICTURES[:4])}, ...)")
+        return table
 
+    @abstractmethod
+    def table(self, home: Path, dataset: str) -> SampleTable:
+        """Return the sample table of a folder that is there; the errors are those of :meth:`read`."""
+
+    @abstractmethod
     def fits(self, root: Path) -> bool:
         """Return whether a folder looks like this layout, from a glance at its names."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -90,18 +100,12 @@ class NamePattern:
         bad = [name for name, hit in zip(names, found) if hit is None]
         if bad:
             raise DataError(
-                f"{dataset}: {counted(len(bad), 'file name')} in {where} "
+                f"{dataset}: {plural(len(bad), 'file name')} in {where} "
                 f"{'does' if len(bad) == 1 else 'do'} not follow {self.shape}: {first_few(bad)}; "
                 "rename or move what does not belong there"
             )
         groups = self._compiled.groupindex
         return {key: [int(hit[place]) for hit in found] for key, place in groups.items()}
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, such as ``1 picture`` or ``1,184 pictures``."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def first_few(names: Iterable[str]) -> str:
@@ -122,6 +126,11 @@ def folders_in(folder: Path) -> list[str]:
     """Return the sorted names of the folders in a folder, hidden ones left out."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+
+
+def held_in(folder: Path) -> str:
+    """Return the first names in a folder, hidden ones left out, or ``nothing``."""
+    return first_few(sorted(name for name in os.listdir(folder) if not name.startswith("."))) or "nothing"
 
 
 def existing(root: str | Path, dataset: str) -> Path:
@@ -146,27 +155,43 @@ def require(root: Path, names: Sequence[str], dataset: str) -> None:
     missing = [name for name in names if not (root / name).exists()]
     if not missing:
         return
-    there = sorted(name for name in os.listdir(root) if not name.startswith("."))
-    deeper = [name for name in there if all((root / name / wanted).exists() for wanted in names)]
+    deeper = [name for name in folders_in(root) if all((root / name / wanted).exists() for wanted in names)]
     hint = f"; what is missing lies in {deeper[0]}: point to {root / deeper[0]}" if deeper else ""
     raise MissingDataError(
-        f"{dataset}: {root} has no {', '.join(missing)}; expected {', '.join(names)}; "
-        f"it holds {first_few(there) or 'nothing'}{hint}"
+        f"{dataset}: {root} has no {', '.join(missing)}; expected {', '.join(names)}; it holds {held_in(root)}{hint}"
     )
 
 
-def refuse_empty(count: int, root: Path, dataset: str) -> None:
-    """Check that some pictures were found.
+class Columns:
+    """Columns of a sample table in the making."""
 
-    Raises:
-        MissingDataError: there are none.
-    """
-    if count == 0:
-        raise MissingDataError(f"{dataset}: {root} holds no pictures ({', '.join(PICTURES[:4])}, ...)")
+    def __init__(self) -> None:
+        self._values: dict[str, list] = {name: [] for name in ("path", "split", "pid")}
+
+    def add(self, folder: Path, names: Sequence[str], **values: object) -> None:
+        """Add a row per picture of a folder.
+
+        Args:
+            folder: where the pictures are.
+            names: of their files.
+            **values: of further columns, a list of one per picture or one for all of them.
+        """
+        prefix = f"{folder}{os.sep}"
+        for column, value in {"path": [prefix + name for name in names], **values}.items():
+            several = value if isinstance(value, list) else [value] * len(names)
+            self._values.setdefault(column, []).extend(several)
+
+    def table(self, dataset: str) -> SampleTable:
+        """Return the rows; where nothing else is said there is one camera.
+
+        Raises:
+            DataError: a value does not fit; see :func:`~reidlab.data.table.validate`.
+        """
+        return make_table(dataset, **{"camid": 1, **self._values})
 
 
 @dataclass(frozen=True)
-class FlatReader:
+class FlatReader(Reader):
     """A folder of pictures for each split; identity and camera are in the file names.
 
     Attributes:
@@ -190,23 +215,15 @@ class FlatReader:
         """One line on what the layout looks like on disk."""
         return f"{', '.join(folder for _, folder in self.folders)} with {self.pattern.shape}"
 
-    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+    def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`Reader`."""
-        dataset = dataset or self.name
-        home = self._home(existing(root, dataset))
+        home = self._home(home)
         require(home, [folder for _, folder in self.folders], dataset)
-        paths: list[str] = []
-        splits: list[str] = []
-        columns: dict[str, list[int]] = {}
+        columns = Columns()
         for split, folder in self.folders:
             names = pictures_in(home / folder)
-            for key, values in self.pattern.parse_all(names, folder, dataset).items():
-                columns.setdefault(key, []).extend(values)
-            prefix = f"{home / folder}{os.sep}"
-            paths += [prefix + name for name in names]
-            splits += [split] * len(names)
-        refuse_empty(len(paths), home, dataset)
-        return make_table(dataset, path=paths, split=splits, **columns)
+            columns.add(home / folder, names, split=split, **self.pattern.parse_all(names, folder, dataset))
+        return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
         """Return whether the folders are there and a picture of the first has a fitting name."""

@@ -7,53 +7,45 @@ query and a gallery entry at once: it stands in the table twice, under one track
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
-from reidlab.data.readers.base import counted, existing, first_few, folders_in, pictures_in, refuse_empty, require
-from reidlab.data.table import SampleTable, make_table
+from reidlab.checks import plural
+from reidlab.data.readers.base import Columns, Reader, first_few, folders_in, pictures_in, require
+from reidlab.data.table import SampleTable
 from reidlab.errors import DataError
 
 _SPECIES = re.compile(r"(\d{3})\.\S+")
 _LAST_TRAINED = 100
 
 
-@dataclass(frozen=True)
-class CUB200Reader:
+class CUB200Reader(Reader):
     """Reads ``images/<number>.<species>/<picture>.jpg``; the species' number is the ``pid``."""
 
-    name: str = "cub200"
-    expects: str = "images/<three digits>.<species>/<picture>.jpg"
+    name = "cub200"
+    expects = "images/<three digits>.<species>/<picture>.jpg"
 
-    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+    def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
-        dataset = dataset or self.name
-        home = existing(root, dataset)
         require(home, ["images"], dataset)
         folders = folders_in(home / "images")
         bad = [name for name in folders if not _SPECIES.fullmatch(name)]
         if bad:
             raise DataError(
-                f"{dataset}: {counted(len(bad), 'folder')} in {home / 'images'} "
+                f"{dataset}: {plural(len(bad), 'folder')} in {home / 'images'} "
                 f"{'is' if len(bad) == 1 else 'are'} not <three digits>.<species>: {first_few(bad)}; move what does "
                 "not belong there"
             )
-        columns: dict[str, list] = {name: [] for name in ("path", "split", "pid", "tracklet")}
+        columns = Columns()
         number = 0
         for folder in folders:
             pid = int(folder[:3])
             names = pictures_in(home / "images" / folder)
-            prefix = f"{home / 'images' / folder}{os.sep}"
+            tracklets = list(range(number, number + len(names)))
             for split in ("train",) if pid <= _LAST_TRAINED else ("query", "gallery"):
-                columns["path"] += [prefix + name for name in names]
-                columns["split"] += [split] * len(names)
-                columns["pid"] += [pid] * len(names)
-                columns["tracklet"] += range(number, number + len(names))
+                columns.add(home / "images" / folder, names, split=split, pid=pid, tracklet=tracklets)
             number += len(names)
-        refuse_empty(len(columns["path"]), home, dataset)
-        return make_table(dataset, camid=1, **columns)
+        return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
         """Return whether the first folder of pictures is a numbered species."""

@@ -6,12 +6,10 @@ the two copies of a tracklet get the same number. Tracklets are numbered from 1 
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from reidlab.data.readers.base import NamePattern, existing, folders_in, pictures_in, refuse_empty, require
-from reidlab.data.table import SPLITS, SampleTable, make_table
+from reidlab.data.readers.base import Columns, NamePattern, Reader, folders_in, pictures_in, require
+from reidlab.data.table import SPLITS, SampleTable
 from reidlab.errors import DataError
 
 _NAMES = NamePattern(
@@ -19,19 +17,16 @@ _NAMES = NamePattern(
 )
 
 
-@dataclass(frozen=True)
-class DukeMTMCVideoReIDReader:
+class DukeMTMCVideoReIDReader(Reader):
     """Reads DukeMTMC-VideoReID."""
 
-    name: str = "dukemtmc_videoreid"
-    expects: str = f"train, query, gallery with <pid>/<track>/{_NAMES.shape}"
+    name = "dukemtmc_videoreid"
+    expects = f"train, query, gallery with <pid>/<track>/{_NAMES.shape}"
 
-    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+    def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
-        dataset = dataset or self.name
-        home = existing(root, dataset)
         require(home, SPLITS, dataset)
-        columns: dict[str, list] = {name: [] for name in ("path", "split", "pid", "camid", "tracklet", "frame")}
+        columns = Columns()
         numbers: dict[tuple[bool, str, str], int] = {}
         counts = {True: 0, False: 0}
         for split in SPLITS:
@@ -46,14 +41,8 @@ class DukeMTMCVideoReIDReader:
                     if (train, person, track) not in numbers:
                         counts[train] += 1
                         numbers[train, person, track] = counts[train]
-                    prefix = f"{home / where}{os.sep}"
-                    columns["path"] += [prefix + name for name in names]
-                    columns["split"] += [split] * len(names)
-                    columns["tracklet"] += [numbers[train, person, track]] * len(names)
-                    for key, values in parsed.items():
-                        columns[key] += values
-        refuse_empty(len(columns["path"]), home, dataset)
-        return make_table(dataset, **columns)
+                    columns.add(home / where, names, split=split, tracklet=numbers[train, person, track], **parsed)
+        return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
         """Return whether the first picture of the first tracklet has a fitting name."""

@@ -16,39 +16,34 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-from reidlab.data.readers.base import existing, first_few, folders_in, pictures_in, refuse_empty
+from reidlab.data.readers.base import Reader, first_few, folders_in, pictures_in
 from reidlab.data.table import SPLITS, SampleTable, make_table
 from reidlab.errors import DataError
 
 _DEPTHS = {0: "*.jpg", 1: "<camera>/*.jpg", 2: "<person>/<camera>/*.jpg"}
 
 
-@dataclass(frozen=True)
-class FolderReader:
+class FolderReader(Reader):
     """Reads pictures sorted into folders."""
 
-    name: str = "folder"
-    expects: str = "<person>/<camera>/*.jpg, or without labels <camera>/*.jpg or *.jpg"
+    name = "folder"
+    expects = "<person>/<camera>/*.jpg, or without labels <camera>/*.jpg or *.jpg"
 
-    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+    def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
-        dataset = dataset or self.name
-        home = existing(root, dataset)
         tops = folders_in(home)
         parts = {name: home / name for name in tops} if tops and set(tops) <= set(SPLITS) else {"train": home}
         found = [(split, *row) for split, folder in parts.items() for row in _walk(folder, folder)]
-        refuse_empty(len(found), home, dataset)
         depths = {len(folders): (split, folders, name) for split, folders, name in found}
-        if len(depths) > 1 or max(depths) > 2:
+        depth = max(depths, default=0)
+        if len(depths) > 1 or depth > 2:
             shown = [os.sep.join([*folders, name]) for _, folders, name in depths.values()]
             raise DataError(
                 f"{dataset}: {home} must hold one of {', '.join(_DEPTHS.values())}, the same everywhere; "
                 f"it holds {first_few(shown)}"
             )
-        depth = max(depths)
         people = [folders[0] if depth == 2 else "" for _, folders, _ in found]
         cameras = [folders[-1] if depth else "" for _, folders, _ in found]
         pids = _numbers(people, r"-1|\d+", least=-1) if depth == 2 else dict.fromkeys(people, -1)

@@ -14,39 +14,29 @@ pictures that were cut anew by re-Detect and Link, the part of each that is pict
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from reidlab.data.readers.base import NamePattern, counted, existing, first_few, refuse_empty, require
+from reidlab.checks import check_choice, plural
+from reidlab.data.readers.base import NamePattern, Reader, existing, first_few, require
 from reidlab.data.table import SampleTable, make_table
-from reidlab.errors import ConfigError, DataError, MissingDataError
+from reidlab.errors import DataError, MissingDataError
+from reidlab.formats import mars
 
-_NAMES = NamePattern(
-    "<4-character id>C<cam>T<track>F<frame>.jpg",
-    r"(?P<pid>\d{4}|00-1)C(?P<camid>[1-9])T\d{4}F(?P<frame>\d+)\.(?:jpg|png)",
-)
-_FILES = (
-    "info/train_name.txt", "info/test_name.txt", "info/tracks_train_info.mat", "info/tracks_test_info.mat",
-    "info/query_IDX.mat",
-)  # fmt: skip
-_CLEANED = "info/clean_tracks_test_info.mat"
-_BOXES = {"train": "info/mask_info.csv", "test": "info/mask_info_test.csv"}
+_NAMES = NamePattern(mars.SHAPE, mars.NAME.pattern)
+_FILES = (*mars.NAMES.values(), *mars.TRACKS.values(), mars.QUERIES)
 
 
-@dataclass(frozen=True)
-class MARSReader:
+class MARSReader(Reader):
     """Reads MARS and what is laid out like it."""
 
-    name: str = "mars"
-    expects: str = "bbox_train, bbox_test with <id>/<picture> and info with names, track matrices and query_IDX"
+    name = "mars"
+    expects = "bbox_train, bbox_test with <id>/<picture> and info with names, track matrices and query_IDX"
 
-    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+    def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
-        dataset = dataset or self.name
-        home = existing(root, dataset)
         require(home, ["bbox_train", "bbox_test", *_FILES], dataset)
         train, test = (self._part(home, part, dataset) for part in ("train", "test"))
         queries = self._queries(home, len(_tracks(home, "test", dataset)), dataset)
@@ -54,25 +44,14 @@ class MARSReader:
         table = pd.concat(
             [train.assign(split="train"), query.assign(split="query"), test.assign(split="gallery")], ignore_index=True
         )
-        refuse_empty(len(table), home, dataset)
         return make_table(dataset, **{name: table[name] for name in table})
-
-    def tracks(self, root: str | Path) -> pd.DataFrame:
-        """Return one row per tracklet, its pictures counted: ``split, tracklet, pid, camid, pictures``.
-
-        Queries appear twice, as in :meth:`read`.
-        """
-        table = self.read(root)
-        keys = ["split", "tracklet", "pid", "camid"]
-        return table.groupby(keys, sort=False).size().rename("pictures").reset_index()
 
     def fits(self, root: Path) -> bool:
         """Return whether the files of ``info`` are there."""
         return all((root / name).is_file() for name in _FILES)
 
     def _part(self, home: Path, part: str, dataset: str) -> pd.DataFrame:
-        listed = f"info/{part}_name.txt"
-        names = (home / listed).read_text(encoding="utf-8").split()
+        listed, names = mars.NAMES[part], mars.read_names(home, part)
         parsed = _NAMES.parse_all([name.replace("00-1", "0000", 1) for name in names], listed, dataset)
         pids = np.array([-1 if name.startswith("00-1") else pid for name, pid in zip(names, parsed["pid"])], dtype=int)
         tracks = _tracks(home, part, dataset)
@@ -80,7 +59,7 @@ class MARSReader:
         if outside.any():
             row = int(np.flatnonzero(outside)[0])
             raise DataError(
-                f"{dataset}: row {row + 1} of info/tracks_{part}_info.mat spans pictures {tracks[row, 0]} to "
+                f"{dataset}: row {row + 1} of {mars.TRACKS[part]} spans pictures {tracks[row, 0]} to "
                 f"{tracks[row, 1]}, but {listed} has {len(names)}"
             )
         lengths = tracks[:, 1] - tracks[:, 0] + 1
@@ -92,11 +71,11 @@ class MARSReader:
             wrong = np.flatnonzero(values[place] != tracks[number - 1, at])
             if len(wrong):
                 raise DataError(
-                    f"{dataset}: {counted(len(wrong), 'picture')} of info/tracks_{part}_info.mat has another {column} "
+                    f"{dataset}: {plural(len(wrong), 'picture')} of {mars.TRACKS[part]} has another {column} "
                     f"than its name: {first_few([names[place[i]] for i in wrong[:4]])}"
                 )
-        prefix = f"{home / f'bbox_{part}'}{os.sep}"
-        paths = np.array([f"{prefix}{name[:4]}/{name}" for name in names], dtype=object)
+        prefix = f"{home}{os.sep}"
+        paths = np.array([prefix + mars.picture_path(part, name) for name in names], dtype=object)
         frames = np.array(parsed["frame"], dtype=int)
         return pd.DataFrame({
             "path": paths[place], "pid": pids[place], "camid": camids[place], "tracklet": number,
@@ -104,10 +83,10 @@ class MARSReader:
         })  # fmt: skip
 
     def _queries(self, home: Path, count: int, dataset: str) -> np.ndarray:
-        queries = _matrix(home / "info/query_IDX.mat", "query_IDX", dataset).ravel()
+        queries = mars.read_matrix(home, mars.QUERIES).astype(np.int64).ravel()
         if len(queries) and not (queries.min() >= 1 and queries.max() <= count):
             raise DataError(
-                f"{dataset}: info/query_IDX.mat names tracklets {queries.min()} to {queries.max()}, "
+                f"{dataset}: {mars.QUERIES} names tracklets {queries.min()} to {queries.max()}, "
                 f"expected numbers from 1 to {count}"
             )
         return queries
@@ -134,16 +113,16 @@ def cleaned_labels(root: str | Path, dataset: str = "mars") -> pd.DataFrame:
         DataError: the file is no such table, or one of other tracklets; the message names the rows.
     """
     home = existing(root, dataset)
-    require(home, ["info/tracks_test_info.mat"], dataset)
-    if not (home / _CLEANED).is_file():
+    require(home, [mars.TRACKS["test"]], dataset)
+    if not (home / mars.CLEANED).is_file():
         raise MissingDataError(
-            f"{dataset}: {home} has no {_CLEANED}; these are the corrected labels that were released with CF-AAN "
+            f"{dataset}: {home} has no {mars.CLEANED}; these are the corrected labels that were released with CF-AAN "
             "(exports of the embedded world have them too)"
         )
-    found = _variable(home / _CLEANED, "track_test_info", dataset)
+    found = mars.read_matrix(home, mars.CLEANED)
     if found.ndim != 2 or found.shape[1] != 6 or found.dtype.kind not in "iuf":
         raise DataError(
-            f"{dataset}: {_CLEANED} holds {found.dtype} of shape {found.shape}, expected numbers of shape "
+            f"{dataset}: {mars.CLEANED} holds {found.dtype} of shape {found.shape}, expected numbers of shape "
             "(tracklets, 6): start, end, pid, camera, new pid, ambiguous id"
         )
     values = found.astype(np.float64)
@@ -155,11 +134,11 @@ def cleaned_labels(root: str | Path, dataset: str = "mars") -> pd.DataFrame:
     tracks = _tracks(home, "test", dataset)
     if len(labels) != len(tracks):
         raise DataError(
-            f"{dataset}: {_CLEANED} has {counted(len(labels), 'row')}, but info/tracks_test_info.mat {len(tracks):,}"
+            f"{dataset}: {mars.CLEANED} has {plural(len(labels), 'row')}, but {mars.TRACKS['test']} {len(tracks):,}"
         )
     _refuse(
         (labels[:, :4] != tracks).any(axis=1),
-        "has another start, end, pid or camera than info/tracks_test_info.mat", dataset,
+        f"has another start, end, pid or camera than {mars.TRACKS['test']}", dataset,
     )  # fmt: skip
     _refuse(
         (labels[:, 4:] < -1).any(axis=1),
@@ -192,14 +171,13 @@ def dl_boxes(root: str | Path, split: str, dataset: str = "mars") -> np.ndarray:
         MissingDataError: the folder or a file is not there.
         DataError: the file does not follow the format or has other pictures; the message names the first such line.
     """
-    if split not in _BOXES:
-        raise ConfigError(f"split: {split!r} is not one of {', '.join(_BOXES)}")
-    home, file, listed = existing(root, dataset), _BOXES[split], f"info/{split}_name.txt"
+    check_choice("split", split, mars.MASKS)
+    home, file, listed = existing(root, dataset), mars.MASKS[split], mars.NAMES[split]
     require(home, [file, listed], dataset)
-    names = (home / listed).read_text(encoding="utf-8").split()
+    names = mars.read_names(home, split)
     lines = (home / file).read_text(encoding="utf-8").splitlines()
     if len(lines) != len(names):
-        raise DataError(f"{dataset}: {file} has {counted(len(lines), 'line')}, but {listed} {len(names):,}")
+        raise DataError(f"{dataset}: {file} has {plural(len(lines), 'line')}, but {listed} {len(names):,}")
     boxes = np.empty((len(names), 4), dtype=np.int64)
     for number, (line, name) in enumerate(zip(lines, names)):
         given, *numbers = (part.strip() for part in line.split(","))
@@ -238,10 +216,9 @@ def dl_masks(table: SampleTable, root: str | Path) -> np.ndarray:
         if not rows.any():
             continue
         boxes = dl_boxes(root, part, dataset)
-        listed = (Path(root).expanduser() / f"info/{part}_name.txt").read_text(encoding="utf-8").split()
-        place = pd.Index(listed).get_indexer(names[rows])
+        place = pd.Index(mars.read_names(Path(root).expanduser(), part)).get_indexer(names[rows])
         if (place < 0).any():
-            raise DataError(f"{dataset}: {names[rows][place < 0][0]} is not in info/{part}_name.txt of {root}")
+            raise DataError(f"{dataset}: {names[rows][place < 0][0]} is not in {mars.NAMES[part]} of {root}")
         out[rows] = boxes[place]
     return out
 
@@ -249,34 +226,17 @@ def dl_masks(table: SampleTable, root: str | Path) -> np.ndarray:
 def _refuse(bad: np.ndarray, complaint: str, dataset: str) -> None:
     if bad.any():
         rows = np.flatnonzero(bad) + 1
-        more = f" ({counted(len(rows), 'such row')})" if len(rows) > 1 else ""
-        raise DataError(f"{dataset}: row {rows[0]} of {_CLEANED} {complaint}{more}")
+        more = f" ({plural(len(rows), 'such row')})" if len(rows) > 1 else ""
+        raise DataError(f"{dataset}: row {rows[0]} of {mars.CLEANED} {complaint}{more}")
 
 
 def _tracks(home: Path, part: str, dataset: str) -> np.ndarray:
     """Return a track matrix, (number of tracklets, 4) int: first and last picture (from 1), identity, camera."""
-    name = f"info/tracks_{part}_info.mat"
-    tracks = _matrix(home / name, f"track_{part}_info", dataset)
+    name = mars.TRACKS[part]
+    tracks = mars.read_matrix(home, name).astype(np.int64)
     if tracks.ndim != 2 or tracks.shape[1] != 4:
         raise DataError(f"{dataset}: {name} has shape {tracks.shape}, expected (tracklets, 4): start, end, pid, camera")
     return tracks
-
-
-def _matrix(path: Path, key: str, dataset: str) -> np.ndarray:
-    return _variable(path, key, dataset).astype(np.int64)
-
-
-def _variable(path: Path, key: str, dataset: str) -> np.ndarray:
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(path)
-    except (ValueError, TypeError, OSError, NotImplementedError) as error:
-        raise DataError(f"{dataset}: {path} cannot be read as a MATLAB file: {error}") from error
-    if key not in content:
-        held = ", ".join(name for name in content if not name.startswith("__"))
-        raise DataError(f"{dataset}: {path} has no variable {key!r}; it holds {held or 'nothing'}")
-    return content[key]
 
 
 MARS = MARSReader()

@@ -12,7 +12,6 @@ people. :data:`MOT` therefore makes identities different by adding 100,000 x cam
 
 from __future__ import annotations
 
-import os
 import re
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
@@ -22,9 +21,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reidlab.data.readers.base import existing, first_few, folders_in, pictures_in
+from reidlab.checks import check_choice
+from reidlab.data.readers.base import Reader, existing, first_few, folders_in, held_in, pictures_in
 from reidlab.data.table import SampleTable, make_table
-from reidlab.errors import ConfigError, DataError, MissingDataError
+from reidlab.errors import DataError, MissingDataError
 
 _PARTS = {"train": "train", "test": "gallery"}
 _COLUMNS = ("frame", "id", "x", "y", "w", "h", "score", "class_id", "visibility")
@@ -60,7 +60,7 @@ class Sequence:
 
 
 @dataclass(frozen=True)
-class MOTReader:
+class MOTReader(Reader):
     """Reads MOTChallenge folders; a row of the sample table is the box of a person in a frame.
 
     Attributes:
@@ -73,7 +73,7 @@ class MOTReader:
     shared: bool = False
     expects: str = "train/<sequence> (and test/<sequence>) with seqinfo.ini, img1, gt/gt.txt, det/det.txt"
 
-    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+    def table(self, home: Path, dataset: str) -> SampleTable:
         """Return a row per true box of a pedestrian in a frame that is on disk.
 
         Beside the usual columns the table has ``x, y, w, h`` in pixels, ``sequence`` and ``visibility`` (0..1);
@@ -83,13 +83,11 @@ class MOTReader:
             MissingDataError: there is no sequence, or none with true boxes.
             DataError: a file cannot be read.
         """
-        dataset = dataset or self.name
-        boxes = self.boxes(root, "gt", dataset)
+        boxes = self.boxes(home, "gt", dataset)
         first = boxes.groupby(["split", "camid"])["sequence"].transform("min")
         considered = (boxes["score"] != 0) & (boxes["class_id"] == _PEDESTRIAN)
         people = boxes[considered & (boxes["sequence"] == first)].reset_index(drop=True)
         if people.empty:
-            home = existing(root, dataset)
             raise MissingDataError(f"{dataset}: no {_KINDS['gt']} in {home} has a pedestrian in a frame that is there")
         people["tracklet"] = people.groupby(["split", "sequence", "id"], sort=False).ngroup() + 1
         columns = ("path", "pid", "camid", "split", "tracklet", "frame", "sequence", "visibility", "x", "y", "w", "h")
@@ -113,8 +111,7 @@ class MOTReader:
             DataError: a file cannot be read.
         """
         dataset = dataset or self.name
-        if kind not in _KINDS:
-            raise ConfigError(f"kind: {kind!r} is not allowed; expected one of {', '.join(_KINDS)}")
+        check_choice("kind", kind, _KINDS)
         parts = []
         for sequence in self.sequences(root, dataset):
             path = sequence.folder / _KINDS[kind]
@@ -146,8 +143,7 @@ class MOTReader:
         parts = [part for part in _PARTS if (home / part).is_dir()]
         found = [(p, s) for p in parts for s in folders_in(home / p) if (home / p / s / "seqinfo.ini").is_file()]
         if not found:
-            there = first_few(sorted(n for n in os.listdir(home) if not n.startswith("."))) or "nothing"
-            raise MissingDataError(f"{dataset}: {home} needs {self.expects}; it holds {there}")
+            raise MissingDataError(f"{dataset}: {home} needs {self.expects}; it holds {held_in(home)}")
         cameras = _cameras({name for _, name in found})
         return [_read_sequence(home / part / name, _PARTS[part], cameras[name], dataset) for part, name in found]
 

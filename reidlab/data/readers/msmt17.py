@@ -7,12 +7,11 @@ number in both is not the same person.
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from reidlab.data.readers.base import NamePattern, counted, existing, first_few, refuse_empty, require
-from reidlab.data.table import SampleTable, make_table
+from reidlab.checks import plural
+from reidlab.data.readers.base import Columns, NamePattern, Reader, first_few, require
+from reidlab.data.table import SampleTable
 from reidlab.errors import DataError
 
 _VERSIONS = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
@@ -29,38 +28,30 @@ _NAMES = NamePattern(
 )
 
 
-@dataclass(frozen=True)
-class MSMT17Reader:
+class MSMT17Reader(Reader):
     """Reads both versions; the column ``subset`` tells the pictures of ``list_val.txt`` from other training ones."""
 
-    name: str = "msmt17"
-    expects: str = "list_train.txt, list_val.txt, list_query.txt, list_gallery.txt, and train and test or mask_*_v2"
+    name = "msmt17"
+    expects = "list_train.txt, list_val.txt, list_query.txt, list_gallery.txt, and train and test or mask_*_v2"
 
-    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+    def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
-        dataset = dataset or self.name
-        home = existing(root, dataset)
         require(home, [name for name, _, _ in _LISTS], dataset)
         folders = next((v for v in _VERSIONS if all((home / f).is_dir() for f in v)), _VERSIONS[0])
         require(home, folders, dataset)
-        columns: dict[str, list] = {"path": [], "split": [], "subset": [], "pid": [], "camid": [], "frame": []}
+        columns = Columns()
         for name, split, place in _LISTS:
             entries, pids = _read_list(home / name, dataset)
             parsed = _NAMES.parse_all([e.rsplit("/", 1)[-1] for e in entries], name, dataset)
             wrong = [entry for entry, listed, pid in zip(entries, pids, parsed["pid"]) if listed != pid]
             if wrong:
                 raise DataError(
-                    f"{dataset}: {counted(len(wrong), 'line')} of {home / name} give a picture another identity "
+                    f"{dataset}: {plural(len(wrong), 'line')} of {home / name} give a picture another identity "
                     f"than its name does: {first_few(wrong)}"
                 )
-            prefix = f"{home / folders[place]}{os.sep}"
-            columns["path"] += [prefix + entry for entry in entries]
-            columns["split"] += [split] * len(entries)
-            columns["subset"] += [name.removeprefix("list_").removesuffix(".txt")] * len(entries)
-            for key, values in parsed.items():
-                columns[key] += values
-        refuse_empty(len(columns["path"]), home, dataset)
-        return make_table(dataset, **columns)
+            subset = name.removeprefix("list_").removesuffix(".txt")
+            columns.add(home / folders[place], entries, split=split, subset=subset, **parsed)
+        return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
         """Return whether the list files are there."""
@@ -74,7 +65,7 @@ def _read_list(path: Path, dataset: str) -> tuple[list[str], list[int]]:
     bad = [line for line, part in zip(lines, parts) if len(part) != 2 or not part[1].isdecimal()]
     if bad:
         raise DataError(
-            f"{dataset}: {counted(len(bad), 'line')} of {path} {'is' if len(bad) == 1 else 'are'} not "
+            f"{dataset}: {plural(len(bad), 'line')} of {path} {'is' if len(bad) == 1 else 'are'} not "
             f"'<folder>/<picture> <pid>': {first_few(bad)}"
         )
     return [part[0] for part in parts], [int(part[1]) for part in parts]

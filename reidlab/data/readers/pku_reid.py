@@ -3,19 +3,18 @@
 Published: one folder ``<pid>_<cam>_<k>.png`` (perhaps inside ``PKUv1a_128x48``), without fixed splits: all rows are
 ``train``. Divided: ``train/<pid>/<cam>_<k>.png`` and ``val/all_imgs/<pid>/<cam>_<k>.png``; the people of ``val`` become
 ``query`` (camera 1) and ``gallery`` (camera 2). ``val/query`` and ``val/gallery`` are left alone: they overlap. For
-other divisions see :mod:`reidlab.data.division`.
+other divisions see :mod:`reidlab.data.splits`.
 
 The eight pictures are orientations, not frames: their number is in the column ``orientation``.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from reidlab.data.readers.base import NamePattern, counted, existing, first_few, folders_in, pictures_in, refuse_empty
-from reidlab.data.table import SampleTable, make_table
+from reidlab.checks import plural
+from reidlab.data.readers.base import Columns, NamePattern, Reader, first_few, folders_in, held_in, pictures_in
+from reidlab.data.table import SampleTable
 from reidlab.errors import DataError, MissingDataError
 
 _FLAT = NamePattern("<pid>_<cam>_<k>.png", r"(?P<pid>\d+)_0*(?P<camid>[12])_0*(?P<orientation>[1-8])\.(?:png|jpg)")
@@ -24,51 +23,41 @@ _FOLDER = "PKUv1a_128x48"
 _DIVIDED = ("train", "val/all_imgs")
 
 
-@dataclass(frozen=True)
-class PKUReidReader:
+class PKUReidReader(Reader):
     """Reads both forms of PKU-Reid."""
 
-    name: str = "pku_reid"
-    expects: str = "train/<pid>/<cam>_<k>.png and val/all_imgs/<pid>/..., or <pid>_<cam>_<k>.png"
+    name = "pku_reid"
+    expects = "train/<pid>/<cam>_<k>.png and val/all_imgs/<pid>/..., or <pid>_<cam>_<k>.png"
 
-    def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
+    def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
-        dataset = dataset or self.name
-        home = existing(root, dataset)
         divided = [part for part in _DIVIDED if (home / part).is_dir()]
         flat = home / _FOLDER if (home / _FOLDER).is_dir() else home
         if len(divided) == len(_DIVIDED):
             return self._read_divided(home, dataset)
         if divided or not pictures_in(flat):
-            there = first_few(sorted(n for n in os.listdir(home) if not n.startswith("."))) or "nothing"
-            raise MissingDataError(f"{dataset}: {home} needs {self.expects}; it holds {there}")
+            raise MissingDataError(f"{dataset}: {home} needs {self.expects}; it holds {held_in(home)}")
         names = pictures_in(flat)
-        paths = [f"{flat}{os.sep}{name}" for name in names]
-        return make_table(dataset, path=paths, split="train", **_FLAT.parse_all(names, str(flat), dataset))
+        columns = Columns()
+        columns.add(flat, names, split="train", **_FLAT.parse_all(names, str(flat), dataset))
+        return columns.table(dataset)
 
     def _read_divided(self, home: Path, dataset: str) -> SampleTable:
-        columns: dict[str, list] = {name: [] for name in ("path", "split", "pid", "camid", "orientation")}
+        columns = Columns()
         for part in _DIVIDED:
             people = folders_in(home / part)
             bad = [name for name in people if not name.isdecimal()]
             if bad:
                 raise DataError(
-                    f"{dataset}: {counted(len(bad), 'folder')} in {part} without a number for a name: {first_few(bad)}"
+                    f"{dataset}: {plural(len(bad), 'folder')} in {part} without a number for a name: {first_few(bad)}"
                 )
             for person in people:
                 where = f"{part}/{person}"
                 names = pictures_in(home / where)
                 parsed = _NESTED.parse_all(names, where, dataset)
-                prefix = f"{home / where}{os.sep}"
-                columns["path"] += [prefix + name for name in names]
-                columns["pid"] += [int(person)] * len(names)
-                columns["split"] += [
-                    "train" if part == "train" else ("query", "gallery")[camid - 1] for camid in parsed["camid"]
-                ]
-                for key, values in parsed.items():
-                    columns[key] += values
-        refuse_empty(len(columns["path"]), home, dataset)
-        return make_table(dataset, **columns)
+                splits = ["train" if part == "train" else ("query", "gallery")[n - 1] for n in parsed["camid"]]
+                columns.add(home / where, names, pid=int(person), split=splits, **parsed)
+        return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
         """Return whether the folder has one of the two forms."""

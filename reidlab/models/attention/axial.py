@@ -14,6 +14,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from reidlab.checks import check_choice, check_integer
 from reidlab.errors import ConfigError
 from reidlab.models.attention.base import Pointwise, ResidualAttention
 
@@ -70,21 +71,16 @@ class AxisAttention(nn.Module):
         self, channels: int, axis: str, *, heads: int = 1, encoding: str = "none", length: int | None = None
     ) -> None:
         super().__init__()
-        if axis not in AXES:
-            raise ConfigError(f"axis: {axis!r} is not one of {tuple(AXES)}")
-        if heads < 1:
-            raise ConfigError(f"heads: {heads} must be at least 1")
+        check_choice("axis", axis, AXES)
+        check_integer("heads", heads, 1)
         if channels < 1 or channels % (2 * heads):
             raise ConfigError(
                 f"heads: {channels} channels do not divide into {heads} heads of an even width (keys have half of it)"
             )
-        if encoding not in ENCODINGS:
-            raise ConfigError(f"encoding: {encoding!r} is not one of {ENCODINGS}")
+        check_choice("encoding", encoding, ENCODINGS)
         relative = encoding == "relative"
-        if relative and (length is None or length < 1):
-            raise ConfigError(
-                f"length: {length} must be the places along the {axis}, for which a relative encoding is made"
-            )
+        if relative:
+            check_integer("length", length, 1, what=f"the places along the {axis} that a relative encoding is made for")
         self.axis, self.heads, self.width = axis, heads, channels // heads
         self.sinusoidal = encoding == "sinusoidal"
         self.project = Pointwise(channels, 2 * channels, bias=False)
@@ -196,8 +192,7 @@ class Axial(ResidualAttention):
 
 def check_encoding(encoding: str, size: tuple[int, int, int] | None) -> None:
     """Raise ConfigError where the encoding is unknown, or relative without a (T, H, W), or the size is none."""
-    if encoding not in ENCODINGS:
-        raise ConfigError(f"encoding: {encoding!r} is not one of {ENCODINGS}")
+    check_choice("encoding", encoding, ENCODINGS)
     if encoding != "relative" and size is None:
         return
     if size is None or len(size) != 3 or min(size) < 1:

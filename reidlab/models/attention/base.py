@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reidlab.checks import check_integer
 from reidlab.errors import ConfigError
 
 
@@ -63,8 +64,8 @@ class ClipBlock(nn.Module, ABC):
 
     def __init__(self, channels: int | None = None) -> None:
         super().__init__()
-        if channels is not None and channels < 1:
-            raise ConfigError(f"channels: {channels} must be at least 1, the channels of the map")
+        if channels is not None:
+            check_integer("channels", channels, 1, what="the channels of the map")
         self.channels = channels
 
     @abstractmethod
@@ -109,8 +110,7 @@ class ResidualAttention(ClipBlock):
 
     def __init__(self, channels: int, inner: int, *, bias: bool = True) -> None:
         super().__init__(channels)
-        if inner < 1:
-            raise ConfigError(f"inner: {inner} must be at least 1, the channels of the attention")
+        check_integer("inner", inner, 1, what="the channels of the attention")
         self.project = Pointwise(inner, channels, bias=bias)
         self.norm = nn.BatchNorm3d(channels)
         nn.init.zeros_(self.norm.weight)

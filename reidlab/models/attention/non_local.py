@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reidlab.checks import check_integer
 from reidlab.errors import ConfigError
 from reidlab.models.attention.base import Pointwise, ResidualAttention
 
@@ -50,8 +51,7 @@ class StripeMean(nn.Module):
 
     def __init__(self, stripes: int) -> None:
         super().__init__()
-        if stripes < 1:
-            raise ConfigError(f"stripes: {stripes} must be at least 1")
+        check_integer("stripes", stripes, 1)
         self.stripes = stripes
 
     def split(self, x: Tensor) -> Tensor:
