@@ -64,11 +64,9 @@ def direct_transfer(place: Place, condition: Condition) -> Result:
 
 
 def _loop(name: str, place: Place, condition: Condition) -> Result:
-    steps, seed = place.budget(condition.budget)["round"], derive(place.seed, "loop")
-    start, options = source_network(place), place.study.options_of(name)
-    return looped(
-        run_loop(start, place.target.train, options, place.study.recipe, steps, seed, test=place.target)
-    )  # fmt: skip
+    study, target, steps = place.study, place.target, place.budget(condition.budget)["round"]
+    start, options, seed = source_network(place), study.options_of(name), derive(place.seed, "loop")
+    return looped(run_loop(start, target.train, options, study.recipe, steps, seed, test=target))
 
 
 for _name in LOOPS:

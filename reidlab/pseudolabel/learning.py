@@ -126,7 +126,7 @@ class PseudoLabelledSet:
 
     @property
     def inside(self) -> np.ndarray:
-        """Positions of the pictures that have a class."""
+        """Positions (M,) of the pictures that have a class."""
         return np.flatnonzero(self.classes >= 0)
 
 
@@ -143,7 +143,7 @@ class AugmentedBatch(NamedTuple):
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with."""
+        """What the network is called with: (L + 2 U, 3, H, W) pictures."""
         return (self.images,)
 
 
@@ -202,7 +202,7 @@ class AugmentedSource:
 
 
 def augmented_objective(model: nn.Module, batch: AugmentedBatch) -> dict[str, Tensor]:
-    """Return cross-entropy of the labelled pictures plus the augmented triplet loss of all."""
+    """Return cross-entropy of the labelled pictures plus the augmented triplet loss of all, and both terms: scalars."""
     output = model(*batch.inputs)
     known = batch.labels >= 0
     ce = CrossEntropy()(output.logits[known], batch.labels[known])
@@ -229,7 +229,7 @@ class RectifiedBatch(NamedTuple):
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with."""
+        """What the network is called with: (B + M, 3, H, W) pictures."""
         return (self.images,)
 
 
@@ -297,7 +297,7 @@ class PseudoObjective:
         self._work = work
 
     def __call__(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
-        """Return ``loss`` and its terms."""
+        """Return ``loss`` and its terms, scalars."""
         output = model(*batch.inputs)
         count = len(batch.labels)
         features, logits = output.features[:count], output.logits[:count]

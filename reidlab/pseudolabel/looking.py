@@ -101,7 +101,7 @@ def mixed_clusters(found: Round, pids: np.ndarray, count: int, least: int = 6) -
 
 
 def first_split(rounds: Sequence[Round]) -> tuple[Round, np.ndarray]:
-    """Return the first round in which PBH split a cluster, and the positions of the one it split into most parts.
+    """Return the first round in which PBH split a cluster, and the positions (M,) of that with most parts.
 
     Where none was ever split it is the first round's largest cluster (Fig. 4.4 then shows one cluster twice).
 
@@ -121,7 +121,7 @@ def first_split(rounds: Sequence[Round]) -> tuple[Round, np.ndarray]:
 
 
 def sample_of_people(pids: np.ndarray, people: int, seed: int, among: Sequence[int] | None = None) -> np.ndarray:
-    """Return the positions of all pictures of some identities, drawn at random.
+    """Return the positions (M,) of all pictures of some identities, drawn at random.
 
     Args:
         pids: (N,) identities.

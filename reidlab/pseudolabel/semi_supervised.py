@@ -139,9 +139,7 @@ def first_round(place: Place, condition: Condition) -> Result:
     given: dict[str, Any] = {"neighbours": NEAREST} if clusterer == "dbscan-ssg" else {}
     if clusterer in ("kmeans", "agglomerative"):
         given = {"n_clusters": len(division(place, setting).split.unlabelled)}
-    start = place.shared(
-        ("plain", setting), lambda: _labelled_only(place, setting, place.budget("long")["start"])
-    )  # fmt: skip
+    start = place.shared(("plain", setting), lambda: _labelled_only(place, setting, place.budget("long")["start"]))
     whole = place.study.pseudo_labels
     options = PseudoLabelOptions(clusterer, given, rounds=1, metric=whole.metric, optimisation=whole.optimisation)
     found = _run(place, condition, start, options, "first round")
@@ -153,10 +151,8 @@ def _run(place: Place, condition: Condition, start: ReIDNet, options: PseudoLabe
     setting = condition.options["labelled"]
     _, labelled, unlabelled = division(place, setting)
     steps, seed = place.budget(condition.budget)["round"], derive(place.seed, key, setting)
-    recipe = place.study.recipe
-    return looped(
-        run_loop(start, unlabelled, options, recipe, steps, seed, labelled=labelled, test=place.target)
-    )  # fmt: skip
+    recipe, test = place.study.recipe, place.target
+    return looped(run_loop(start, unlabelled, options, recipe, steps, seed, labelled=labelled, test=test))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,8 +266,7 @@ class SemiSupervisedStudy(Study):
         if experiment != "ablation":
             return
         if protocol == RETRIEVAL:
-            nmi = normalised_mutual_information(result.model, place.target, place.seed)
-            yield {"key": "NMI", "value": nmi}
+            yield row_of("NMI", normalised_mutual_information(result.model, place.target, place.seed))
         if rounds := result.detail:
             start = place.shared(("start", setting), lambda: scored(place, augmented(place, setting)))
             yield from along(rounds, start.scores, protocol)

@@ -153,7 +153,7 @@ class Recipe:
     milestones_of: int | None = None
 
     def __post_init__(self) -> None:
-        self.config(1)
+        self.config(self.milestones_of or 1)
 
     def config(self, steps: int, classes: int | None = None, **changes: Any) -> TrainConfig | ClipConfig:
         """Return the configuration of a training.
@@ -172,7 +172,8 @@ class Recipe:
         values["log_every"] = max(1, steps // 50)
         values |= self.optimisation
         if self.milestones_of and "milestones" in values:
-            values["milestones"] = [round(step * steps / self.milestones_of) for step in values["milestones"]]
+            scaled = {max(1, round(step * steps / self.milestones_of)) for step in values["milestones"]}
+            values["milestones"] = sorted(scaled)
         kind = TrainConfig if self.frames is None else ClipConfig
         if self.frames is not None:
             values.setdefault("frames", self.frames)
