@@ -10,6 +10,7 @@ import numpy as np
 
 from reidlab.checks import check_choice
 from reidlab.errors import ConfigError
+from reidlab.seeding import rng
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,29 +110,21 @@ def first_split(rounds: Sequence[Round]) -> tuple[Round, np.ndarray]:
         rounds: of a loop.
     """
     for item in rounds:
-        inside = item.clustered >= 0
         if item.values.get("clusters_split", 0) > 0:
-            parts = [
-                len(np.unique(item.labels[item.clustered == cluster])) if cluster in item.clustered[inside] else 0
-                for cluster in range(int(item.clustered.max()) + 1)
-            ]
-            return item, np.flatnonzero(item.clustered == int(np.argmax(parts)))
+            return item, np.flatnonzero(item.clustered == int(np.argmax(item.parts)))
     counts = np.bincount(rounds[0].labels[rounds[0].labels >= 0])
     return rounds[0], np.flatnonzero(rounds[0].labels == int(np.argmax(counts)))
 
 
-def sample_of_people(pids: np.ndarray, people: int, seed: int, among: Sequence[int] | None = None) -> np.ndarray:
+def sample_of_people(pids: np.ndarray, people: int, seed: int) -> np.ndarray:
     """Return the positions (M,) of all pictures of some identities, drawn at random.
 
     Args:
         pids: (N,) identities.
         people: how many.
         seed: of the draw.
-        among: identities to draw from; all where None.
     """
-    from reidlab.seeding import rng
-
-    known = np.unique(pids if among is None else [pid for pid in among if pid in set(pids.tolist())])
+    known = np.unique(pids)
     chosen = rng(seed, "people to show").choice(known, min(people, len(known)), replace=False)
     return np.flatnonzero(np.isin(pids, chosen))
 

@@ -145,6 +145,12 @@ class Round:
     failed: str = ""
     trace: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def parts(self) -> np.ndarray:
+        """Number of clusters that PBH made of each cluster, (C,)."""
+        clusters = range(int(self.clustered.max()) + 1)
+        return np.array([len(np.unique(self.labels[self.clustered == cluster])) for cluster in clusters])
+
     def arrays(self, name: str) -> dict[str, Any]:
         """Return number and arrays by name, which a study can keep."""
         return {f"{name}_{item}": getattr(self, item) for item in ("number", *_ARRAYS)}

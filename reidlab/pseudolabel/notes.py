@@ -152,8 +152,7 @@ def split_purity(rounds: Sequence[Round], pids: np.ndarray, draw: int) -> Iterat
     for item in rounds:
         if item.failed or not item.values.get("clusters_split", 0):
             continue
-        parts = [np.unique(item.labels[item.clustered == cluster]) for cluster in range(item.clustered.max() + 1)]
-        cut = np.isin(item.clustered, [cluster for cluster, inside in enumerate(parts) if len(inside) > 1])
+        cut = np.isin(item.clustered, np.flatnonzero(item.parts > 1))
         kept = (item.clustered >= 0) & ~cut
         shuffled = item.labels.copy()
         random = rng(draw, "random divisions", item.number)
