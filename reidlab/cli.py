@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from reidlab.lab.project import Project
-    from reidlab.pseudolabel.loop import Round
 
 app = typer.Typer(
     help="Run the chapters, judge the claims, build the book, look after the data.",
@@ -366,25 +365,24 @@ def learn(
     seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
 ) -> None:
-    """Learn from pictures that nobody labelled: cluster, mend, train, and again (chapter 4's HSR)."""
-    from reidlab.pseudolabel.learning import Learner
-    from reidlab.pseudolabel.own import hsr, learn_pictures
+    """Learn from pictures that nobody labelled: cluster, split, train, and again (chapter 4's HSR)."""
+    from reidlab.tools.common import described, read_set
+    from reidlab.tools.learn import STEPS, hsr, learn_pictures
+    from reidlab.training.recipe import Recipe
 
-    table, _ = _table_of(name)
+    def say(line: str) -> None:
+        _err.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    table, _ = read_set(name)
+    say(described(table))
     cameras = table["camid"].nunique()
     if cameras < 2:
-        _err.print("all pictures are of one camera: nothing is mined across cameras", highlight=False)
-    learner = Learner((height, height // 2), iterations=iterations, round_optimisation={"p": 8, "lr": 5e-4})
-    rows = int((table["split"] == "train").sum()) or len(table)
-
-    def tell(item: Round) -> None:
-        values = item.values
-        said = item.failed or f"{values['clusters']:.0f} clusters, {values['outliers']:.0%} of the pictures in none"
-        _err.print(f"round {item.number}: {said}", highlight=False, markup=False)
-
+        say("all pictures are of one camera: nothing is mined across cameras")
+    count = int((table["split"] == "train").sum()) or len(table)
     made = learn_pictures(
-        table, out, learner=learner, recipe=hsr(rows, cameras, rounds=rounds, centre=centre and cameras > 1),
-        weights=weights, seed=seed, resume=resume, watch=tell,
+        table, out, recipe=Recipe((height, height // 2)), steps={**STEPS, "round": iterations},
+        options=hsr(count, cameras, rounds=rounds, centre=centre and cameras > 1), weights=weights, seed=seed,
+        resume=resume, say=say,
     )  # fmt: skip
     _out.print(f"made {made.folder}", soft_wrap=True, highlight=False, markup=False)
 

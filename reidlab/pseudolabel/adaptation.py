@@ -3,72 +3,104 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from reidlab.errors import ConfigError
-from reidlab.pseudolabel.domains import KIND, Domain, embedded, real
-from reidlab.pseudolabel.learning import Learner
-from reidlab.pseudolabel.loop import Course, Recipe, run_loop
-from reidlab.pseudolabel.notes import Row, along, final_scores, gain, scores_of, split_purity, stages
+from reidlab.data.decoded import DataSet, from_name, from_world
+from reidlab.pseudolabel.facts import batch_fact
+from reidlab.pseudolabel.learning import features_of
+from reidlab.pseudolabel.looking import first_split
+from reidlab.pseudolabel.loop import PseudoLabelOptions, run_loop
+from reidlab.pseudolabel.notes import along, looped, scored, split_purity, stages
 from reidlab.seeding import derive
+from reidlab.study import EMBEDDED, Condition, Contrast, Place, Registry, Result, Row, Study, score_rows
+from reidlab.training.recipe import picture_extractor
+from reidlab.world.scenarios import KIND_CAMERAS, scenario
 
 if TYPE_CHECKING:
     from reidlab.models import ReIDNet
     from reidlab.world import WorldSpec
 
 #: The rows of Table 4.2 that cluster, as changes of the full method.
-LOOPS: Mapping[str, Mapping[str, Any]] = {
+TABLE: Mapping[str, Mapping[str, Any]] = {
     "baseline": {"homogeneity": False, "mining": False},
     "baseline-pbh": {"homogeneity": True, "mining": False},
     "baseline-icm": {"homogeneity": False, "mining": True},
     "hsr": {"homogeneity": True, "mining": True},
 }
-
-#: Two of them once more on features from which each camera's mean is taken out before they are clustered; not in the
-#: dissertation.
-CENTRED: Mapping[str, str] = {"baseline-centred": "baseline", "hsr-centred": "hsr"}
+FULL = "hsr"
 
 #: The baseline with as many pictures in a batch as mining brings: what of ICM is the larger batch alone?
 WIDE = "baseline-wide"
 
-#: Beside them: a network that has seen nothing of the target; one that learnt the target's labels for as many steps;
-#: and an upper bound that learnt them for as many steps as the others take in all.
-ONCE = ("direct-transfer", "supervised-initial", "supervised")
-METHODS = (ONCE[0], *LOOPS, WIDE, *CENTRED, *ONCE[1:])
+#: Those rows and others, not in the dissertation: two of them once more on features from which each camera's mean is
+#: taken out before they are clustered.
+LOOPS: Mapping[str, Mapping[str, Any]] = {
+    **TABLE,
+    WIDE: TABLE["baseline"],
+    "baseline-centred": {**TABLE["baseline"], "centre": True},
+    "hsr-centred": {**TABLE["hsr"], "centre": True},
+}
 
 #: Pairs that differ in PBH alone; they are compared where something was split.
 SPLITTING = (("baseline-pbh", "baseline"), ("hsr", "baseline-icm"))
 
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """Everything measured for one seed.
-
-    Attributes:
-        target: the data set adapted to.
-        start: network trained on the source.
-        courses: of each method that clusters, by name.
-        rows: one mapping per record.
-    """
-
-    target: Domain
-    start: ReIDNet
-    courses: dict[str, Course]
-    rows: list[Row]
+#: Rows of Table 4.2 and others beside them, by name.
+METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("methods")
 
 
-@dataclass(frozen=True)
-class AdaptationStudy:
-    """What notebook 04 measures, and on how much.
+def source_network(place: Place) -> ReIDNet:
+    """Return the network trained on the source, which all loops start from."""
+    steps, seed = place.budget("long")["start"], derive(place.seed, "source")
+    return place.shared("start", lambda: place.study.recipe.learn(place.data["source"].train, steps, seed))
+
+
+@METHODS.add("direct-transfer")
+def direct_transfer(place: Place, condition: Condition) -> Result:
+    """The network of the source as it is: it has seen nothing of the target."""
+    return place.shared("direct transfer", lambda: scored(place, source_network(place)))
+
+
+def _loop(name: str, place: Place, condition: Condition) -> Result:
+    study, target, steps = place.study, place.target, place.budget(condition.budget)["round"]
+    start, options, seed = source_network(place), study.options_of(name), derive(place.seed, "loop")
+    return looped(run_loop(start, target.train, options, study.recipe, steps, seed, test=target))
+
+
+for _name in LOOPS:
+    METHODS.add(_name)(partial(_loop, _name))
+
+
+@METHODS.add("supervised-initial")
+def supervised_initial(place: Place, condition: Condition) -> Result:
+    """The target's labels, learnt for as many steps as the source's."""
+    return _supervised(place, place.budget(condition.budget)["start"])
+
+
+@METHODS.add("supervised")
+def supervised(place: Place, condition: Condition) -> Result:
+    """The target's labels, learnt for as many steps as the others take in all: the upper bound."""
+    budget = place.budget(condition.budget)
+    return _supervised(place, budget["start"] + place.study.pseudo_labels.rounds * budget["round"])
+
+
+def _supervised(place: Place, steps: int) -> Result:
+    return scored(place, place.study.recipe.learn(place.target.train, steps, derive(place.seed, "target")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptationStudy(Study):
+    """What chapter 4 measures, and on how much.
 
     A seed stands for a source and a target world of its own and for a training run of each method. All loops begin from
-    one network and have the same budget.
+    one network and have the same budget. Steps are those of the training on the source (``start``) and of each
+    ``round``; the short budget is that of the rows of Table 4.2 that cluster. Real sets are adapted to with the long
+    budget alone.
 
     Attributes:
-        learner: network and budgets.
-        recipe: the full method; Table 4.2 takes parts of it away.
+        pseudo_labels: the full method; Table 4.2 takes parts of it away.
         methods: rows of Table 4.2 to measure.
         source: name of the source's world.
         target: name of the target's world.
@@ -76,130 +108,134 @@ class AdaptationStudy:
         test_people: identities of the target's test.
         nuisances: dials of both worlds, see :class:`~reidlab.world.Nuisances`. Under a scenario's own, a small network
             finds so few people of the target that clusters of its features are noise, and no method has a beginning.
-        short: training steps of each round in a second, short budget, with which the rows of Table 4.2 that cluster are
-            measured again; None leaves it out.
+        real_sources: the real data set that each of the real targets is adapted from; the seed's embedded source for
+            those that it lacks.
         real_methods: rows to measure on real sets; all where empty.
 
     Raises:
-        ConfigError: a method or a dial is unknown, or the short budget is no budget.
+        ConfigError: a method, a dial or a field of the training's configuration is unknown.
     """
 
-    learner: Learner = field(default_factory=lambda: Learner(round_optimisation={"p": 8, "lr": 5e-4}))
-    recipe: Recipe = field(
-        default_factory=lambda: Recipe(
-            "dbscan-ssg", {"neighbours": 20}, homogeneity=True, mining=True, metric="weighted", rounds=10
+    registry = METHODS
+    world_names: ClassVar = {}
+    pseudo_labels: PseudoLabelOptions = field(
+        default_factory=lambda: PseudoLabelOptions(
+            "dbscan-ssg", {"neighbours": 20}, homogeneity=True, mining=True, metric="weighted", rounds=10,
+            optimisation={"p": 8, "lr": 5e-4},
         )
-    )
-    methods: Sequence[str] = METHODS
+    )  # fmt: skip
+    methods: Sequence[str] = tuple(METHODS)
     source: str = "standard"
     target: str = "target_domain"
     people: int = 72
     test_people: int = 60
-    nuisances: Mapping[str, float] = field(default_factory=lambda: dict(KIND))
-    short: int | None = None
+    nuisances: Mapping[str, float] = field(default_factory=lambda: dict(KIND_CAMERAS))
+    real_sources: Mapping[str, str] = field(default_factory=dict)
     real_methods: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self.learner.shorter(self.short)
-        if unknown := [name for name in (*self.methods, *self.real_methods) if name not in METHODS]:
-            raise ConfigError(f"methods: there is none called {unknown[0]!r}; choose from {', '.join(METHODS)}")
-        self.worlds(0)
+        super().__post_init__()
+        METHODS.check(*self.methods, *self.real_methods)
+        self.recipe.config(self.steps["round"], **self.pseudo_labels.optimisation)
 
-    def worlds(self, seed: int) -> tuple[WorldSpec, WorldSpec]:
+    def options_of(self, name: str) -> PseudoLabelOptions:
+        """Return the options of a method that clusters."""
+        options = self.pseudo_labels.with_(**LOOPS[name])
+        if name != WIDE:
+            return options
+        wide = {"p": 2 * self.recipe.config(1, **options.optimisation).p}
+        return options.with_(optimisation={**options.optimisation, **wide})
+
+    def worlds(self, seed: int) -> dict[str, WorldSpec]:
         """Return a seed's source and target."""
-        from reidlab.world.scenarios import scenario
-
-        return tuple(
-            scenario(
+        return {
+            role: scenario(
                 name, seed=derive(seed, "chapter 4", role) % 2**31, train_people=self.people,
                 test_people=self.test_people, **self.nuisances,
             )
             for role, name in (("source", self.source), ("target", self.target))
-        )  # fmt: skip
+        }  # fmt: skip
 
-    def measure(self, seed: int) -> Measured:
-        """Draw a seed's two worlds and measure every method."""
-        source, target = (embedded(spec, self.learner.size) for spec in self.worlds(seed))
-        return self.measure_on(source, target, seed, "embedded", "embedded")
+    def sources(self, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yield the data measured on, real sources among them."""
+        everything = dataclasses.replace(self, real=[*self.real, *self.real_sources.values()])
+        return super(AdaptationStudy, everything).sources(seeds)
 
-    def measure_real(self, name: str, seed: int, source: str = "") -> list[Row]:
-        """Adapt to a real data set, with the long budget alone; the rows of the records.
+    def places(self, seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
+        """Yield label and seed of every place; a real set is left out where its source is not on this machine."""
+        from reidlab.data import on_this_machine
 
-        Args:
-            name: of the real data set.
-            seed: of source, division and training.
-            source: another real data set; the seed's embedded source where empty.
-        """
-        target = real(name, self.learner.size, seed)
-        begin = real(source, self.learner.size, seed) if source else embedded(self.worlds(seed)[0], self.learner.size)
-        study = dataclasses.replace(self, short=None, methods=self.real_methods or self.methods)
-        return study.measure_on(begin, target, seed, source or "embedded", name).rows
+        there = {EMBEDDED, *on_this_machine(list(self.real_sources.values()))}
+        return (
+            (label, seed) for label, seed in super().places(seeds) if self.real_sources.get(label, EMBEDDED) in there
+        )
 
-    def example(self, seed: int) -> Measured:
-        """Run the full method alone: clusters to look at."""
-        return dataclasses.replace(self, methods=("hsr",), short=None).measure(seed)
-
-    def measure_on(self, source: Domain, target: Domain, seed: int, source_label: str, label: str) -> Measured:
-        """Measure everything on two data sets.
-
-        Args:
-            source: labelled.
-            target: its training labels serve measurements and the upper bound only.
-            seed: of training.
-            source_label: what the records call the source.
-            label: what the records call the target.
-        """
-        rows: list[Row] = []
-        common = {"data": label, "source": source_label, "seed": seed}
-
-        def note(model: ReIDNet, scores: Mapping[str, float], method: str, experiment: str = "ablation") -> None:
-            rows.extend(scores_of(scores, target.protocol, experiment=experiment, method=method, **common))
-            if scores and experiment == "ablation":
-                # What a camera does to all it sees can be taken out of any network's features.
-                found = target.score(model, centre=True).summary()
-                rows.extend(scores_of(found, target.protocol, experiment="centred-test", method=method, **common))
-
-        start = self.learner.learn(source.train, derive(seed, "source"))
-        known = {
-            "supervised-initial": self.learner.initial,
-            "supervised": self.learner.initial + self.recipe.rounds * self.learner.iterations,
+    def load(self, label: str, seed: int) -> dict[str, DataSet]:
+        """Return source and target of a place, decoded."""
+        size, worlds = self.recipe.size, self.worlds(seed)
+        name = self.real_sources.get(label, "")
+        return {
+            "source": from_name(name, size, seed) if name else from_world(worlds["source"], size),
+            "target": from_world(worlds["target"], size) if label == EMBEDDED else from_name(label, size, seed),
         }
-        if ONCE[0] in self.methods:
-            note(start, target.score(start).summary(), ONCE[0])
-        for name in [name for name in self.methods if name in known]:
-            model = self.learner.learn(target.train, derive(seed, "target"), known[name])
-            note(model, target.score(model).summary(), name)
-        courses, seed_of_loop = {}, derive(seed, "loop")
-        for name in [name for name in self.methods if name not in ONCE]:
-            learner = self.learner.wider() if name == WIDE else self.learner
-            course = courses[name] = run_loop(
-                start, target.train, self.part(name), learner, seed_of_loop, test=target
-            )  # fmt: skip
-            note(course.model, final_scores(course), name)
-            rows += along(course, target, start, method=name, **common)
-            rows += stages(course, method=name, **common)
-            rows += split_purity(course, target.train.pids, seed, method=name, **common)
-        brief, shorter = self.learner.shorter(self.short), {}
-        if brief is not None:
-            for name in [name for name in self.methods if name in LOOPS]:
-                course = shorter[name] = run_loop(
-                    start, target.train, self.part(name), brief, seed_of_loop, test=target
-                )  # fmt: skip
-                note(course.model, final_scores(course), name, "ablation-short")
-        for experiment, found in (("ablation", courses), ("ablation-short", shorter)):
-            for name, reference in SPLITTING:
-                if {name, reference} <= set(found) and any(
-                    item.values.get("clusters_split", 0) > 0 for item in found[name].rounds
-                ):
-                    ours, theirs = final_scores(found[name]), final_scores(found[reference])
-                    dims = {"experiment": experiment, "method": name, "reference": reference, **common}
-                    rows += gain(ours, theirs, target.protocol, **dims)
-        return Measured(target, start, courses, rows)
 
-    def part(self, name: str) -> Recipe:
-        """Return the recipe of a method that clusters."""
-        if name == WIDE:
-            return self.recipe.with_(**LOOPS["baseline"])
-        if name in CENTRED:
-            return self.recipe.with_(**LOOPS[CENTRED[name]], centre=True)
-        return self.recipe.with_(**LOOPS[name])
+    def common(self, place: Place) -> dict[str, Any]:
+        """Return what the records call the source."""
+        return {"source": self.real_sources.get(place.label, EMBEDDED)}
+
+    def conditions(self, place: Place) -> Iterator[Condition]:
+        """Yield the rows of Table 4.2; in the worlds, those that cluster under both budgets."""
+        if place.label != EMBEDDED:
+            yield from map(self.condition, self.real_methods or self.methods)
+            return
+        yield from map(self.condition, self.methods)
+        if "short" in self.budgets:
+            yield from (self.condition(name, "short") for name in self.methods if name in TABLE)
+
+    def condition(self, name: str, budget: str = "long") -> Condition:
+        """Return a row of Table 4.2 under a budget."""
+        experiment = "ablation" if budget == "long" else "ablation-short"
+        return Condition(name, {"experiment": experiment, "method": name}, budget)
+
+    def contrasts(self, place: Place) -> Iterator[Contrast]:
+        """Yield what PBH gains, where it split something."""
+        for budget in self.budgets:
+            for name, reference in SPLITTING:
+                ours, theirs = self.condition(name, budget), self.condition(reference, budget)
+                yield Contrast(ours, theirs, {**ours.dims, "reference": reference}, was_split)
+
+    def details(self, place: Place, condition: Condition, result: Result) -> Iterator[Row]:
+        """Yield what a network scores on centred features, and what a loop did round by round."""
+        if condition.dims["experiment"] != "ablation":
+            return
+        protocol = place.target.protocol
+        if result.scores:
+            # What a camera does to all it sees can be taken out of any network's features.
+            found = place.target.score(picture_extractor(result.model), centre=True).summary()
+            yield from score_rows(found, protocol, experiment="centred-test")
+        if rounds := result.detail:
+            yield from along(rounds, direct_transfer(place, condition).scores, protocol)
+            yield from stages(rounds)
+            yield from split_purity(rounds, place.target.train.pids, place.seed)
+
+    def keep(self, place: Place) -> dict[str, Any]:
+        """Keep what the full method did in a world: features before and after, first and last round, and a split."""
+        if place.label != EMBEDDED:
+            return {}
+        found, train = place.run(self.condition(FULL)), place.target.train
+        cut, members = first_split(found.detail)
+        return {
+            "pids": train.pids, "camids": train.camids, "members": members,
+            "features_before": features_of(source_network(place), train.images).whole,
+            "features_after": features_of(found.model, train.images).whole,
+            **found.detail[0].arrays("first"), **found.detail[-1].arrays("last"), **cut.arrays("cut"),
+        }  # fmt: skip
+
+    def facts(self) -> Iterator[Row]:
+        """Yield how many pictures the dissertation's batch has (Sec. 4.4.2)."""
+        yield batch_fact(p=8, k=4)
+
+
+def was_split(ours: Result, theirs: Result) -> bool:
+    """Return whether PBH split any cluster; where not, two methods did the same."""
+    return any(item.values.get("clusters_split", 0) > 0 for item in ours.detail)

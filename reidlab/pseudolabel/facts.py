@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reidlab.data.splits import SETTINGS, divide_labels
-from reidlab.pseudolabel.learning import Learner
+from reidlab.training.recipe import Recipe
 
 #: Data sets of chapter 3, and the splits whose pictures its text adds up.
 DATA_SETS: Mapping[str, tuple[str, ...]] = {
@@ -17,9 +17,6 @@ DATA_SETS: Mapping[str, tuple[str, ...]] = {
     "veri-776": ("train", "query", "gallery"),
     "cub-200-2011": ("train", "gallery"),
 }
-
-#: Pictures in a batch of the dissertation: identities times pictures of each (Secs. 3.4.3 and 4.4.2).
-BATCHES = {"03_semi_supervised": {"p": 16, "k": 4}, "04_unsupervised": {"p": 8, "k": 4}}
 
 
 def data_set_facts() -> Iterator[dict[str, Any]]:
@@ -44,7 +41,7 @@ def data_set_facts() -> Iterator[dict[str, Any]]:
                 yield {"value": len(part), "quantity": f"{quantity}_identities", "labelled": setting, **common}
 
 
-def batch_fact(chapter: str) -> dict[str, Any]:
-    """Return how many pictures a batch of a chapter's has, as the loop would sample it."""
-    config = Learner(**BATCHES[chapter]).config(1)
+def batch_fact(p: int, k: int) -> dict[str, Any]:
+    """Return how many pictures a batch has, as the loop would sample it: identities times pictures of each."""
+    config = Recipe(optimisation={"p": p, "k": k}).config(1)
     return {"key": "batch_pictures", "value": config.p * config.k, "unit": "count", "experiment": "ablation"}

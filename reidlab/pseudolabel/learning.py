@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reidlab.checks import check_choice
+from reidlab.data import normalize
 from reidlab.errors import ConfigError
 from reidlab.losses import (
     CrossEntropy,
@@ -20,175 +20,77 @@ from reidlab.losses import (
     soft_cross_entropy,
     weighted_triplet,
 )
+from reidlab.models import BNNeck, evaluating
+from reidlab.pseudolabel.mining import MinedPairs, MinedPairSampler, icm_negatives, icm_positives
 from reidlab.seeding import derive, rng
+from reidlab.training import train
+from reidlab.training.denormals import flushed_denormals
+from reidlab.training.determinism import seeded
 from reidlab.training.pictures import PictureSource, Transform, as_tensor
 
 if TYPE_CHECKING:
+    from reidlab.data.decoded import Pictures
     from reidlab.models import ReIDNet
-    from reidlab.pseudolabel.domains import Pictures
-    from reidlab.pseudolabel.mining import MinedPairs
-    from reidlab.training import TrainConfig
+    from reidlab.training.recipe import Recipe
 
 METRICS = ("batch-hard", "weighted")
-#: Changes of brightness, contrast and saturation of training pictures, and a tenth of it of hue.
-JITTER = 0.2
 
 
-@dataclass(frozen=True)
-class Learner:
-    """Network size and budgets that all methods of a comparison share.
+def learn_augmented(
+    recipe: Recipe, labelled: Pictures, unlabelled: Pictures, steps: int, seed: int, count: int = 16
+) -> ReIDNet:
+    """Return a network trained on true labels and on pairs of unlabelled pictures with their copies (Sec. 3.3.1).
 
-    Attributes:
-        size: height and width of a picture, in pixels.
-        depth: kind of ResNet.
-        width: channels of its first stage.
-        blocks: blocks of its four stages; the depth's own where None.
-        weights: file of ImageNet weights with torchvision's names, or None.
-        initial: steps of the first training, on true labels.
-        iterations: steps of each round on pseudo-labels.
-        p: identities in a batch.
-        k: pictures of each.
-        unlabelled: pictures without a label in each batch of the augmented triplet loss.
-        optimisation: further fields of :class:`~reidlab.training.TrainConfig` for all trainings.
-        round_optimisation: fields that rounds have otherwise.
+    Args:
+        recipe: of network and training.
+        labelled: pictures with identities.
+        unlabelled: pictures of other people; their identities are not looked at.
+        steps: length of the training.
+        seed: of weights, batches and augmentation.
+        count: U, unlabelled pictures in each batch.
 
     Raises:
-        ConfigError: a value is not allowed.
+        ConfigError: there are no unlabelled pictures in a batch.
     """
+    _, classes = np.unique(labelled.pids, return_inverse=True)
+    model = recipe.network(labelled.identities, seed).to(memory_format=torch.channels_last)
+    config = recipe.config(steps, model.num_classes)
+    transform = recipe.transform(config)
+    known = PictureSource(labelled.images, classes, config.p, config.k, transform)
+    source = AugmentedSource(known, unlabelled.images, count, transform)
+    return train(model, source, augmented_objective, config, seed, progress=False).model
 
-    size: tuple[int, int] = (64, 32)
-    depth: int = 18
-    width: int = 16
-    blocks: tuple[int, ...] | None = (1, 2, 3, 1)
-    weights: str | None = None
-    initial: int = 600
-    iterations: int = 200
-    p: int = 16
-    k: int = 4
-    unlabelled: int = 16
-    optimisation: Mapping[str, Any] = field(default_factory=dict)
-    round_optimisation: Mapping[str, Any] = field(default_factory=lambda: {"lr": 5e-4})
 
-    def __post_init__(self) -> None:
-        self.config(self.initial)
-        self.config(self.iterations, **self.round_optimisation)
-        if self.unlabelled < 1:
-            raise ConfigError(f"unlabelled: {self.unlabelled} must be at least 1 picture in a batch")
+def learn_pseudo(
+    recipe: Recipe, model: ReIDNet, work: PseudoLabelledSet, steps: int, seed: int, **changes: Any
+) -> ReIDNet:
+    """Train a network for a round on labels that are partly guessed, in place.
 
-    def config(self, iterations: int, classes: int | None = None, **changes: Any) -> TrainConfig:
-        """Return the configuration of a training of so many steps; a batch has no more identities than there are.
+    Args:
+        recipe: of the training.
+        model: network with a class for each of the set's.
+        work: pictures and what they are taken for.
+        steps: length of the training.
+        seed: of batches and augmentation.
+        **changes: fields of the training's configuration that differ from the recipe's.
 
-        Milestones of the schedule are those of the first training; a longer one has them at the same shares of it.
-        """
-        from reidlab.training import TrainConfig
-
-        fixed: dict[str, Any] = {"size": tuple(self.size), "p": self.p, "k": self.k, "pad": max(1, self.size[0] // 20)}
-        fixed["log_every"] = max(1, iterations // 50)
-        values = {**fixed, **self.optimisation, "iterations": iterations}
-        if "milestones" in values:
-            values["milestones"] = [round(step * iterations / self.initial) for step in values["milestones"]]
-        values |= changes
-        if classes is not None:
-            values["p"] = min(values["p"], classes)
-        return TrainConfig.from_dict(values)
-
-    def shorter(self, iterations: int | None) -> Learner | None:
-        """Return the same with other steps in each round: a second budget.
-
-        Args:
-            iterations: steps of each round; None, or the number that there is already, is no second budget.
-
-        Raises:
-            ConfigError: the steps are none.
-        """
-        if iterations in (None, self.iterations):
-            return None
-        return dataclasses.replace(self, iterations=iterations)
-
-    def wider(self, times: int = 2) -> Learner:
-        """Return the same with so many times the identities in a batch of a round."""
-        p = times * self.round_optimisation.get("p", self.p)
-        return dataclasses.replace(self, round_optimisation={**self.round_optimisation, "p": p})
-
-    def build(self, classes: int, seed: int) -> ReIDNet:
-        """Return a network that has learnt nothing, or ImageNet where there are weights."""
-        from reidlab.models import ReIDNet, load_weights, resnet
-        from reidlab.training.determinism import seeded
-
-        with seeded(derive(seed, "initial weights")):
-            model = ReIDNet(resnet(self.depth, width=self.width, blocks=self.blocks, last_stride=1), classes)
-        if self.weights:
-            load_weights(model.backbone, self.weights)
-        return model
-
-    def learn(self, pictures: Pictures, seed: int, iterations: int | None = None) -> ReIDNet:
-        """Return a network trained on true labels alone.
-
-        Args:
-            pictures: to train on, each with an identity.
-            seed: of the training.
-            iterations: steps; the first training's where None.
-        """
-        from reidlab.training import fit
-
-        model = self.build(len(np.unique(pictures.pids)), seed)
-        config = self.config(iterations or self.initial, model.num_classes)
-        table = pictures.table.assign(split="train")
-        transform = self.transform(config)
-        return fit(model, table, config, seed, images=pictures.images, progress=False, transform=transform).model
-
-    def learn_augmented(
-        self, labelled: Pictures, unlabelled: Pictures, seed: int, iterations: int | None = None
-    ) -> ReIDNet:
-        """Return a network trained on true labels and on pairs of unlabelled pictures with their copies (Sec. 3.3.1).
-
-        Args:
-            labelled: pictures with identities.
-            unlabelled: pictures of other people; their identities are not looked at.
-            seed: of the training.
-            iterations: steps; the first training's where None.
-        """
-        from reidlab.training import train
-
-        _, classes = np.unique(labelled.pids, return_inverse=True)
-        model = self.build(int(classes.max()) + 1, seed).to(memory_format=torch.channels_last)
-        config = self.config(iterations or self.initial, model.num_classes)
-        source = AugmentedSource(
-            PictureSource(labelled.images, classes, config.p, config.k, self.transform(config)),
-            unlabelled.images, self.unlabelled, self.transform(config),
-        )  # fmt: skip
-        return train(model, source, augmented_objective, config, seed, progress=False).model
-
-    def learn_pseudo(self, model: ReIDNet, work: Homework, seed: int) -> ReIDNet:
-        """Train a network for a round on labels that are partly guessed, in place.
-
-        Args:
-            model: network with a class for each of the homework's.
-            work: pictures and what they are taken for.
-            seed: of the training.
-        """
-        from reidlab.training import train
-
-        inside = work.inside
-        groups = np.unique(work.classes[inside], return_inverse=True)[1]
-        config = self.config(self.iterations, int(groups.max()) + 1, **self.round_optimisation)
-        images = work.images if len(inside) == len(work.images) else work.images[inside]
-        source: Any = PictureSource(images, groups, config.p, config.k, self.transform(config))
-        if work.mined is not None and len(work.mined.pairs):
-            source = RectifiedSource(source, work, config, self.transform(config))
-        objective = PseudoObjective(work)
-        return train(model.to(memory_format=torch.channels_last), source, objective, config, seed, progress=False).model
-
-    def transform(self, config: TrainConfig) -> Transform:
-        """Return the augmentation of training pictures."""
-        from reidlab.data import ColourJitter, TrainTransform
-
-        jitter = ColourJitter(brightness=JITTER, contrast=JITTER, saturation=JITTER, hue=JITTER / 10)
-        return TrainTransform(flip=config.flip, pad=config.pad, erase=config.erase, jitter=jitter)
+    Raises:
+        ConfigError: a field is unknown or its value not allowed.
+    """
+    inside = work.inside
+    groups = np.unique(work.classes[inside], return_inverse=True)[1]
+    config = recipe.config(steps, int(groups.max()) + 1, **changes)
+    transform = recipe.transform(config)
+    images = work.images if len(inside) == len(work.images) else work.images[inside]
+    source: Any = PictureSource(images, groups, config.p, config.k, transform)
+    if work.mined is not None and len(work.mined.pairs):
+        source = RectifiedSource(source, work, transform)
+    model = model.to(memory_format=torch.channels_last)
+    return train(model, source, PseudoObjective(work), config, seed, progress=False).model
 
 
 @dataclass(frozen=True, eq=False)
-class Homework:
+class PseudoLabelledSet:
     """What a round is trained on.
 
     Attributes:
@@ -214,8 +116,7 @@ class Homework:
     icm_k: int = 4
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise ConfigError(f"metric: {self.metric!r} is not allowed; expected one of {', '.join(METRICS)}")
+        check_choice("metric", self.metric, METRICS)
         if len(self.images) != len(self.classes) or (
             self.targets is not None and len(self.targets) != len(self.images)
         ):
@@ -225,7 +126,7 @@ class Homework:
 
     @property
     def inside(self) -> np.ndarray:
-        """Positions of the pictures that have a class."""
+        """Positions (M,) of the pictures that have a class."""
         return np.flatnonzero(self.classes >= 0)
 
 
@@ -242,7 +143,7 @@ class AugmentedBatch(NamedTuple):
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with."""
+        """What the network is called with: (L + 2 U, 3, H, W) pictures."""
         return (self.images,)
 
 
@@ -254,9 +155,14 @@ class AugmentedSource:
         images: (N, H, W, 3) uint8, the unlabelled pictures.
         count: U, unlabelled pictures in a batch.
         transform: augmentation; applied twice to each, it makes the two views.
+
+    Raises:
+        ConfigError: ``count`` is less than 1.
     """
 
     def __init__(self, labelled: PictureSource, images: np.ndarray, count: int, transform: Transform) -> None:
+        if count < 1:
+            raise ConfigError(f"count: {count} must be at least 1 unlabelled picture in a batch")
         self._labelled, self._images, self._transform = labelled, as_tensor(images), transform
         self._count = min(count, len(images))
         self.start(0, 0)
@@ -296,7 +202,7 @@ class AugmentedSource:
 
 
 def augmented_objective(model: nn.Module, batch: AugmentedBatch) -> dict[str, Tensor]:
-    """Return cross-entropy of the labelled pictures plus the augmented triplet loss of all."""
+    """Return cross-entropy of the labelled pictures plus the augmented triplet loss of all, and both terms: scalars."""
     output = model(*batch.inputs)
     known = batch.labels >= 0
     ce = CrossEntropy()(output.logits[known], batch.labels[known])
@@ -323,7 +229,7 @@ class RectifiedBatch(NamedTuple):
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with."""
+        """What the network is called with: (B + M, 3, H, W) pictures."""
         return (self.images,)
 
 
@@ -333,11 +239,10 @@ class RectifiedSource:
     Args:
         clusters: source of the former.
         work: the round's pictures, with mined pairs.
-        config: of the training.
         transform: augmentation.
     """
 
-    def __init__(self, clusters: PictureSource, work: Homework, config: TrainConfig, transform: Transform) -> None:
+    def __init__(self, clusters: PictureSource, work: PseudoLabelledSet, transform: Transform) -> None:
         self._clusters, self._work, self._transform = clusters, work, transform
         self._images = as_tensor(work.images)
         self.start(0, 0)
@@ -347,8 +252,6 @@ class RectifiedSource:
 
     def start(self, seed: int, rank: int) -> None:
         """Go to the beginning of the stream of one process."""
-        from reidlab.pseudolabel.mining import MinedPairSampler
-
         self._clusters.start(seed, rank)
         work = self._work
         anchors = min(work.icm_p, len(work.mined.anchors))
@@ -387,14 +290,14 @@ class PseudoObjective:
         work: what the round is trained on.
     """
 
-    def __init__(self, work: Homework) -> None:
+    def __init__(self, work: PseudoLabelledSet) -> None:
         inside = work.inside
         self._classes = torch.from_numpy(np.asarray(work.classes, dtype=np.int64)[inside])
         self._targets = None if work.targets is None else torch.from_numpy(work.targets[inside])
         self._work = work
 
     def __call__(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
-        """Return ``loss`` and its terms."""
+        """Return ``loss`` and its terms, scalars."""
         output = model(*batch.inputs)
         count = len(batch.labels)
         features, logits = output.features[:count], output.logits[:count]
@@ -418,8 +321,6 @@ class PseudoObjective:
 
         Two partners of one anchor that are no pair themselves neither pull nor push each other.
         """
-        from reidlab.pseudolabel.mining import icm_negatives, icm_positives
-
         rows = batch.mined_rows.numpy()
         positives = torch.from_numpy(icm_positives(self._work.mined, rows)).to(features.device)
         allowed = torch.from_numpy(icm_negatives(self._work.mined, self._work.classes, rows)).to(features.device)
@@ -442,9 +343,6 @@ def expanded(model: ReIDNet, classes: int, keep: int, seed: int) -> ReIDNet:
     Raises:
         ConfigError: there are fewer rows to keep.
     """
-    from reidlab.models import BNNeck
-    from reidlab.training.determinism import seeded
-
     if not 0 <= keep <= min(classes, model.num_classes):
         raise ConfigError(f"keep: {keep} rows of a classifier that has {model.num_classes} and is to have {classes}")
     out = copy.deepcopy(model)
@@ -484,10 +382,6 @@ def features_of(model: ReIDNet, images: np.ndarray, parts: int = 0, batch_size: 
     Raises:
         ConfigError: the feature map has fewer rows than parts.
     """
-    from reidlab.data import normalize
-    from reidlab.models import evaluating
-    from reidlab.training.denormals import flushed_denormals
-
     whole: list[np.ndarray] = []
     pieces: list[list[np.ndarray]] = [[] for _ in range(parts)]
     weight = next(model.parameters())

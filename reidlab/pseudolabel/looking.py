@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reidlab.checks import check_choice
 from reidlab.errors import ConfigError
+from reidlab.seeding import rng
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from reidlab.pseudolabel.domains import Pictures
     from reidlab.pseudolabel.loop import Round
 
 PROJECTIONS = ("t-sne", "umap")
@@ -35,8 +36,7 @@ def projected(features: np.ndarray, how: str = "t-sne", seed: int = 0) -> np.nda
     Raises:
         ConfigError: there is no such way, or too few features.
     """
-    if how not in PROJECTIONS:
-        raise ConfigError(f"how: {how!r} is not allowed; expected one of {', '.join(PROJECTIONS)}")
+    check_choice("how", how, PROJECTIONS)
     if len(features) < 4:
         raise ConfigError(f"features: {len(features)} are too few to lay out; at least 4 are needed")
     near = min(15, (len(features) - 1) // 3 + 1)
@@ -64,14 +64,12 @@ class ShownCluster:
     selected: np.ndarray
 
 
-def shown_cluster(
-    found: Round, pictures: Pictures, features: np.ndarray, exemplar: int, most: int = 10
-) -> ShownCluster:
+def shown_cluster(found: Round, pids: np.ndarray, features: np.ndarray, exemplar: int, most: int = 10) -> ShownCluster:
     """Return the cluster that a picture is in, its members in the order of their distance to the exemplar (Fig. 3.6).
 
     Args:
         found: a round.
-        pictures: what it clustered.
+        pids: (N,) identities of the pictures that it clustered.
         features: (N, D) of these pictures.
         exemplar: position of a picture in the cluster.
         most: members to show, evenly from the nearest to the farthest.
@@ -81,7 +79,7 @@ def shown_cluster(
     centre = int(found.exemplars[cluster])
     members = members[np.argsort(((features[members] - features[centre]) ** 2).sum(1), kind="stable")]
     members = members[np.linspace(0, len(members) - 1, min(most, len(members))).round().astype(int)]
-    right = pictures.pids[members] == pictures.pids[centre]
+    right = pids[members] == pids[centre]
     return ShownCluster(members, right, found.selected[members])
 
 
@@ -104,37 +102,29 @@ def mixed_clusters(found: Round, pids: np.ndarray, count: int, least: int = 6) -
 
 
 def first_split(rounds: Sequence[Round]) -> tuple[Round, np.ndarray]:
-    """Return the first round in which PBH split a cluster, and the positions of the one it split into most parts.
+    """Return the first round in which PBH split a cluster, and the positions (M,) of that with most parts.
 
     Where none was ever split it is the first round's largest cluster (Fig. 4.4 then shows one cluster twice).
 
     Args:
-        rounds: of a course.
+        rounds: of a loop.
     """
     for item in rounds:
-        inside = item.clustered >= 0
         if item.values.get("clusters_split", 0) > 0:
-            parts = [
-                len(np.unique(item.labels[item.clustered == cluster])) if cluster in item.clustered[inside] else 0
-                for cluster in range(int(item.clustered.max()) + 1)
-            ]
-            return item, np.flatnonzero(item.clustered == int(np.argmax(parts)))
+            return item, np.flatnonzero(item.clustered == int(np.argmax(item.parts)))
     counts = np.bincount(rounds[0].labels[rounds[0].labels >= 0])
     return rounds[0], np.flatnonzero(rounds[0].labels == int(np.argmax(counts)))
 
 
-def sample_of_people(pids: np.ndarray, people: int, seed: int, among: Sequence[int] | None = None) -> np.ndarray:
-    """Return the positions of all pictures of some identities, drawn at random.
+def sample_of_people(pids: np.ndarray, people: int, seed: int) -> np.ndarray:
+    """Return the positions (M,) of all pictures of some identities, drawn at random.
 
     Args:
         pids: (N,) identities.
         people: how many.
         seed: of the draw.
-        among: identities to draw from; all where None.
     """
-    from reidlab.seeding import rng
-
-    known = np.unique(pids if among is None else [pid for pid in among if pid in set(pids.tolist())])
+    known = np.unique(pids)
     chosen = rng(seed, "people to show").choice(known, min(people, len(known)), replace=False)
     return np.flatnonzero(np.isin(pids, chosen))
 
@@ -147,18 +137,3 @@ def scores_by_budget(measured: pd.DataFrame) -> pd.DataFrame:
     """
     scores = measured[measured["experiment"].isin(BUDGETS) & measured["key"].isin(["rank1", "mAP"])]
     return scores.assign(training=scores["experiment"].map(BUDGETS))
-
-
-def real_table(measured: pd.DataFrame) -> pd.DataFrame:
-    """Return mean rank-1 and mAP on real data sets, by data set, budget and method; says so where there are none.
-
-    Args:
-        measured: records with their dimensions as columns.
-    """
-    import pandas as pd
-
-    scores = scores_by_budget(measured)
-    real = scores[scores["data"] != "embedded"]
-    if real.empty:
-        return pd.DataFrame({"": ["none of the real data sets was measured"]})
-    return real.pivot_table(index=["data", "training", "method"], columns="key", values="value").round(3)

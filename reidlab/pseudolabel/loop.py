@@ -1,7 +1,7 @@
-"""The loop of chapters 3 and 4: cluster, mend, select, train, and again.
+"""The loop of chapters 3 and 4: cluster, split, select, train, and again.
 
 Semi-supervised learning (SGC-DPL, Sec. 3.3) and unsupervised adaptation (HSR, Sec. 4.3) are the same loop with other
-parts; a :class:`Recipe` says which. Any clusterer with scikit-learn's interface fits in.
+parts; :class:`PseudoLabelOptions` say which. Any clusterer with scikit-learn's interface fits in.
 """
 
 from __future__ import annotations
@@ -16,22 +16,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from reidlab.checks import check_choice
 from reidlab.errors import ConfigError, DataError
-from reidlab.pseudolabel.learning import METRICS, Homework, Learner, expanded, features_of
+from reidlab.evaluation.centring import centred_features
+from reidlab.evaluation.clustering import agreement, camera_excess, purity
+from reidlab.pseudolabel.clusterers import ClusteringFailed, checked_labels, make_clusterer
+from reidlab.pseudolabel.homogeneity import part_based_homogeneity
+from reidlab.pseudolabel.learning import METRICS, PseudoLabelledSet, expanded, features_of, learn_pseudo
+from reidlab.pseudolabel.mining import inter_camera_mining, pair_quality
 from reidlab.pseudolabel.selection import distance_threshold, medoids, select_reliable, soft_labels
+from reidlab.pseudolabel.semantics import SemanticsGuidedAP
 from reidlab.seeding import derive
+from reidlab.training.checkpoints import Checkpoints, check_same_run
+from reidlab.training.recipe import picture_extractor
 
 if TYPE_CHECKING:
+    from reidlab.data.decoded import DataSet, Pictures
     from reidlab.models import ReIDNet
-    from reidlab.pseudolabel.domains import Domain, Pictures
-    from reidlab.training.checkpoints import Checkpoints
+    from reidlab.pseudolabel.mining import MinedPairs
+    from reidlab.training.recipe import Recipe
 
 GUIDED = "sg-ap"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PseudoLabelOptions:
     """How pseudo-labels are made, and how they are learnt from.
 
     Attributes:
@@ -56,6 +67,7 @@ class Recipe:
         centre: whether each camera's mean feature is subtracted before clustering; not in the dissertation.
         metric: ``batch-hard`` (chapter 3) or ``weighted`` (Eq. 4.2), the triplet loss.
         rounds: of clustering and training.
+        optimisation: fields of the training's configuration that rounds have otherwise than the recipe says.
 
     Raises:
         ConfigError: a value is not allowed.
@@ -76,10 +88,10 @@ class Recipe:
     centre: bool = False
     metric: str = "batch-hard"
     rounds: int = 8
+    optimisation: Mapping[str, Any] = field(default_factory=lambda: {"lr": 5e-4})
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise ConfigError(f"metric: {self.metric!r} is not allowed; expected one of {', '.join(METRICS)}")
+        check_choice("metric", self.metric, METRICS)
         for name, least in (("rounds", 1), ("neighbours", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: {getattr(self, name)} must be at least {least}")
@@ -94,15 +106,19 @@ class Recipe:
                 "scikit-learn's interface (fit, labels_)"
             )
 
-    def with_(self, **changes: Any) -> Recipe:
-        """Return the same recipe with some parts changed."""
+    def with_(self, **changes: Any) -> PseudoLabelOptions:
+        """Return the same options with some changed."""
         return dataclasses.replace(self, **changes)
 
     def digest(self) -> str:
-        """Return a short hash of the recipe, for checkpoints."""
+        """Return a short hash of the options, for checkpoints."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "rounds"}
         text = json.dumps(values, sort_keys=True, default=repr)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+#: Arrays of a round.
+_ARRAYS = ("labels", "clustered", "exemplars", "selected")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,13 +141,28 @@ class Round:
     clustered: np.ndarray
     exemplars: np.ndarray
     selected: np.ndarray
-    values: dict[str, float]
+    values: dict[str, float] = field(default_factory=dict)
     failed: str = ""
     trace: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def parts(self) -> np.ndarray:
+        """Number of clusters that PBH made of each cluster, (C,)."""
+        clusters = range(int(self.clustered.max()) + 1)
+        return np.array([len(np.unique(self.labels[self.clustered == cluster])) for cluster in clusters])
+
+    def arrays(self, name: str) -> dict[str, Any]:
+        """Return number and arrays by name, which a study can keep."""
+        return {f"{name}_{item}": getattr(self, item) for item in ("number", *_ARRAYS)}
+
+    @classmethod
+    def from_arrays(cls, kept: Mapping[str, Any], name: str) -> Round:
+        """Return what :meth:`arrays` named."""
+        return cls(**{item: kept[f"{name}_{item}"] for item in ("number", *_ARRAYS)})
+
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class LoopResult:
     """A whole run of the loop.
 
     Attributes:
@@ -146,17 +177,18 @@ class Course:
 def run_loop(
     model: ReIDNet,
     unlabelled: Pictures,
+    options: PseudoLabelOptions,
     recipe: Recipe,
-    learner: Learner,
+    steps: int,
     seed: int,
     *,
     labelled: Pictures | None = None,
-    test: Domain | None = None,
+    test: DataSet | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
     watch: Callable[[Round], None] | None = None,
-) -> Course:
-    """Cluster, mend, select and train, for as many rounds as the recipe says.
+) -> LoopResult:
+    """Cluster, split, select and train, for as many rounds as the options say.
 
     Where clustering gives fewer than two clusters or outliers alone, nothing can be learnt from it: the round says why
     in :attr:`Round.failed`, the network stays as the round found it, and the loop ends.
@@ -164,8 +196,9 @@ def run_loop(
     Args:
         model: where to begin; it is left as it is.
         unlabelled: pictures without labels. Their identities are read for measurements only, and may be -1.
-        recipe: what is done in a round.
-        learner: network size and budgets.
+        options: what is done in a round.
+        recipe: of network and training.
+        steps: length of each round's training.
         seed: of everything random.
         labelled: pictures with identities, none of whom is among the unlabelled; chapter 4 has none.
         test: scored after every round, where given.
@@ -174,35 +207,36 @@ def run_loop(
         watch: called with every new round.
 
     Raises:
-        ConfigError: the recipe needs labelled pictures or several cameras and there are none, or the folder holds
-            another run.
+        ConfigError: the options need labelled pictures or several cameras and there are none, the training's
+            configuration is not allowed, or the folder holds another run.
         DataError: labelled and unlabelled identities overlap, or features are not finite.
     """
-    _check(recipe, unlabelled, labelled)
-    state = _State(recipe, learner, seed, model, folder, resume, labelled, unlabelled)
-    while state.done < recipe.rounds and not state.failed:
+    _check(options, unlabelled, labelled)
+    recipe.config(steps, **options.optimisation)
+    state = _State(options, recipe, steps, seed, model, folder, resume, labelled, unlabelled)
+    while state.done < options.rounds and not state.failed:
         state.advance(test)
         if watch is not None:
             watch(state.rounds[-1])
-    return Course(state.model.eval(), state.rounds)
+    return LoopResult(state.model.eval(), state.rounds)
 
 
-def _check(recipe: Recipe, unlabelled: Pictures, labelled: Pictures | None) -> None:
+def _check(options: PseudoLabelOptions, unlabelled: Pictures, labelled: Pictures | None) -> None:
     if len(unlabelled) < 2:
         raise DataError(f"unlabelled: {len(unlabelled)} pictures; at least 2 are needed")
     if labelled is None:
-        guided = recipe.clusterer == GUIDED
-        for name, wanted in (("clusterer", guided), ("progressive", recipe.progressive), ("soft", recipe.soft)):
+        guided = options.clusterer == GUIDED
+        for name, wanted in (("clusterer", guided), ("progressive", options.progressive), ("soft", options.soft)):
             if wanted:
                 raise ConfigError(
-                    f"{name}: {getattr(recipe, name)!r} takes its guidance from labelled pictures, and there are none"
+                    f"{name}: {getattr(options, name)!r} takes its guidance from labelled pictures, and there are none"
                 )
     elif both := sorted(set(labelled.pids) & set(unlabelled.pids[unlabelled.pids >= 0])):
         raise DataError(
             f"labelled and unlabelled identities overlap: {len(both)} are in both, such as {both[0]}; every cluster is "
             "taken for somebody new"
         )
-    if recipe.mining and len(np.unique(unlabelled.camids)) < 2:
+    if options.mining and len(np.unique(unlabelled.camids)) < 2:
         raise ConfigError(
             "mining: all pictures are of one camera; pairs across cameras cannot be mined. Leave mining out"
         )
@@ -212,19 +246,18 @@ class _State:
     """The network and what a round hands to the next."""
 
     def __init__(
-        self, recipe: Recipe, learner: Learner, seed: int, model: ReIDNet, folder: str | Path | None, resume: bool,
-        labelled: Pictures | None, unlabelled: Pictures,
+        self, options: PseudoLabelOptions, recipe: Recipe, steps: int, seed: int, model: ReIDNet,
+        folder: str | Path | None, resume: bool, labelled: Pictures | None, unlabelled: Pictures,
     ) -> None:  # fmt: skip
-        from reidlab.training.checkpoints import Checkpoints
-
-        self.recipe, self.learner, self.seed = recipe, learner, seed
+        self.options, self.recipe, self.steps, self.seed = options, recipe, steps, seed
         self.labelled, self.unlabelled = labelled, unlabelled
-        self.known = 0 if labelled is None else len(np.unique(labelled.pids))
+        self.known = 0 if labelled is None else labelled.identities
         self.model, self.rounds = model, []
         self.eps: float | None = None
-        self.checkpoints: Checkpoints | None = None if folder is None else Checkpoints(folder)
+        self.checkpoints = None if folder is None else Checkpoints(folder, "round")
         names = hashlib.blake2b("\n".join(unlabelled.table["path"]).encode(), digest_size=8).hexdigest()
-        self.identity = {"seed": seed, "recipe": recipe.digest(), "learner": repr(learner), "pictures": names}
+        self.identity = {"seed": seed, "options": options.digest(), "recipe": repr(recipe), "steps": steps}
+        self.identity["pictures"] = names
         if self.checkpoints is not None:
             self._take_up(resume)
 
@@ -236,96 +269,77 @@ class _State:
     def failed(self) -> bool:
         return bool(self.rounds) and bool(self.rounds[-1].failed)
 
-    def advance(self, test: Domain | None) -> None:
+    def advance(self, test: DataSet | None) -> None:
         """Do one round."""
-        from reidlab.pseudolabel.clusterers import ClusteringFailed
-
-        number, recipe = self.done + 1, self.recipe
+        number, options = self.done + 1, self.options
         seed = derive(self.seed, "round", number)
-        features = features_of(self.model, self.unlabelled.images, parts=2 if recipe.homogeneity else 0)
+        features = features_of(self.model, self.unlabelled.images, parts=2 if options.homogeneity else 0)
         whole, parts = features.whole, features.parts
-        if recipe.centre:
-            whole, *parts = (_centred(values, self.unlabelled.camids) for values in (whole, *parts))
+        if options.centre:
+            whole, *parts = (centred_features(values, self.unlabelled.camids) for values in (whole, *parts))
         anchors = None if self.labelled is None else features_of(self.model, self.labelled.images).whole
         try:
             clustered, exemplars, trace = self._cluster(whole, anchors, seed)
         except ClusteringFailed as error:
             labels = np.asarray(error.labels)
-            found = Round(
-                number, labels, labels, np.empty(0, np.int64), np.zeros(len(labels), bool), _counts(labels), str(error)
-            )
-            self._keep(found)
+            nothing = np.empty(0, np.int64), np.zeros(len(labels), bool)
+            self._keep(Round(number, labels, labels, *nothing, _counts(labels), str(error)))
             return
         labels, values = clustered, {}
-        if recipe.homogeneity:
-            labels, values = self._mend(whole, clustered, tuple(parts), seed)
-        if recipe.homogeneity or exemplars is None:
+        if options.homogeneity:
+            deviations = options.deviations
+            split = part_based_homogeneity(whole, clustered, *parts, deviations=deviations, seed=seed % 2**31)
+            labels, values = split.labels, {"clusters_split": float(len(split.split))}
+        if options.homogeneity or exemplars is None:
             exemplars = medoids(whole, labels)
         selected, temperature = labels >= 0, math.nan
         if self.labelled is not None:
             threshold = distance_threshold(anchors, self.labelled.pids, seed)
-            unit = threshold.value if recipe.scaled else 1.0
-            tau = recipe.reach * threshold.value + recipe.growth * unit * (number - 1)
-            temperature = recipe.temperature * math.sqrt(unit)
+            unit = threshold.value if options.scaled else 1.0
+            tau = options.reach * threshold.value + options.growth * unit * (number - 1)
+            temperature = options.temperature * math.sqrt(unit)
             values |= {"tau": tau, "tau_labelled": threshold.value, "overlap_error": threshold.error}
-            if recipe.progressive:
+            if options.progressive:
                 selected = select_reliable(whole, labels, exemplars, tau)
         values |= {"selected": float(selected.mean())}
         mined = None
-        if recipe.mining:
-            from reidlab.pseudolabel.mining import inter_camera_mining
-
-            mined = inter_camera_mining(whole, self.unlabelled.camids, recipe.neighbours)
+        if options.mining:
+            mined = inter_camera_mining(whole, self.unlabelled.camids, options.neighbours)
         self._learn(labels, selected, whole, exemplars, temperature, mined, seed)
         values |= _truths(self.unlabelled, clustered, labels, exemplars, selected, mined)
         if test is not None:
-            values |= {name: float(value) for name, value in test.score(self.model).summary().items()}
+            scores = test.score(picture_extractor(self.model)).summary()
+            values |= {name: float(value) for name, value in scores.items()}
         self._keep(Round(number, labels, clustered, exemplars, selected, values, trace=trace))
 
     def _cluster(
         self, whole: np.ndarray, anchors: np.ndarray | None, seed: int
     ) -> tuple[np.ndarray, np.ndarray | None, list[dict[str, Any]]]:
         """Return labels, exemplars where the clusterer names them, and the rows of its search."""
-        from reidlab.pseudolabel.clusterers import checked_labels, make_clusterer
-
-        recipe = self.recipe
-        if recipe.clusterer == GUIDED:
-            from reidlab.pseudolabel.clusterers import ClusteringFailed
-            from reidlab.pseudolabel.semantics import SemanticsGuidedAP
-
-            guided = SemanticsGuidedAP(**recipe.options).fit(whole, anchors, self.labelled.pids)
+        clusterer, given = self.options.clusterer, dict(self.options.options)
+        if clusterer == GUIDED:
+            guided = SemanticsGuidedAP(**given).fit(whole, anchors, self.labelled.pids)
             if guided.labels_.max() < 1:
                 raise ClusteringFailed("sg-ap: all pictures are in one cluster", guided.labels_)
             return guided.labels_, guided.exemplars_, guided.trace_.to_dict("records")
-        clusterer = recipe.clusterer
         if isinstance(clusterer, str):
-            options = dict(recipe.options)
             if clusterer == "dbscan-ssg" and self.eps is not None:
-                options["eps"] = self.eps
-            clusterer = make_clusterer(clusterer, **options)
+                given["eps"] = self.eps
+            clusterer = make_clusterer(clusterer, **given)
         labels = checked_labels(clusterer, whole)
         self.eps = getattr(clusterer, "eps_", self.eps)
-        exemplars = getattr(clusterer, "cluster_centers_indices_", None)
-        return labels, exemplars, []
-
-    def _mend(
-        self, whole: np.ndarray, labels: np.ndarray, parts: tuple[np.ndarray, ...], seed: int
-    ) -> tuple[np.ndarray, dict[str, float]]:
-        from reidlab.pseudolabel.homogeneity import part_based_homogeneity
-
-        split = part_based_homogeneity(whole, labels, *parts, deviations=self.recipe.deviations, seed=seed % 2**31)
-        return split.labels, {"clusters_split": float(len(split.split))}
+        return labels, getattr(clusterer, "cluster_centers_indices_", None), []
 
     def _learn(
         self, labels: np.ndarray, selected: np.ndarray, whole: np.ndarray, exemplars: np.ndarray, temperature: float,
-        mined: Any, seed: int,
+        mined: MinedPairs | None, seed: int,
     ) -> None:  # fmt: skip
         """Train the network on the labelled pictures and the selected others."""
-        recipe, known = self.recipe, self.known
+        options, known = self.options, self.known
         classes = np.where(selected, known + labels, -1)
         images = self.unlabelled.images
         targets = None
-        if recipe.soft:
+        if options.soft:
             targets = np.zeros((len(classes), known + len(exemplars)), dtype=np.float32)
             targets[:, known:] = soft_labels(whole, whole[exemplars], temperature)
         if self.labelled is not None:
@@ -334,35 +348,30 @@ class _State:
             classes, images = np.concatenate([classes, own]), np.concatenate([images, self.labelled.images])
             if targets is not None:
                 targets = np.concatenate([targets, np.eye(known, targets.shape[1], dtype=np.float32)[own]])
-        work = Homework(images, classes, targets, recipe.metric, mined)
+        work = PseudoLabelledSet(images, classes, targets, options.metric, mined)
         keep = known if self.model.num_classes >= known else 0
         wider = expanded(self.model, known + len(exemplars), keep, seed)
-        self.model = self.learner.learn_pseudo(wider, work, seed)
+        self.model = learn_pseudo(self.recipe, wider, work, self.steps, seed, **options.optimisation)
 
     def _keep(self, found: Round) -> None:
         self.rounds.append(found)
         if self.checkpoints is not None:
-            import torch
-
-            def plain(item: Round) -> dict[str, Any]:
-                values = {name: getattr(item, name) for name in ("number", "values", "failed", "trace")}
-                arrays = {name: getattr(item, name) for name in ("labels", "clustered", "exemplars", "selected")}
-                return {**values, **{name: torch.from_numpy(np.asarray(value)) for name, value in arrays.items()}}
-
             self.checkpoints.save(
                 {
                     "identity": self.identity,
+                    "round": found.number,
                     "classes": self.model.num_classes,
                     "model": self.model.state_dict(),
                     "eps": self.eps,
-                    "rounds": [plain(item) for item in self.rounds],
+                    "rounds": [
+                        vars(item) | {name: torch.from_numpy(getattr(item, name)) for name in _ARRAYS}
+                        for item in self.rounds
+                    ],
                 }
             )
 
     def _take_up(self, resume: bool) -> None:
         """Go on from the folder's state, or clear it."""
-        from reidlab.training.checkpoints import check_same_run
-
         if not resume:
             self.checkpoints.clear()
             return
@@ -373,9 +382,7 @@ class _State:
         self.model = expanded(self.model, state["classes"], 0, self.seed)
         self.model.load_state_dict(state["model"])
         self.eps = state["eps"]
-        for item in state["rounds"]:
-            arrays = {name: item.pop(name).numpy() for name in ("labels", "clustered", "exemplars", "selected")}
-            self.rounds.append(Round(**item, **arrays))
+        self.rounds = [Round(**item | {name: item[name].numpy() for name in _ARRAYS}) for item in state["rounds"]]
 
 
 def _counts(labels: np.ndarray) -> dict[str, float]:
@@ -384,11 +391,9 @@ def _counts(labels: np.ndarray) -> dict[str, float]:
 
 def _truths(
     unlabelled: Pictures, clustered: np.ndarray, labels: np.ndarray, exemplars: np.ndarray, selected: np.ndarray,
-    mined: Any,
+    mined: MinedPairs | None,
 ) -> dict[str, float]:  # fmt: skip
     """Return what can be measured about pseudo-labels where the truth is known; their number where it is not."""
-    from reidlab.evaluation.clustering import agreement, camera_excess, purity
-
     pids, camids = unlabelled.pids, unlabelled.camids
     values = {**_counts(labels), "camera_purity": purity(camids, labels)}
     if (pids < 0).any():
@@ -407,16 +412,7 @@ def _truths(
     values["label_precision"] = float(right[counted].mean()) if counted.any() else math.nan
     values["label_precision_all"] = float(right[inside].mean()) if inside.any() else math.nan
     if mined is not None:
-        from reidlab.pseudolabel.mining import pair_quality
-
         quality = pair_quality(mined, pids, clustered)
         values |= {"icm_precision": quality.precision, "icm_rank_precision": quality.rank_precision}
         values["icm_hard_share"] = quality.hard_share
     return values
-
-
-def _centred(features: np.ndarray, camids: np.ndarray) -> np.ndarray:
-    """Return features less their camera's mean."""
-    _, camera = np.unique(camids, return_inverse=True)
-    means = np.stack([features[camera == number].mean(axis=0) for number in range(camera.max() + 1)])
-    return features - means[camera]

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from reidlab.data.decoded import DataSet, Pictures, from_name, from_world
 from reidlab.data.splits import LabelledSplit, divide_labels
 from reidlab.errors import ConfigError
-from reidlab.pseudolabel.domains import KIND, Domain, Pictures, embedded, real
-from reidlab.pseudolabel.learning import Learner
-from reidlab.pseudolabel.loop import Course, Recipe, run_loop
-from reidlab.pseudolabel.notes import Row, along, final_scores, gain, row_of, scores_of, searched
+from reidlab.evaluation.clustering import agreement
+from reidlab.pseudolabel.facts import batch_fact, data_set_facts
+from reidlab.pseudolabel.learning import features_of, learn_augmented
+from reidlab.pseudolabel.loop import PseudoLabelOptions, run_loop
+from reidlab.pseudolabel.notes import along, looped, row_of, scored, searched
+from reidlab.pseudolabel.selection import distance_threshold
 from reidlab.seeding import derive
+from reidlab.study import EMBEDDED, Condition, Contrast, Place, Registry, Result, Row, Study, gain_rows
+from reidlab.training.recipe import picture_extractor
+from reidlab.world.scenarios import KIND_CAMERAS, scenario
 
 if TYPE_CHECKING:
     from reidlab.models import ReIDNet
     from reidlab.world import WorldSpec
 
 #: The rows of Table 3.2 that cluster, as changes of the full method; and one more, not in the dissertation, whose
-#: threshold begins at half of tau_l, where it holds something back (see ``Recipe.reach``).
+#: threshold begins at half of tau_l, where it holds something back (see ``PseudoLabelOptions.reach``).
 LOOPS: Mapping[str, Mapping[str, Any]] = {
     "ap-hard": {"clusterer": "ap", "soft": False, "progressive": False},
     "ap-soft": {"clusterer": "ap", "soft": True, "progressive": False},
@@ -31,16 +37,13 @@ LOOPS: Mapping[str, Mapping[str, Any]] = {
     "sgc-dpl": {"clusterer": "sg-ap", "soft": True, "progressive": True},
     "ap-progressive-half": {"clusterer": "ap", "soft": True, "progressive": True, "reach": 0.5},
 }
+FULL, UPPER_BOUND, FIRST_ROUND = "sgc-dpl", "supervised", "first-round"
 
-#: The rows of Table 3.2 that train once, on true labels.
-ONCE = ("labelled-only", "init", "supervised")
-METHODS = (*ONCE[:2], *LOOPS, ONCE[2])
 #: Pairs that differ in the selection alone; they are compared where some picture was held back.
 SELECTING = (("ap-progressive", "ap-soft"), ("ap-progressive-half", "ap-soft"))
-
-#: Differences that the ledger asks for: a method and what it is held against.
+#: Differences that the ledger asks for: a method and its reference.
 GAINS = (
-    ("sgc-dpl", "supervised"), ("sgc-dpl", "labelled-only"), ("sgc-dpl", "ap-progressive"), ("init", "labelled-only"),
+    (FULL, UPPER_BOUND), (FULL, "labelled-only"), (FULL, "ap-progressive"), ("init", "labelled-only"),
 )  # fmt: skip
 #: Protocol of retrieval without cameras, where clusters of the test's features are scored too (Table 3.6).
 RETRIEVAL = "leave-one-out"
@@ -48,58 +51,121 @@ RETRIEVAL = "leave-one-out"
 CONVERGED = 5
 
 #: Smallest distances per picture whose mean is DBSCAN's radius: SSG's share of all pairs at Market-1501's size.
-NEIGHBOURS = 20
+NEAREST = 20
 #: What clusters the first round of Table 3.4, with the options of each; K-means and agglomerative clustering, which
 #: the table lacks, are told the true number of identities.
 CLUSTERERS = ("ap", "dbscan", "dbscan-ssg", "kmeans", "agglomerative")
+#: What is recorded of that round.
+_OF_CLUSTERS = ("clusters", "outliers", "v_measure", "ami", "ami_all", "ari", "purity", "camera_purity")
+
+#: Rows of Table 3.2 by name; those that do not cluster train once, for as many steps as the others do in all.
+METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("methods")
 
 
-@dataclass(frozen=True, eq=False)
-class Start:
-    """What all methods of one division begin from.
+class Division(NamedTuple):
+    """Who is labelled.
 
     Attributes:
-        split: who is labelled.
-        labelled: their pictures.
+        split: identities of both parts.
+        labelled: pictures of the labelled identities.
         unlabelled: everybody else's.
-        plain: network trained on the labelled pictures alone.
-        augmented: network initialised with the augmented triplet loss (Sec. 3.3.1).
     """
 
     split: LabelledSplit
     labelled: Pictures
     unlabelled: Pictures
-    plain: ReIDNet
-    augmented: ReIDNet
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """Everything measured for one seed.
+def division(place: Place, setting: str) -> Division:
+    """Return who is labelled in a place under a setting such as ``1/6``."""
 
-    Attributes:
-        data: the seed's world.
-        starts: by setting.
-        courses: of each method that clusters, by setting and name.
-        rows: one mapping per record.
-    """
+    def divide() -> Division:
+        train = place.target.train
+        split = divide_labels(train.pids, setting, place.seed)
+        return Division(split, *(train.select(rows) for rows in split.rows(train.pids)))
 
-    data: Domain
-    starts: dict[str, Start]
-    courses: dict[tuple[str, str], Course]
-    rows: list[Row]
+    return place.shared(("division", setting), divide)
 
 
-@dataclass(frozen=True)
-class SemiSupervisedStudy:
-    """What notebook 03 measures, and on how much.
+def augmented(place: Place, setting: str) -> ReIDNet:
+    """Return the network that all loops start from, initialised with the augmented triplet loss (Sec. 3.3.1)."""
+    return place.shared(("augmented", setting), lambda: _augmented(place, setting, place.budget("long")["start"]))
+
+
+def _augmented(place: Place, setting: str, steps: int) -> ReIDNet:
+    _, labelled, unlabelled = division(place, setting)
+    return learn_augmented(place.study.recipe, labelled, unlabelled, steps, derive(place.seed, "augmented", setting))
+
+
+def _labelled_only(place: Place, setting: str, steps: int) -> ReIDNet:
+    seed = derive(place.seed, "labelled", setting)
+    return place.study.recipe.learn(division(place, setting).labelled, steps, seed)
+
+
+@METHODS.add("labelled-only")
+def labelled_only(place: Place, condition: Condition) -> Result:
+    """True labels of the labelled pictures and nothing else."""
+    return scored(place, _labelled_only(place, condition.options["labelled"], place.study.total(condition.budget)))
+
+
+@METHODS.add("init")
+def init(place: Place, condition: Condition) -> Result:
+    """The augmented triplet loss beside the true labels, without clusters."""
+    return scored(place, _augmented(place, condition.options["labelled"], place.study.total(condition.budget)))
+
+
+def _loop(name: str, place: Place, condition: Condition) -> Result:
+    setting = condition.options["labelled"]
+    options = place.study.pseudo_labels.with_(**LOOPS[name])
+    if options.clusterer != place.study.pseudo_labels.clusterer:
+        options = options.with_(options={})
+    return _run(place, condition, augmented(place, setting), options, "loop")
+
+
+for _name in LOOPS:
+    METHODS.add(_name)(partial(_loop, _name))
+
+
+@METHODS.add(UPPER_BOUND)
+def supervised(place: Place, condition: Condition) -> Result:
+    """True labels of all pictures: the upper bound."""
+    steps, seed = place.study.total(condition.budget), derive(place.seed, "supervised")
+    return scored(place, place.study.recipe.learn(place.target.train, steps, seed))
+
+
+def first_round(place: Place, condition: Condition) -> Result:
+    """One round of hard labels by another clusterer, from the network of the labelled pictures alone (Table 3.4)."""
+    setting, clusterer = condition.options["labelled"], condition.options["clusterer"]
+    given: dict[str, Any] = {"neighbours": NEAREST} if clusterer == "dbscan-ssg" else {}
+    if clusterer in ("kmeans", "agglomerative"):
+        given = {"n_clusters": len(division(place, setting).split.unlabelled)}
+    start = place.shared(("plain", setting), lambda: _labelled_only(place, setting, place.budget("long")["start"]))
+    whole = place.study.pseudo_labels
+    options = PseudoLabelOptions(clusterer, given, rounds=1, metric=whole.metric, optimisation=whole.optimisation)
+    found = _run(place, condition, start, options, "first round")
+    scores = {name: found.scores[name] for name in ("rank1", "mAP") if name in found.scores}
+    return Result(scores, found.model, found.detail)
+
+
+def _run(place: Place, condition: Condition, start: ReIDNet, options: PseudoLabelOptions, key: str) -> Result:
+    setting = condition.options["labelled"]
+    _, labelled, unlabelled = division(place, setting)
+    steps, seed = place.budget(condition.budget)["round"], derive(place.seed, key, setting)
+    recipe, test = place.study.recipe, place.target
+    return looped(run_loop(start, unlabelled, options, recipe, steps, seed, labelled=labelled, test=test))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemiSupervisedStudy(Study):
+    """What chapter 3 measures, and on how much.
 
     A seed stands for a world of its own, for a division of its identities and for a training run of each method. All
     methods take as many steps: those that do not cluster train on true labels for as long as the others do in all.
+    Steps are those of the first training (``start``) and of each ``round``; the short budget is for the first setting's
+    methods, all but the upper bound.
 
     Attributes:
-        learner: network and budgets.
-        recipe: the full method; Table 3.2 takes parts of it away.
+        pseudo_labels: the full method; Table 3.2 takes parts of it away.
         methods: rows of Table 3.2 to measure in the first setting.
         settings: shares of labelled identities; the first is measured with all methods.
         elsewhere: methods to measure in the other settings, of those in the first.
@@ -107,200 +173,139 @@ class SemiSupervisedStudy:
         scenario: name of the world.
         people: identities to train on.
         test_people: identities of the test.
-        short: training steps of each round in a second, short budget, with which the methods of the first setting are
-            measured again, all but the upper bound; None leaves it out.
         nuisances: dials of the world, see :class:`~reidlab.world.Nuisances`.
 
     Raises:
-        ConfigError: a method or a dial is unknown, or the short budget is no budget.
+        ConfigError: a method, a dial or a field of the training's configuration is unknown, or there is no setting.
     """
 
-    learner: Learner = field(default_factory=Learner)
-    recipe: Recipe = field(default_factory=lambda: Recipe("sg-ap", soft=True, progressive=True))
-    methods: Sequence[str] = METHODS
+    registry: ClassVar = {**METHODS, FIRST_ROUND: first_round}
+    pseudo_labels: PseudoLabelOptions = field(
+        default_factory=lambda: PseudoLabelOptions("sg-ap", soft=True, progressive=True)
+    )
+    methods: Sequence[str] = tuple(METHODS)
     settings: Sequence[str] = ("1/6",)
-    elsewhere: Sequence[str] = ("labelled-only", "sgc-dpl")
+    elsewhere: Sequence[str] = ("labelled-only", FULL)
     clusterers: Sequence[str] = CLUSTERERS
     scenario: str = "standard"
     people: int = 72
     test_people: int = 60
-    short: int | None = None
-    nuisances: Mapping[str, float] = field(default_factory=lambda: dict(KIND))
+    nuisances: Mapping[str, float] = field(default_factory=lambda: dict(KIND_CAMERAS))
 
     def __post_init__(self) -> None:
-        self.world(0)
-        self.learner.shorter(self.short)
-        if unknown := [name for name in (*self.methods, *self.elsewhere) if name not in METHODS]:
-            raise ConfigError(f"methods: there is none called {unknown[0]!r}; choose from {', '.join(METHODS)}")
+        super().__post_init__()
+        METHODS.check(*self.methods, *self.elsewhere)
+        self.recipe.config(self.steps["round"], **self.pseudo_labels.optimisation)
         if not self.settings:
             raise ConfigError("settings: expected at least one share of labelled identities, such as 1/6")
 
-    def world(self, seed: int) -> WorldSpec:
-        """Return a seed's world."""
-        from reidlab.world.scenarios import scenario
+    def total(self, budget: str) -> int:
+        """Return the training steps of every method: the first training and all rounds."""
+        return self.budgets[budget]["start"] + self.pseudo_labels.rounds * self.budgets[budget]["round"]
 
-        return scenario(
-            self.scenario, seed=derive(seed, "chapter 3 world") % 2**31, train_people=self.people,
-            test_people=self.test_people, **self.nuisances,
-        )  # fmt: skip
+    def worlds(self, seed: int) -> dict[str, WorldSpec]:
+        """Return a seed's world, which is the target."""
+        return {
+            "target": scenario(
+                self.scenario, seed=derive(seed, "chapter 3 world") % 2**31, train_people=self.people,
+                test_people=self.test_people, **self.nuisances,
+            )
+        }  # fmt: skip
 
-    def measure(self, seed: int) -> Measured:
-        """Draw a seed's world and measure every method in it."""
-        return self.measure_on(embedded(self.world(seed), self.learner.size), seed, "embedded")
+    def load(self, label: str, seed: int) -> dict[str, DataSet]:
+        """Return a seed's world or a real data set, decoded."""
+        if label == EMBEDDED:
+            return {"target": from_world(self.worlds(seed)["target"], self.recipe.size)}
+        return {"target": from_name(label, self.recipe.size, seed)}
 
-    def measure_real(self, name: str, seed: int) -> list[Row]:
-        """Do the same on a real data set; the rows of the records."""
-        return self.measure_on(real(name, self.learner.size, seed), seed, name).rows
+    def condition(self, name: str, setting: str, budget: str = "long") -> Condition:
+        """Return a row of Table 3.2 under a setting; the upper bound is the same under all."""
+        where = {} if name == UPPER_BOUND else {"labelled": setting}
+        experiment = "ablation" if budget == "long" else "ablation-short"
+        return Condition(name, {"experiment": experiment, "method": name, **where}, budget, where)
 
-    def example(self, seed: int) -> Measured:
-        """Run the full method alone, in the first setting: clusters to look at."""
-        one = {"methods": ("sgc-dpl",), "settings": self.settings[:1], "clusterers": (), "short": None}
-        study = dataclasses.replace(self, **one)
-        return study.measure(seed)
+    def clustering(self, name: str) -> Condition:
+        """Return a row of Table 3.4."""
+        where = {"clusterer": name, "labelled": self.settings[0]}
+        return Condition(FIRST_ROUND, {"experiment": "clusterers", **where}, options=where)
 
-    @property
-    def steps(self) -> int:
-        """Training steps of every method: the first training and all rounds."""
-        return self.learner.initial + self.recipe.rounds * self.learner.iterations
+    def conditions(self, place: Place) -> Iterator[Condition]:
+        """Yield the rows of Table 3.2 in every setting and under both budgets, and those of Table 3.4."""
+        first, *others = self.settings
+        yield from (self.condition(name, first) for name in self.methods)
+        for setting in others:
+            names = [name for name in self.methods if name in self.elsewhere and name != UPPER_BOUND]
+            yield from (self.condition(name, setting) for name in names)
+        if "short" in self.budgets:
+            yield from (self.condition(name, first, "short") for name in self.methods if name != UPPER_BOUND)
+        yield from (self.clustering(name) for name in self.clusterers)
 
-    def measure_on(self, data: Domain, seed: int, label: str, folder: Path | None = None) -> Measured:
-        """Measure everything on a data set.
+    def contrasts(self, place: Place) -> Iterator[Contrast]:
+        """Yield what each part gains; of progressive selection only where it held some picture back."""
 
-        Args:
-            data: the data set; who is unlabelled is decided here, and their identities serve measurements only.
-            seed: of division and training.
-            label: what the records call the data.
-            folder: keeps the divisions as files, where given.
-        """
-        rows: list[Row] = []
-        common = {"data": label, "seed": seed}
-        starts, courses = {}, {}
+        def contrast(pair: tuple[str, str], setting: str, budget: str = "long", when: Any = None) -> Contrast:
+            ours, theirs = (self.condition(name, setting, budget) for name in pair)
+            return Contrast(ours, theirs, {**ours.dims, "reference": theirs.method}, when)
 
-        scored: dict[tuple[str, str], Mapping[str, float]] = {}
+        for setting in self.settings:
+            yield from (contrast(pair, setting) for pair in GAINS)
+            yield from (contrast(pair, setting, when=held_back) for pair in SELECTING)
+        if "short" in self.budgets:
+            yield from (contrast(pair, self.settings[0], "short", held_back) for pair in SELECTING)
+        ours = self.clustering("dbscan-ssg")
+        yield Contrast(ours, self.clustering("ap"), {**ours.dims, "reference": "ap"})
 
-        def note(scores: Mapping[str, float], model: ReIDNet, **dims: Any) -> None:
-            scored[dims.get("labelled", ""), dims["method"]] = scores
-            if data.protocol == RETRIEVAL:
-                nmi = normalised_mutual_information(model, data, seed)
-                rows.append({"key": "NMI", "value": nmi, **common, **dims})
-            rows.extend(scores_of(scores, data.protocol, **common, **dims))
+    def details(self, place: Place, condition: Condition, result: Result) -> Iterator[Row]:
+        """Yield what a loop did round by round, what clusters a clusterer found, and NMI where there are no cameras."""
+        experiment, setting = condition.dims["experiment"], condition.options.get("labelled")
+        protocol = place.target.protocol
+        if experiment == "clusterers":
+            values = result.detail[0].values
+            yield row_of("identities", len(division(place, setting).split.unlabelled))
+            yield from (row_of(name, values[name]) for name in _OF_CLUSTERS if name in values)
+        if experiment != "ablation":
+            return
+        if protocol == RETRIEVAL:
+            yield row_of("NMI", normalised_mutual_information(result.model, place.target, place.seed))
+        if rounds := result.detail:
+            start = place.shared(("start", setting), lambda: scored(place, augmented(place, setting)))
+            yield from along(rounds, start.scores, protocol)
+            yield from searched(rounds, len(division(place, setting).split.labelled))
+            if len(rounds) > CONVERGED:
+                dims = {"iteration": len(rounds), "reference": f"iteration-{CONVERGED}"}
+                late = rounds[CONVERGED - 1].values
+                yield from gain_rows(result.scores, late, protocol, experiment="iterations", **dims)
 
-        if "supervised" in self.methods:
-            model = self.learner.learn(data.train, derive(seed, "supervised"), self.steps)
-            note(data.score(model).summary(), model, experiment="ablation", method="supervised")
-        for place, setting in enumerate(self.settings):
-            start = starts[setting] = self.begin(data, setting, seed)
-            if folder is not None:
-                start.split.write(folder / f"{label}-{setting.replace('/', '-')}-seed-{seed}.json")
-            methods = [name for name in self.methods if place == 0 or name in self.elsewhere]
-            for name, model in self.without_clusters(start, methods, seed):
-                note(data.score(model).summary(), model, experiment="ablation", method=name, labelled=setting)
-            for name in methods:
-                if name in LOOPS:
-                    course = courses[setting, name] = self.loop(start, data, name, seed)
-                    note(final_scores(course), course.model, experiment="ablation", method=name, labelled=setting)
-                    dims = {"method": name, "labelled": setting, **common}
-                    rows += along(course, data, start.augmented, **dims)
-                    rows += searched(course, len(start.split.labelled), **dims)
-                    if len(course.rounds) > CONVERGED:
-                        late = course.rounds[CONVERGED - 1].values
-                        dims |= {"iteration": len(course.rounds), "reference": f"iteration-{CONVERGED}"}
-                        rows += gain(final_scores(course), late, data.protocol, experiment="iterations", **dims)
-            done = {name: course for (where, name), course in courses.items() if where == setting}
-            rows += held_back(done, data.protocol, experiment="ablation", labelled=setting, **common)
-            for name, reference in GAINS:
-                other = scored.get(("" if reference == "supervised" else setting, reference), {})
-                dims = {"method": name, "reference": reference, "labelled": setting, **common}
-                rows += gain(scored.get((setting, name), {}), other, data.protocol, experiment="ablation", **dims)
-        first = self.settings[0]
-        brief = self.learner.shorter(self.short)
-        if brief is not None:
-            dims = {"experiment": "ablation-short", "labelled": first}
-            study = dataclasses.replace(self, learner=brief)
-            for name, model in study.without_clusters(starts[first], self.methods, seed):
-                rows += scores_of(data.score(model).summary(), data.protocol, method=name, **dims, **common)
-            shorter = {name: study.loop(starts[first], data, name, seed) for name in self.methods if name in LOOPS}
-            for name, course in shorter.items():
-                rows += scores_of(final_scores(course), data.protocol, method=name, **dims, **common)
-            rows += held_back(shorter, data.protocol, **dims, **common)
-        rounds = {name: self.first_round(starts[first], data, name, seed) for name in self.clusterers}
-        if {"ap", "dbscan-ssg"} <= set(rounds):
-            dims = {"experiment": "clusterers", "clusterer": "dbscan-ssg", "reference": "ap", "labelled": first}
-            rows += gain(rounds["dbscan-ssg"], rounds["ap"], data.protocol, **dims, **common)
-        for name, values in rounds.items():
-            for key, value in values.items():
-                dims = {"experiment": "clusterers", "clusterer": name, "labelled": first, **common}
-                if key in ("rank1", "mAP"):
-                    dims["protocol"] = data.protocol
-                rows.append(row_of(key, value, **dims))
-        return Measured(data, starts, courses, rows)
+    def keep(self, place: Place) -> dict[str, Any]:
+        """Keep what the full method did in a world: distances of pairs, the search, first and last round."""
+        if place.label != EMBEDDED:
+            return {}
+        setting = self.settings[0]
+        split, labelled, unlabelled = division(place, setting)
+        found, start = place.run(self.condition(FULL, setting)), augmented(place, setting)
+        pairs = distance_threshold(features_of(start, labelled.images).whole, labelled.pids)
+        first, last = found.detail[0], found.detail[-1]
+        return {
+            "positive": pairs.positive, "negative": pairs.negative, "tau": pairs.value,
+            "labelled": np.array(split.labelled), "rows": split.rows(place.target.train.pids)[1],
+            "pids": unlabelled.pids, "camids": unlabelled.camids, "trace": pd.DataFrame(first.trace),
+            "features_before": features_of(start, unlabelled.images).whole,
+            "features_after": features_of(found.model, unlabelled.images).whole,
+            **first.arrays("first"), **last.arrays("last"),
+        }  # fmt: skip
 
-    def begin(self, data: Domain, setting: str, seed: int) -> Start:
-        """Draw who is labelled and train the networks that others begin from."""
-        split = divide_labels(data.train.pids, setting, seed)
-        labelled, unlabelled = (data.train.select(rows) for rows in split.rows(data.train.pids))
-        plain = self.learner.learn(labelled, derive(seed, "labelled", setting))
-        augmented = self.learner.learn_augmented(labelled, unlabelled, derive(seed, "augmented", setting))
-        return Start(split, labelled, unlabelled, plain, augmented)
-
-    def without_clusters(self, start: Start, methods: Sequence[str], seed: int) -> Iterator[tuple[str, ReIDNet]]:
-        """Yield the networks of the methods that only see true labels, trained for as long as the others."""
-        setting = start.split.setting
-        if "labelled-only" in methods:
-            yield "labelled-only", self.learner.learn(start.labelled, derive(seed, "labelled", setting), self.steps)
-        if "init" in methods:
-            seed = derive(seed, "augmented", setting)
-            yield "init", self.learner.learn_augmented(start.labelled, start.unlabelled, seed, self.steps)
-
-    def loop(self, start: Start, data: Domain, name: str, seed: int) -> Course:
-        """Run a method that clusters."""
-        recipe = self.recipe.with_(**LOOPS[name])
-        if recipe.clusterer != self.recipe.clusterer:
-            recipe = recipe.with_(options={})
-        return run_loop(
-            start.augmented, start.unlabelled, recipe, self.learner, derive(seed, "loop", start.split.setting),
-            labelled=start.labelled, test=data,
-        )  # fmt: skip
-
-    def first_round(self, start: Start, data: Domain, clusterer: str, seed: int) -> dict[str, float]:
-        """Return what one round of hard labels gives from the plain network (Table 3.4).
-
-        Returns:
-            ``clusters`` and ``identities``, agreement with identities, and ``rank1`` and ``mAP`` where there was
-            something to train on.
-        """
-        people = len(start.split.unlabelled)
-        options = {"n_clusters": people} if clusterer in ("kmeans", "agglomerative") else {}
-        if clusterer == "dbscan-ssg":
-            options = {"neighbours": NEIGHBOURS}
-        recipe = Recipe(clusterer, options, rounds=1, metric=self.recipe.metric)
-        seed = derive(seed, "first round", start.split.setting)
-        course = run_loop(start.plain, start.unlabelled, recipe, self.learner, seed, labelled=start.labelled, test=data)
-        kept = ("clusters", "outliers", "v_measure", "ami", "ami_all", "ari", "purity", "camera_purity", "rank1", "mAP")
-        values = course.rounds[0].values
-        return {"identities": float(people), **{name: values[name] for name in kept if name in values}}
+    def facts(self) -> Iterator[Row]:
+        """Yield counts of the dissertation's data sets, and how many pictures its batch has (Sec. 3.4.3)."""
+        yield from data_set_facts()
+        yield batch_fact(p=16, k=4)
 
 
-def held_back(courses: Mapping[str, Course], protocol: str, **dims: Any) -> Iterator[Row]:
-    """Yield what progressive selection gains over learning from all pictures, where it held any back.
-
-    Where no round left a picture out, two methods did the same: there is no row, and so no verdict.
-
-    Args:
-        courses: by name of the method.
-        protocol: of the scores.
-        **dims: dimensions of the rows.
-    """
-    for name, reference in SELECTING:
-        if {name, reference} <= set(courses):
-            ours, theirs = courses[name], courses[reference]
-            if any(((one.labels >= 0) & ~one.selected).any() for one in ours.rounds):
-                yield from gain(
-                    final_scores(ours), final_scores(theirs), protocol, method=name, reference=reference, **dims
-                )
+def held_back(ours: Result, theirs: Result) -> bool:
+    """Return whether progressive selection left any picture out; where not, two methods did the same."""
+    return any(((item.labels >= 0) & ~item.selected).any() for item in ours.detail)
 
 
-def normalised_mutual_information(model: ReIDNet, data: Domain, seed: int) -> float:
+def normalised_mutual_information(model: ReIDNet, data: DataSet, seed: int) -> float:
     """Return how well clusters of the gallery's features agree with its classes (NMI of Table 3.6).
 
     As retrieval on CUB-200 does it: K-means with the true number of classes on features of unit length.
@@ -312,19 +317,6 @@ def normalised_mutual_information(model: ReIDNet, data: Domain, seed: int) -> fl
     """
     from sklearn.cluster import KMeans
 
-    from reidlab.evaluation.clustering import agreement
-    from reidlab.training import extract
-
-    size = data.train.images.shape[1:3]
-    found = extract(model, data.gallery.table, size, images=data.gallery.images).normalized()
+    found = picture_extractor(model)(data.gallery).normalized()
     clusters = KMeans(len(np.unique(found.pids)), n_init=3, random_state=seed % 2**32).fit(found.features).labels_
     return agreement(found.pids, clusters).nmi
-
-
-def pair_examples(start: Start, model: ReIDNet) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return squared distances of labelled pairs of one and of two identities, and tau_l (Fig. 3.3)."""
-    from reidlab.pseudolabel.learning import features_of
-    from reidlab.pseudolabel.selection import distance_threshold
-
-    found = distance_threshold(features_of(model, start.labelled.images).whole, start.labelled.pids)
-    return found.positive, found.negative, found.value

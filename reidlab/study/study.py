@@ -180,7 +180,7 @@ class Study:
     Attributes:
         recipe: what all networks share.
         steps: training steps of the long budget, by what is trained.
-        short: steps that a second, short budget has instead; empty where there is none.
+        short: steps that a second, short budget has instead; there is none where they are empty or the long one's.
         real: names of real data sets to measure on as well, as the catalogue knows them.
 
     Raises:
@@ -245,7 +245,8 @@ class Study:
     def budgets(self) -> Mapping[str, Budget]:
         """The long budget and, where there is one, the short."""
         long = Budget("long", dict(self.steps))
-        return {"long": long} | ({"short": long.with_("short", **self.short)} if self.short else {})
+        short = long.with_("short", **self.short)
+        return {"long": long} | ({"short": short} if short.steps != long.steps else {})
 
     def describe(self) -> dict[str, Any]:
         """Return the whole configuration as plain data: what tells this study's results from another's."""
@@ -306,6 +307,8 @@ class Study:
 def plain(value: Any) -> Any:
     """Return a configuration as plain data: data classes, mappings and sequences become JSON's; files, their digest.
 
+    Of a scikit-learn estimator its parameters are taken.
+
     Raises:
         ConfigError: something in it is neither.
     """
@@ -321,4 +324,6 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, Sequence | set | frozenset):
         return [plain(item) for item in value]
+    if hasattr(value, "get_params"):  # a scikit-learn estimator
+        return {"kind": type(value).__name__, **plain(value.get_params())}
     raise ConfigError(f"configuration: {value!r} of type {type(value).__name__} cannot be written down as plain data")

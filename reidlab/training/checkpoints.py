@@ -28,10 +28,11 @@ class Checkpoints:
 
     Args:
         folder: where ``checkpoint-last.pt`` and ``checkpoint-previous.pt`` lie; made when first written.
+        place: entry of a state that says how far the run was, for the message about a damaged file.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | os.PathLike[str], place: str = "iteration") -> None:
+        self.folder, self._place = Path(folder), place
         self.last = self.folder / "checkpoint-last.pt"
         self.previous = self.folder / "checkpoint-previous.pt"
 
@@ -75,7 +76,8 @@ class Checkpoints:
                 problems.append(str(error))
                 continue
             for problem in problems:
-                _log.warning("%s; using %s (iteration %s)", problem, path.name, state["iteration"])
+                place = f"{self._place} {state.get(self._place, 'unknown')}"
+                _log.warning("%s; using %s (%s)", problem, path.name, place)
             return state
         if problems:
             raise DataError(f"{'; '.join(problems)}. Delete the file to start from the beginning")
@@ -120,5 +122,5 @@ def check_same_run(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: 
     if different:
         raise ConfigError(
             f"{folder}: its checkpoint is of another run; it differs in {', '.join(different)}. "
-            "Restore these values, choose another folder, or start afresh with resume=False"
+            "Restore these values, choose another folder, or start afresh without resuming"
         )

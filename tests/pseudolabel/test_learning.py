@@ -1,6 +1,5 @@
 """Sources, objectives and networks of pseudo-label training, against what they should be piece by piece."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,19 +12,19 @@ from reidlab.errors import ConfigError
 from reidlab.losses import WeightedTriplet, augmented_triplet, soft_margin_batch_hard
 from reidlab.pseudolabel.learning import (
     AugmentedSource,
-    Homework,
-    Learner,
+    PseudoLabelledSet,
     PseudoObjective,
     RectifiedBatch,
     augmented_objective,
     expanded,
     features_of,
+    learn_augmented,
+    learn_pseudo,
 )
 from reidlab.pseudolabel.mining import MinedPairs
 from reidlab.training import PictureSource
 from tests.pseudolabel import toy
 
-LEARNER = Learner(toy.SIZE, width=8, blocks=(1, 1, 1, 1), initial=8, iterations=6, p=4, k=2, unlabelled=3)
 CPU = torch.device("cpu")
 
 
@@ -36,13 +35,13 @@ def people():
 
 @pytest.fixture
 def model():
-    return LEARNER.build(6, seed=0)
+    return toy.RECIPE.network(6, 0)
 
 
 def source_of(people, known):
     inside = np.isin(people.pids, known)
     _, classes = np.unique(people.pids[inside], return_inverse=True)
-    config = LEARNER.config(8, len(known))
+    config = toy.RECIPE.config(8, len(known))
     plain = lambda images, generator: normalize(images) + torch.rand(1, generator=generator)  # noqa: E731
     labelled = PictureSource(people.images[inside], classes, config.p, config.k, plain)
     return AugmentedSource(labelled, people.images[~inside], 3, plain)
@@ -90,7 +89,7 @@ def test_the_first_objective_is_its_two_losses(people, model):
 def test_the_rounds_objective_looks_labels_up_by_row(people, model, metric, soft):
     classes = np.where(people.pids == 2, -1, people.pids)
     targets = np.random.default_rng(0).dirichlet(np.ones(6), len(classes)).astype(np.float32) if soft else None
-    work = Homework(people.images, classes, targets, metric)
+    work = PseudoLabelledSet(people.images, classes, targets, metric)
     groups = np.unique(classes[work.inside], return_inverse=True)[1]
     plain = lambda images, generator: normalize(images)  # noqa: E731
     batch = PictureSource(people.images[work.inside], groups, 4, 2, plain).batch(CPU)
@@ -115,7 +114,7 @@ def test_mined_pairs_attract_and_strangers_repel(people, model):
         ranks[i, : len(near)] = near
     mined = MinedPairs(ranks, np.array([[0, 6], [0, 12], [18, 24]]))
     rows, groups = np.array([0, 6, 12, 18, 24, 18]), torch.tensor([0, 0, 0, 1, 1, 1])
-    work = Homework(people.images, np.arange(len(people)), mined=mined, metric="weighted")
+    work = PseudoLabelledSet(people.images, np.arange(len(people)), mined=mined, metric="weighted")
     batch = RectifiedBatch(torch.empty(0), torch.empty(0), torch.empty(0), torch.from_numpy(rows), groups)
     features = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32))
     total = []
@@ -129,13 +128,13 @@ def test_mined_pairs_attract_and_strangers_repel(people, model):
     torch.testing.assert_close(PseudoObjective(work)._icm(features, batch), torch.stack(total).mean())
 
 
-def test_homework_that_teaches_nothing(people):
+def test_a_set_that_teaches_nothing(people):
     with pytest.raises(ConfigError, match="fewer than two"):
-        Homework(people.images, np.where(people.pids == 1, 0, -1))
+        PseudoLabelledSet(people.images, np.where(people.pids == 1, 0, -1))
     with pytest.raises(ConfigError, match="one per picture"):
-        Homework(people.images, people.pids[1:])
-    with pytest.raises(ConfigError, match="metric: 'cosine'"):
-        Homework(people.images, people.pids, metric="cosine")
+        PseudoLabelledSet(people.images, people.pids[1:])
+    with pytest.raises(ConfigError, match="metric: there is none called 'cosine'"):
+        PseudoLabelledSet(people.images, people.pids, metric="cosine")
 
 
 def test_more_classes_and_the_same_features(people, model):
@@ -173,20 +172,19 @@ def test_features_of_halves(people, model):
 def test_training_repeats_and_learns(people):
     known = people.select(people.pids < 4)
     other = people.select(people.pids >= 4)
-    one, two = (LEARNER.learn_augmented(known, other, seed=3) for _ in range(2))
+    one, two = (learn_augmented(toy.RECIPE, known, other, 8, seed=3, count=3) for _ in range(2))
     for a, b in zip(one.state_dict().values(), two.state_dict().values()):
         assert torch.equal(a, b)
-    longer = replace(LEARNER, iterations=40)
-    work = Homework(people.images, people.pids)
-    before = LEARNER.build(6, seed=0)
-    after = longer.learn_pseudo(expanded(before, 6, 6, 0), work, seed=1).eval()
+    work = PseudoLabelledSet(people.images, people.pids)
+    before = toy.RECIPE.network(6, 0)
+    after = learn_pseudo(toy.RECIPE, expanded(before, 6, 6, 0), work, 40, 1, lr=5e-4).eval()
     logits = after(normalize(torch.from_numpy(people.images))).logits
     assert (logits.argmax(1).numpy() == people.pids).mean() > 0.6
 
 
-def test_a_batch_never_asks_for_more_identities_than_there_are():
-    assert LEARNER.config(5, classes=3).p == 3
-    with pytest.raises(ConfigError, match="unlabelled: 0"):
-        replace(LEARNER, unlabelled=0)
+def test_a_batch_never_asks_for_more_identities_than_there_are(people):
+    assert toy.RECIPE.config(5, classes=3).p == 3
+    with pytest.raises(ConfigError, match="count: 0"):
+        learn_augmented(toy.RECIPE, people, people, 8, seed=3, count=0)
     with pytest.raises(ConfigError, match="iterations"):
-        replace(LEARNER, iterations=0)
+        learn_augmented(toy.RECIPE, people, people, 0, seed=3)

@@ -3,9 +3,11 @@
 import numpy as np
 
 from reidlab.data import make_table
-from reidlab.pseudolabel.domains import Domain, Pictures
+from reidlab.data.decoded import DataSet, Pictures
+from reidlab.training.recipe import Backbone, Recipe
 
 SIZE = (32, 16)
+RECIPE = Recipe(SIZE, Backbone(width=8, blocks=(1, 1, 1, 1)), optimisation={"p": 4, "k": 2})
 
 
 def pictures(pids, cameras=2, each=3, seed=0, split="train", tint=25):
@@ -25,13 +27,12 @@ def pictures(pids, cameras=2, each=3, seed=0, split="train", tint=25):
     return Pictures(rows, np.stack(images))
 
 
-def domain(people=12, test=6, **options):
-    """Return a domain whose test people are nobody of its training."""
+def data_set(people=12, test=6, **options):
+    """Return a data set whose test people are nobody of its training."""
     others = range(people, people + test)
-    return Domain(
+    return DataSet(
         "toy",
         pictures(range(people), **options),
         pictures(others, each=1, seed=5, split="query"),
         pictures(others, each=3, seed=6, split="gallery"),
-        "market1501",
     )

@@ -67,6 +67,20 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_previous(saved, damage, cap
     assert "using checkpoint-previous.pt (iteration 1)" in caplog.text
 
 
+def test_a_state_says_its_place_by_another_name(tmp_path, caplog):
+    checkpoints = Checkpoints(tmp_path, "round")
+    for number in (1, 2):
+        checkpoints.save({"round": number, "model": {}})
+    cut_short(checkpoints.last)
+    assert checkpoints.load()["round"] == 1
+    assert "using checkpoint-previous.pt (round 1)" in caplog.text
+    checkpoints.save({"model": {}})
+    checkpoints.save({"model": {}})
+    cut_short(checkpoints.last)
+    assert checkpoints.load()["model"] == {}
+    assert "(round unknown)" in caplog.text
+
+
 def test_with_both_damaged_the_error_names_both(saved):
     cut_short(saved.last)
     empty(saved.previous)

@@ -1,0 +1,155 @@
+"""From a folder of pictures without labels to a network, by function and by command."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from reidlab.cli import main
+from reidlab.data.readers import detect
+from reidlab.errors import ConfigError, DataError, RunError
+from reidlab.models import load_weights, save_weights
+from reidlab.tools import learn
+from reidlab.training.recipe import Backbone
+from tests.pseudolabel import toy
+
+STEPS = {"start": 10, "round": 3}
+pytestmark = pytest.mark.xdist_group("pseudolabel")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    people = toy.pictures(range(8))
+    for number, (camid, image) in enumerate(zip(people.camids, people.images)):
+        path = tmp_path / "pictures" / f"cam{camid}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def weights(tmp_path):
+    return save_weights(toy.RECIPE.learn(toy.pictures(range(20, 30)), 10, 0), tmp_path / "start.safetensors")
+
+
+OPTIONS = learn.hsr(48, rounds=2, neighbours=3, optimisation={"lr": 5e-4})
+OPTIONS = OPTIONS.with_(options={"share": 0.1, "k1": 6, "k2": 2, "min_samples": 2})
+
+
+def learnt(folder, out, weights, **options):
+    options = {"recipe": toy.RECIPE, "steps": STEPS, "options": OPTIONS, "weights": weights, **options}
+    return learn.learn_pictures(detect(folder).read(folder), out, **options)
+
+
+def test_what_it_leaves_behind(tmp_path, folder, weights):
+    made = learnt(folder, tmp_path / "out", weights)
+    table = pd.read_csv(made.folder / learn.CLUSTERS)
+    assert len(table) == 48
+    assert sorted(table.path) == sorted(str(path) for path in folder.rglob("*.png"))
+    np.testing.assert_array_equal(table.cluster, made.rounds[-1].labels)
+    assert pd.read_csv(made.folder / learn.ROUNDS)["round"].tolist() == [1, 2]
+    again = toy.RECIPE.network(2, 0)
+    load_weights(again, made.folder / learn.NETWORK, ignore=("neck.classifier.",))
+    for name, value in again.backbone.state_dict().items():
+        assert torch.equal(value, made.model.backbone.state_dict()[name])
+
+
+def test_nothing_is_overwritten_and_a_stopped_run_goes_on(tmp_path, folder, weights):
+    out = tmp_path / "out"
+    whole = learnt(folder, tmp_path / "whole", weights)
+
+    def stop(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learnt(folder, out, weights, say=stop)
+    with pytest.raises(ConfigError, match="not empty, a run was begun there; go on with --resume"):
+        learnt(folder, out, weights)
+    made = learnt(folder, out, weights, resume=True)
+    assert [item.values for item in made.rounds] == [item.values for item in whole.rounds]
+
+
+def test_without_a_start_one_is_trained_on_the_embedded_world(monkeypatch, folder, tmp_path):
+    from reidlab.data import decoded
+
+    asked, said = [], []
+    monkeypatch.setattr(decoded, "from_world", lambda spec, size: asked.append(spec.name) or toy.data_set())
+
+    def stop(line):
+        said.append(line)
+        if line.startswith("round 1"):
+            raise KeyboardInterrupt
+
+    whole = learnt(folder, tmp_path / "whole", None)
+    assert asked == ["standard"]
+    with pytest.raises(KeyboardInterrupt):
+        learnt(folder, tmp_path / "out", None, say=stop)
+    assert said[0] == "training a network to begin with on the embedded world, 10 steps"
+    made = learnt(folder, tmp_path / "out", None, resume=True)
+    assert asked == ["standard"] * 2  # a run that goes on has its network
+    for name, value in made.model.state_dict().items():
+        assert torch.equal(value, whole.model.state_dict()[name])
+
+
+def test_a_folder_that_holds_something_else_is_refused_before_the_work(folder, tmp_path, weights):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="not empty"):
+        learnt(folder, tmp_path / "out", weights)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_one_camera_mines_nothing(tmp_path, folder, weights):
+    options = learn.hsr(24, cameras=1, rounds=1).with_(options=OPTIONS.options)
+    made = learnt(folder / "cam1", tmp_path / "out", weights, options=options)
+    assert "camera_purity" in made.rounds[0].values
+    with pytest.raises(ConfigError, match="one camera"):
+        learnt(folder / "cam1", tmp_path / "other", weights)
+
+
+def test_what_cannot_be_learnt_leaves_no_network(tmp_path, folder, weights):
+    hopeless = OPTIONS.with_(options={"share": 0.0001, "k1": 3, "k2": 1, "min_samples": 40})
+    with pytest.raises(RunError, match="nothing could be learnt"):
+        learnt(folder, tmp_path / "out", weights, options=hopeless)
+    assert not (tmp_path / "out" / learn.NETWORK).exists()
+    wrong = save_weights(
+        replace(toy.RECIPE, backbone=Backbone(width=16, blocks=(1, 1, 1, 1))).network(2, 0),
+        tmp_path / "wide.safetensors",
+    )
+    with pytest.raises(DataError, match="do not fit"):
+        learnt(folder, tmp_path / "another", wrong)
+    alone = detect(folder).read(folder).iloc[:1]
+    with pytest.raises(DataError, match="1 pictures"):
+        learn.learn_pictures(alone, tmp_path / "third", recipe=toy.RECIPE, weights=weights)
+
+
+def test_radius_for_any_number_of_pictures():
+    assert learn.hsr(12936).options["share"] == pytest.approx(10 / 12936)
+    assert learn.hsr(100).options["share"] == 0.01
+    assert learn.hsr(5).options["k1"] == 4
+    assert not learn.hsr(100, cameras=1).mining
+    assert learn.hsr(100).centre
+    assert not learn.hsr(100, cameras=1).centre
+
+
+def test_the_command(tmp_path, folder, monkeypatch, capsys):
+    seen = {}
+
+    def spied(table, out, **options):
+        seen.update(options, rows=len(table))
+        return learn.Learnt(out, None, [])
+
+    monkeypatch.setattr(learn, "learn_pictures", spied)
+    with pytest.raises(SystemExit) as left:
+        main(["learn", str(folder), str(tmp_path / "out"), "--rounds", "3", "--iterations", "7", "--height", "48"])
+    assert not left.value.code
+    assert seen["rows"] == 48
+    assert (seen["options"].rounds, seen["options"].mining) == (3, True)
+    assert (seen["steps"]["round"], seen["recipe"].size) == (7, (48, 24))
+    said = capsys.readouterr()
+    assert "made" in said.out
+    assert "read pictures" in said.err
+    assert "48 pictures" in said.err
