@@ -42,7 +42,10 @@ class Card:
             ("measured", f"{day(info['started'])}, in {time}"),
         ]
         if verified := info.get("verified"):
-            rows.append(("verified", f"on {day(verified['date'])}: seed {verified['seed']} equal bit for bit"))
+            text = f"on {day(verified['date'])}: seed {verified['seed']} equal bit for bit"
+            if commit := verified.get("commit"):
+                text += f" to what commit {commit[:10]} gives on another machine"
+            rows.append(("verified", text))
         return [(name, str(text)) for name, text in rows]
 
     def as_html(self, title: str = "Run card", note: str = "") -> str:

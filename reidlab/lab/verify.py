@@ -2,6 +2,8 @@
 
 Where the records are equal, the kept run says so from then on and counts as today's. Where they are not, the same seed
 is measured with the commit that kept them: if that gives the kept values here, the code is the cause, else the machine.
+A machine of another kind rounds otherwise; if on it that commit and today's code give the same values, bit for bit, the
+code is the same, and that lifts the stale mark too.
 """
 
 from __future__ import annotations
@@ -76,12 +78,16 @@ def verify(
     if wanted.empty:
         raise RunError(f"{what}there is no record to compare")
     note = f" ({', '.join(left_out)} left out: not here as it was)" if left_out else ""
-    if difference:
-        return Verification(False, f"{what}{difference}{note}; {_origin(project, kept, job, seed, wanted)}")
     entry = {"seed": seed, "date": datetime.now(UTC).isoformat(timespec="seconds"), "records": len(wanted)}
+    if difference:
+        commit, cause = _origin(project, kept, job, seed, wanted, measured.records)
+        if commit is None:
+            return Verification(False, f"{what}{difference}{note}; {cause}")
+        entry["commit"], note = commit, f"{note}; {cause}: {difference}"
     entry |= {name: measured.info[name] for name in ("versions", "machine", "device", "threads")}
     store.note(kept, {"verified": entry | {"left_out": left_out, "code": measured.info["code"]["records"]}})
-    return Verification(True, f"{what}{plural(len(wanted), 'record')} equal bit for bit{note}")
+    against = f" to what commit {entry['commit'][:10]} gives here" if difference else ""
+    return Verification(True, f"{what}{plural(len(wanted), 'record')} equal bit for bit{against}{note}")
 
 
 def _job(project: Project, kept: store.StoredRun, seed: int) -> runner.Job:
@@ -126,32 +132,41 @@ def _values(table: pd.DataFrame) -> dict[tuple[Any, ...], str]:
     return {tuple(row[name] for name in records.IDENTITY): f"{row['value']!r} {row['unit']}" for row in rows}
 
 
-def _origin(project: Project, kept: store.StoredRun, job: runner.Job, seed: int, wanted: pd.DataFrame) -> str:
-    """Say whether the code or the machine is the cause: what does the commit that kept the records give here?"""
+def _origin(
+    project: Project, kept: store.StoredRun, job: runner.Job, seed: int, wanted: pd.DataFrame, today: pd.DataFrame
+) -> tuple[str | None, str]:
+    """Say whether the code or the machine is the cause: what does the commit that kept the records give here?
+
+    Returns:
+        The commit if it gives today's values here, so that the code is the same, else None; and the cause.
+    """
     path = kept.folder / store.RECORDS_FILE
     unknown = "whether by the code or by the machine cannot be told: "
     try:
         top = Path(_git(project.root, "rev-parse", "--show-toplevel"))
         commit = _git(top, "log", "-1", "--format=%H", "--", str(path))
         if not commit or _git(top, "status", "--porcelain", "--", str(path)):
-            return f"{unknown}the kept records are not committed"
+            return None, f"{unknown}the kept records are not committed"
         if _git(top, "rev-parse", "--is-shallow-repository") == "true":
-            return f"{unknown}the history is cut off"
+            return None, f"{unknown}the history is cut off"
         with tempfile.TemporaryDirectory(prefix="reidlab-verify-") as folder:
             tree = Path(folder).resolve() / "tree"
             _git(top, "worktree", "add", "--detach", str(tree), commit)
             try:
                 measured = _run_at(tree, project.root.resolve().relative_to(top.resolve()), job, seed)
-                same = _difference(wanted, measured) is None
+                same, kind = _difference(wanted, measured) is None, wanted[list(records.IDENTITY)]
+                elsewhere = measured.merge(kind, on=list(records.IDENTITY))
+                as_today = len(elsewhere) == len(wanted) and _difference(elsewhere, today) is None
             finally:
                 _git(top, "worktree", "remove", "--force", str(tree))
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", "") or getattr(error, "stdout", "") or str(error)
         reason = said.strip().splitlines()[-1]
-        return f"{unknown}{reason}"
+        return None, f"{unknown}{reason}"
     if same:
-        return f"the code changed them: commit {commit[:10]} gives the kept values here"
-    return f"this machine gives other values: commit {commit[:10]}, which kept them, does not give them here either"
+        return None, f"the code changed them: commit {commit[:10]} gives the kept values here"
+    cause = f"this machine gives other values: commit {commit[:10]}, which kept them, does not give them here either"
+    return (commit, cause) if as_today else (None, f"{cause}, nor today's")
 
 
 def _run_at(tree: Path, inside: Path, job: runner.Job, seed: int) -> pd.DataFrame:

@@ -110,8 +110,23 @@ def test_another_machine_is_named_as_the_cause(project, in_process, monkeypatch)
     commit(project)
     monkeypatch.setenv("MADE_UP_MACHINE", "0.6")
     found = verified(project, 1)
+    assert found.equal, "the commit that kept them gives today's values here: the code is the same"
+    assert "; this machine gives other values: commit " in found.message
+    assert found.message.endswith("machine ({}, 1) is kept as 0.5 fraction, measured now as 0.6 fraction")
+    note = store.kept("01_tiny", "standard", project).info["verified"]
+    assert dict(Card(store.kept("01_tiny", "standard", project).info).rows())["verified"].endswith(
+        f"to what commit {note['commit'][:10]} gives on another machine"
+    )
+
+
+def test_other_code_on_another_machine_verifies_nothing(project, in_process, monkeypatch):
+    keep(project, MACHINE)
+    commit(project)
+    monkeypatch.setenv("MADE_UP_MACHINE", "0.6")
+    write_chapter(project, "01_tiny", MACHINE, experiment=CHANGED)
+    found = verified(project, 1)
     assert not found.equal
-    assert "machine ({}, 1) is kept as 0.5 fraction, measured now as 0.6 fraction; this machine gives" in found.message
+    assert found.message.endswith("which kept them, does not give them here either, nor today's")
     assert not store.kept("01_tiny", "standard", project).info.get("verified")
 
 
