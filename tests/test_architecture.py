@@ -15,6 +15,7 @@ FLOORS = [
     {"training"},
     {"study"},
     {"baseline", "video", "pseudolabel"},
+    {"tools"},
     {"lab", "plots"},
     {"cli"},
     {"__main__"},
