@@ -272,14 +272,12 @@ def data_audit_labels(
     as_json: Annotated[bool, typer.Option("--json", help="Write the suspects as JSON.")] = False,
 ) -> None:
     """Rank the test tracklets (or pictures) by how suspicious their labels are, and say whose they may be instead."""
-    from reidlab.video.audit import audit_data_set
+    from reidlab.tools.audit import audit_data_set
 
-    table, _ = _table_of(name)
+    table, _ = _read(name)
     report = audit_data_set(
-        table, weights=str(weights) if weights else None, iterations=iterations, seed=seed, quiet=not _err.is_terminal
+        table, out=out, weights=weights, iterations=iterations, seed=seed, quiet=not _err.is_terminal
     )
-    if out is not None:
-        report.to_csv(out, index=False)
     suspects = report.head(top)
     if as_json:
         print(suspects.to_json(orient="records", indent=2))
@@ -300,7 +298,7 @@ def data_audit_labels(
 @data_app.command("redetect")
 def data_redetect(
     name: Annotated[str, typer.Argument(help="Name of a set of tracklets, or a folder.")],
-    out: Annotated[Path, typer.Argument(help="Folder to write; it must not exist yet.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
     detector: Annotated[str, typer.Option("--detector", help="hog, or the path of an ONNX file.")] = "hog",
     weights: Annotated[
         Path | None, typer.Option("--weights", help="A trained linking network; one is trained if none.")
@@ -310,12 +308,12 @@ def data_redetect(
     seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
 ) -> None:
     """Draw the boxes of tracklets anew inside their pictures (re-Detect and Link) and write them as a new set."""
-    from reidlab.video.refine import redetect_data_set
+    from reidlab.tools.redetect import redetect_data_set
 
-    table, root = _table_of(name)
+    table, root = _read(name)
     made = redetect_data_set(
-        table, root, out, detector, weights=str(weights) if weights else None, size=(height, height // 2),
-        iterations=iterations, seed=seed, quiet=not _err.is_terminal,
+        table, root, out, detector, weights=weights, size=(height, height // 2), iterations=iterations, seed=seed,
+        quiet=not _err.is_terminal,
     )  # fmt: skip
     _out.print(f"made {made}", soft_wrap=True, highlight=False, markup=False)
 
@@ -341,7 +339,7 @@ def learn(
     from reidlab.pseudolabel.learning import Learner
     from reidlab.pseudolabel.own import hsr, learn_pictures
 
-    table, _ = _table_of(name)
+    table, _ = _read(name)
     cameras = table["camid"].nunique()
     if cameras < 2:
         _err.print("all pictures are of one camera: nothing is mined across cameras", highlight=False)
@@ -360,15 +358,13 @@ def learn(
     _out.print(f"made {made.folder}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _table_of(name: str) -> tuple[pd.DataFrame, Path]:
-    """Return the sample table and the folder of a data set, by its name or by its folder."""
-    from reidlab.data import load, readers
-    from reidlab.data.catalogue import find
+def _read(name: str) -> tuple[pd.DataFrame, Path]:
+    """Return the sample table and the folder of a data set, and say what was read."""
+    from reidlab.tools.common import described, read_set
 
-    folder = Path(name).expanduser().absolute()
-    if folder.is_dir():
-        return readers.detect(folder).read(folder, folder.name), folder
-    return load(name), find(name).path
+    table, root = read_set(name)
+    _err.print(described(table), soft_wrap=True, highlight=False, markup=False)
+    return table, root
 
 
 def _show_data() -> None:

@@ -1,4 +1,4 @@
-"""What all tools share: the data set that is read, one line that describes it, and the folder that is written."""
+"""What all tools share: the set that is read, a line that describes it, the folder written, and a small network."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from reidlab.files import disk_errors
 
 if TYPE_CHECKING:
     from reidlab.data.table import SampleTable
+    from reidlab.models import ReIDNet
+    from reidlab.training.recipe import Recipe
 
 
 def read_set(name: str) -> tuple[SampleTable, Path]:
@@ -78,3 +80,41 @@ def checked_output(out: Path, resume: bool = False) -> Path:
     place = next(folder for folder in (out, *out.parents) if folder.exists())
     with disk_errors(out), tempfile.TemporaryDirectory(dir=place, prefix=".reidlab-"):
         return out
+
+
+def image_network(
+    table: SampleTable, recipe: Recipe, weights: str | Path | None, steps: int, seed: int, quiet: bool = False
+) -> ReIDNet:
+    """Return a network for single pictures, read from a file or trained on a data set's training split.
+
+    Args:
+        table: sample table.
+        recipe: of the network.
+        weights: file of a :class:`~reidlab.models.ReIDNet` with the recipe's backbone, as
+            :func:`~reidlab.models.save_weights` writes it; None trains one.
+        steps: training steps.
+        seed: decides initial weights and batches.
+        quiet: whether to leave out progress bars.
+
+    Raises:
+        ConfigError: there are no two identities to learn from and no weights.
+        DataError: the weights or a picture cannot be read.
+    """
+    import numpy as np
+
+    from reidlab.data import ImageCache
+    from reidlab.data.decoded import Pictures
+    from reidlab.models import load_weights
+
+    if weights is not None:
+        model = recipe.network(1, seed)
+        load_weights(model, weights, ignore=("neck.classifier.",))
+        return model
+    train = table[(table["split"] == "train") & (table["pid"] >= 0)].reset_index(drop=True)
+    if train["pid"].nunique() < 2:
+        raise ConfigError(
+            f"{table.attrs.get('dataset', 'table')}: it has no training split with two identities to train a network "
+            "on; give a file of weights"
+        )
+    pictures = Pictures(train, np.asarray(ImageCache(train, recipe.size, quiet=quiet)))
+    return recipe.learn(pictures, steps, seed, progress=not quiet)

@@ -356,7 +356,9 @@ class HOG:
         )  # fmt: skip
         if not len(windows):
             return np.empty((0, 5))
-        windows = windows.astype(np.float64)
+        # OpenCV's threads list what they find in any order: by size, row and column, as a single one would.
+        order = np.lexsort((windows[:, 0], windows[:, 1], windows[:, 2]))
+        windows, scores = windows[order].astype(np.float64), scores[order]
         size = windows[:, 2:] * self._body
         corner = windows[:, :2] + 0.5 * (windows[:, 2:] - size) - (beside, border)
         boxes = cut_boxes(np.concatenate([corner, size], axis=1) / zoom, 0, 0, width, height)
@@ -496,6 +498,27 @@ class OnnxDetector:
                 f"{self.path}: person = {self._person}, but the network knows {scores.shape[1]} classes, counted from 0"
             )
         return scores[:, self._person]
+
+
+def named_detector(name: str, root: str | Path) -> Detector:
+    """Return a detector by its name.
+
+    Args:
+        name: ``hog``, ``truth`` (embedded worlds only) or the path of an ONNX file.
+        root: folder of the data set.
+
+    Raises:
+        ConfigError: the name is none of these.
+        MissingDataError: ``truth`` was asked of a set that is no embedded world.
+        DataError: the file cannot be used.
+    """
+    if name == "truth":
+        return TrueBoxes(root)
+    if name == "hog":
+        return HOG()
+    if not name.lower().endswith(".onnx"):
+        raise ConfigError(f"detector: {name!r} is not known; give hog, truth, or the path of an .onnx file")
+    return OnnxDetector(name)
 
 
 def _guess(outputs: Sequence[np.ndarray]) -> str | None:

@@ -15,13 +15,14 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reidlab import paths
+from reidlab.data.decoded import DataSet, Pictures
 from reidlab.errors import ConfigError, DataError
 from reidlab.video.detectors import Detector, TrueBoxes, cut_boxes
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from reidlab.data import Tracklets
-    from reidlab.video.sets import VideoSet
 
 #: Colour of the padding, the mean of ImageNet: it becomes 0 when pictures are normalised.
 FILL = (124, 116, 104)
@@ -353,7 +353,7 @@ def ide_embedder(model: nn.Module, size: tuple[int, int], batch_size: int = 256)
     return embed
 
 
-def redetect_set(data: VideoSet, linker: RedetectLink) -> tuple[VideoSet, Linked]:
+def redetect_set(data: DataSet, linker: RedetectLink) -> tuple[DataSet, Linked]:
     """Re-detect and link a decoded data set, from its files.
 
     Args:
@@ -366,18 +366,13 @@ def redetect_set(data: VideoSet, linker: RedetectLink) -> tuple[VideoSet, Linked
     Raises:
         DataError: see :meth:`RedetectLink.parts`.
     """
-    from reidlab.video.sets import Part, VideoSet, places_in
-
-    linked = {"train": linker(data.train.table, quiet=True), "gallery": linker(data.gallery.table, quiet=True)}
-    parts = {name: Part(getattr(data, name).table, done.pictures, done.masks) for name, done in linked.items()}
-    if set(data.query.table["path"]) <= set(data.gallery.table["path"]):  # done with the gallery
-        query = parts["gallery"].select(places_in(data.query.table, data.gallery.table))
-        pictures, masks = query.images, query.masks
-    else:
-        done = linker(data.query.table, quiet=True)
-        pictures, masks = done.pictures, done.masks
-    parts["query"] = Part(data.query.table, pictures, masks)
-    return VideoSet(data.name, data.root, parts["train"], parts["query"], parts["gallery"]), linked["gallery"]
+    linked = {name: linker(getattr(data, name).table, quiet=True) for name in ("train", "gallery")}
+    if data.rows_of_query is None:
+        linked["query"] = linker(data.query.table, quiet=True)
+    parts = {name: Pictures(getattr(data, name).table, done.pictures, done.masks) for name, done in linked.items()}
+    if data.rows_of_query is not None:
+        parts["query"] = replace(parts["gallery"].select(data.rows_of_query), table=data.query.table)
+    return replace(data, **parts), linked["gallery"]
 
 
 def redetect_table(
