@@ -55,7 +55,7 @@ def redetect_data_set(
     from reidlab.video.detectors import named_detector
     from reidlab.video.redetect import RedetectLink, ide_embedder, redetect_table
 
-    out, recipe, found = checked_output(Path(out)), recipe or Recipe(), named_detector(detector, root)
+    recipe, found, out = recipe or Recipe(), named_detector(detector, root), checked_output(Path(out))
     model = image_network(table, recipe, weights, iterations, seed, quiet)
     linker = RedetectLink(found, ide_embedder(model, recipe.size), size=size)
     with disk_errors(out):

@@ -153,7 +153,7 @@ class TrueBoxes:
         self._rows = list(self._truth[list(_TRUTH)].assign(other=others).itertuples(index=False))
 
     def __call__(self, pictures: Sequence[np.ndarray], keys: pd.DataFrame | None = None) -> list[np.ndarray]:
-        """Return the boxes (n, 5) of each picture, those who are seen best first; see :class:`Detector`.
+        """Return the boxes (N, 5) of each picture, those who are seen best first; see :class:`Detector`.
 
         Raises:
             ConfigError: ``keys`` are left out or of another number than the pictures.
@@ -573,7 +573,7 @@ def _from_corners(corners: np.ndarray) -> np.ndarray:
 
 
 def cut_boxes(boxes: np.ndarray, left: float, top: float, right: float, bottom: float) -> np.ndarray:
-    """Return boxes (n, 4) cut at the edges given; width or height is 0 of those outside."""
+    """Return boxes (N, 4) cut at the edges given; width or height is 0 of those outside."""
     low = np.clip(boxes[:, :2], (left, top), (right, bottom))
     high = np.clip(boxes[:, :2] + boxes[:, 2:], (left, top), (right, bottom))
     return np.concatenate([low, np.maximum(high - low, 0)], axis=1)

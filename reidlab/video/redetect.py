@@ -156,7 +156,12 @@ class RedetectLink:
     ) -> Iterator[Linked]:
         """Yield the same a few whole tracklets at a time, for tables whose pictures do not fit in memory.
 
-        The rows of a part are told by its report; for the arguments see :meth:`__call__`.
+        The rows of a part are told by its report.
+
+        Args:
+            table: see :meth:`__call__`.
+            pictures: of the rows, (H, W, 3) uint8 RGB each; read where omitted.
+            quiet: see :meth:`__call__`.
 
         Raises:
             ConfigError: the number of pictures is not that of the rows.
