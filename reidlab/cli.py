@@ -300,14 +300,12 @@ def data_audit_labels(
     as_json: Annotated[bool, typer.Option("--json", help="Write the suspects as JSON.")] = False,
 ) -> None:
     """Rank the test tracklets (or pictures) by how suspicious their labels are, and say whose they may be instead."""
-    from reidlab.video.audit import audit_data_set
+    from reidlab.tools.audit import audit_data_set
 
-    table, _ = _table_of(name)
+    table, _ = _read(name)
     report = audit_data_set(
-        table, weights=str(weights) if weights else None, iterations=iterations, seed=seed, quiet=not _err.is_terminal
+        table, out=out, weights=weights, iterations=iterations, seed=seed, quiet=not _err.is_terminal
     )
-    if out is not None:
-        report.to_csv(out, index=False)
     suspects = report.head(top)
     if as_json:
         print(suspects.to_json(orient="records", indent=2))
@@ -328,7 +326,7 @@ def data_audit_labels(
 @data_app.command("redetect")
 def data_redetect(
     name: Annotated[str, typer.Argument(help="Name of a set of tracklets, or a folder.")],
-    out: Annotated[Path, typer.Argument(help="Folder to write; it must not exist yet.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
     detector: Annotated[str, typer.Option("--detector", help="hog, or the path of an ONNX file.")] = "hog",
     weights: Annotated[
         Path | None, typer.Option("--weights", help="A trained linking network; one is trained if none.")
@@ -338,12 +336,12 @@ def data_redetect(
     seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
 ) -> None:
     """Draw the boxes of tracklets anew inside their pictures (re-Detect and Link) and write them as a new set."""
-    from reidlab.video.refine import redetect_data_set
+    from reidlab.tools.redetect import redetect_data_set
 
-    table, root = _table_of(name)
+    table, root = _read(name)
     made = redetect_data_set(
-        table, root, out, detector, weights=str(weights) if weights else None, size=(height, height // 2),
-        iterations=iterations, seed=seed, quiet=not _err.is_terminal,
+        table, root, out, detector, weights=weights, size=(height, height // 2), iterations=iterations, seed=seed,
+        quiet=not _err.is_terminal,
     )  # fmt: skip
     _out.print(f"made {made}", soft_wrap=True, highlight=False, markup=False)
 
@@ -366,15 +364,13 @@ def learn(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
 ) -> None:
     """Learn from pictures that nobody labelled: cluster, split, train, and again (chapter 4's HSR)."""
-    from reidlab.tools.common import described, read_set
     from reidlab.tools.learn import STEPS, hsr, learn_pictures
     from reidlab.training.recipe import Recipe
 
     def say(line: str) -> None:
         _err.print(line, soft_wrap=True, highlight=False, markup=False)
 
-    table, _ = read_set(name)
-    say(described(table))
+    table, _ = _read(name)
     cameras = table["camid"].nunique()
     if cameras < 2:
         say("all pictures are of one camera: nothing is mined across cameras")
@@ -387,15 +383,13 @@ def learn(
     _out.print(f"made {made.folder}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _table_of(name: str) -> tuple[pd.DataFrame, Path]:
-    """Return the sample table and the folder of a data set, by its name or by its folder."""
-    from reidlab.data import load, readers
-    from reidlab.data.catalogue import find
+def _read(name: str) -> tuple[pd.DataFrame, Path]:
+    """Return the sample table and the folder of a data set, and say what was read."""
+    from reidlab.tools.common import described, read_set
 
-    folder = Path(name).expanduser().absolute()
-    if folder.is_dir():
-        return readers.detect(folder).read(folder, folder.name), folder
-    return load(name), find(name).path
+    table, root = read_set(name)
+    _err.print(described(table), soft_wrap=True, highlight=False, markup=False)
+    return table, root
 
 
 def _show_data() -> None:

@@ -283,8 +283,9 @@ def test_redetect_writes_a_set_that_reads_back(capsys, tracks, tmp_path):
 
     out = tmp_path / "linked"
     words = ("data", "redetect", str(tracks), str(out), "--iterations", "2", "--height", "32")
-    code, text, _ = call(capsys, *words, "--detector", "truth")
+    code, text, said = call(capsys, *words, "--detector", "truth")
     assert code == 0, text
+    assert said.startswith("read world as mars: ")
     before, after = (get("mars").read(folder) for folder in (tracks, out))
     assert before[["pid", "camid", "tracklet", "split"]].equals(after[["pid", "camid", "tracklet", "split"]])
     code, _, error = call(capsys, *words, "--detector", "magic")
@@ -292,4 +293,4 @@ def test_redetect_writes_a_set_that_reads_back(capsys, tracks, tmp_path):
     assert "'magic' is not known" in error
     code, _, error = call(capsys, *words, "--detector", "truth")
     assert code == 1
-    assert str(out) in error
+    assert f"{out}: is there already and not empty" in error

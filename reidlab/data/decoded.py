@@ -138,8 +138,8 @@ class DataSet:
         return getattr(self.protocols[0], "name", self.protocols[0])
 
     @cached_property
-    def _asked(self) -> np.ndarray | None:
-        """Positions of the query's pictures in the gallery; None where they are not all there."""
+    def rows_of_query(self) -> np.ndarray | None:
+        """Positions (N,) of the query's pictures in the gallery; None where they are not all there."""
         place = dict(zip(_keys(self.gallery.table), range(len(self.gallery))))
         rows = [place.get(key, -1) for key in _keys(self.query.table)]
         return None if min(rows, default=-1) < 0 else np.array(rows)
@@ -154,10 +154,10 @@ class DataSet:
             Query and gallery, each in the order of its table, or of its tracklets' numbers.
         """
         gallery = extractor(self.gallery)
-        if self._asked is None:
+        if self.rows_of_query is None:
             return extractor(self.query), gallery
         if len(gallery) == len(self.gallery):
-            return gallery.select(self._asked), gallery
+            return gallery.select(self.rows_of_query), gallery
         return gallery.select(np.isin(gallery.tracklets, self.query.tracklets)), gallery
 
     def score(

@@ -194,7 +194,7 @@ def _merged(boxes: Tensor, frames: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Recipe:
+class _Design:
     """What a named network consists of besides its backbone.
 
     Attributes:
@@ -219,20 +219,20 @@ class _Recipe:
 _REDUCED = ("layer2", "layer3")
 
 #: Networks of chapter 2 by name.
-NETWORKS: dict[str, _Recipe] = {
-    "c2d": _Recipe(),
-    "c2d-max": _Recipe(time="max"),
-    "c2d-max-3d": _Recipe(space="max", time="max"),
-    "nvan": _Recipe("non-local"),
-    "nvan-spatial": _Recipe("non-local", stripes=True),
-    "nvan-temporal": _Recipe("non-local", pooling=_REDUCED),
-    "ste-nvan": _Recipe("non-local", stripes=True, pooling=_REDUCED),
-    "ste-nvan-released": _Recipe("non-local", stripes=True, pairs=True, pooling=_REDUCED),
-    "non-local": _Recipe("non-local"),
-    "axial": _Recipe("axial"),
-    "cf-aan": _Recipe("coarse-to-fine"),
-    "p3d-c": _Recipe(convolution=TemporalConv),
-    "ap3d": _Recipe(convolution=AppearancePreservingConv),
+NETWORKS: dict[str, _Design] = {
+    "c2d": _Design(),
+    "c2d-max": _Design(time="max"),
+    "c2d-max-3d": _Design(space="max", time="max"),
+    "nvan": _Design("non-local"),
+    "nvan-spatial": _Design("non-local", stripes=True),
+    "nvan-temporal": _Design("non-local", pooling=_REDUCED),
+    "ste-nvan": _Design("non-local", stripes=True, pooling=_REDUCED),
+    "ste-nvan-released": _Design("non-local", stripes=True, pairs=True, pooling=_REDUCED),
+    "non-local": _Design("non-local"),
+    "axial": _Design("axial"),
+    "cf-aan": _Design("coarse-to-fine"),
+    "p3d-c": _Design(convolution=TemporalConv),
+    "ap3d": _Design(convolution=AppearancePreservingConv),
 }
 
 
@@ -292,11 +292,11 @@ def video_network(
     """
     check_choice("video network", name, NETWORKS)
     check_size("size", size)
-    recipe = NETWORKS[name]
+    design = NETWORKS[name]
     if backbone is None:
         backbone = resnet(50)
     _check_backbone(backbone)
-    pooling = recipe.pooling if pooling is None else tuple(pooling)
+    pooling = design.pooling if pooling is None else tuple(pooling)
     for stage in pooling:
         check_choice("pooling", stage, STAGES)
     if frames < 1 or frames % 2 ** len(set(pooling)):
@@ -307,14 +307,14 @@ def video_network(
 
     def attention(stage: int, size: tuple[int, int, int]) -> nn.Module:
         channels = backbone.channels[stage]
-        if recipe.attention == "axial":
+        if design.attention == "axial":
             return Axial(channels, heads=heads, encoding=encoding, size=size)
-        if recipe.attention == "coarse-to-fine":
+        if design.attention == "coarse-to-fine":
             return CoarseToFineAxial(channels, scales=scales, heads=heads, encoding=encoding, size=size)
-        rows = _stripes(stripes, STAGES[stage], size[1]) if recipe.stripes else None
-        return NonLocal(channels, pairs=recipe.pairs, stripes=rows)
+        rows = _stripes(stripes, STAGES[stage], size[1]) if design.stripes else None
+        return NonLocal(channels, pairs=design.pairs, stripes=rows)
 
-    layout = (0, 0, 0, 0) if recipe.attention is None else _layout(layers, backbone)
+    layout = (0, 0, 0, 0) if design.attention is None else _layout(layers, backbone)
     blocks: list[list[nn.Module]] = []
     for stage, count in enumerate(layout):
         height, width = (-(-n // backbone.strides[stage]) for n in size)
@@ -325,10 +325,10 @@ def video_network(
             frames //= 2
         blocks.append(inserted)
     convolutions: list[dict[int, nn.Module]] = [
-        {number: recipe.convolution(planes) for number in numbers if number < len(stage)} if recipe.convolution else {}
+        {number: design.convolution(planes) for number in numbers if number < len(stage)} if design.convolution else {}
         for numbers, planes, stage in zip(TEMPORAL_BLOCKS, backbone.planes, backbone.stages, strict=True)
     ]
-    return VideoNet(backbone, num_classes, blocks, ClipPool(recipe.space, recipe.time), convolutions=convolutions)
+    return VideoNet(backbone, num_classes, blocks, ClipPool(design.space, design.time), convolutions=convolutions)
 
 
 def _layout(layers: int | Sequence[int], backbone: ResNet) -> tuple[int, ...]:

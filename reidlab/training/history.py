@@ -85,6 +85,20 @@ class History:
                 writer.writerows(rows)
 
 
+def change_at_the_end(history: pd.DataFrame) -> float:
+    """Return by which share the loss still changed over the last fifth of the training: last tenth over the one before.
+
+    Raises:
+        ConfigError: the history has fewer than ten rows.
+    """
+    loss = history["loss"].to_numpy()
+    tenth = len(loss) // 10
+    if tenth < 1:
+        raise ConfigError(f"history: {len(loss)} rows; at least 10 are needed to look at its last fifth")
+    before, last = loss[-2 * tenth : -tenth].mean(), loss[-tenth:].mean()
+    return float(last / before - 1)
+
+
 def _events(folder: Path | None) -> Any:
     if folder is None:
         raise ConfigError("tensorboard: event files need a folder; give out_dir or set tensorboard=False")

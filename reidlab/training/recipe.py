@@ -205,7 +205,9 @@ class Recipe:
         kind = ClipTransform if isinstance(config, ClipConfig) else TrainTransform
         return kind(flip=config.flip, pad=config.pad, erase=config.erase, jitter=jitter)
 
-    def fit(self, model: nn.Module, pictures: Pictures, steps: int, seed: int, **changes: Any) -> FitResult:
+    def fit(
+        self, model: nn.Module, pictures: Pictures, steps: int, seed: int, *, progress: bool = False, **changes: Any
+    ) -> FitResult:
         """Train a network on true labels, in place.
 
         Args:
@@ -213,6 +215,7 @@ class Recipe:
             pictures: to train on, each with an identity (and a tracklet, for clips).
             steps: length of the training.
             seed: of batches and augmentation.
+            progress: whether to show a progress bar.
             **changes: fields of the configuration that differ from the recipe's.
 
         Returns:
@@ -220,20 +223,21 @@ class Recipe:
         """
         config = self.config(steps, model.num_classes, **changes)
         table = pictures.table.assign(split="train")
-        shared = {"images": pictures.images, "progress": False, "transform": self.transform(config)}
+        shared = {"images": pictures.images, "progress": progress, "transform": self.transform(config)}
         if isinstance(config, ClipConfig):
             return fit_clips(model, table, config, seed, masks=pictures.masks, **shared)
         return fit(model, table, config, seed, **shared)
 
-    def learn(self, pictures: Pictures, steps: int, seed: int) -> ReIDNet:
+    def learn(self, pictures: Pictures, steps: int, seed: int, *, progress: bool = False) -> ReIDNet:
         """Return a network for single pictures, built and trained on true labels.
 
         Args:
             pictures: to train on, each with an identity.
             steps: length of the training.
             seed: of weights, batches and augmentation.
+            progress: whether to show a progress bar.
         """
-        return self.fit(self.network(pictures.identities, seed), pictures, steps, seed).model
+        return self.fit(self.network(pictures.identities, seed), pictures, steps, seed, progress=progress).model
 
 
 def picture_extractor(model: nn.Module) -> Callable[[Pictures], Embeddings]:

@@ -33,18 +33,17 @@ JAIR 2021); a vote among nearest neighbours, the usual cleaning by similarity, w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reidlab.checks import check_integer, check_size
-from reidlab.errors import ConfigError, DataError
+from reidlab.checks import check_integer
+from reidlab.errors import DataError
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.embeddings import Embeddings
 from reidlab.evaluation.protocols import DISTRACTOR_PID, JUNK_PID
-from reidlab.seeding import derive, rng
+from reidlab.seeding import rng
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -498,70 +497,6 @@ def _side_by_side(left: np.ndarray, right: np.ndarray, random: np.random.Generat
     return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
 
 
-def audit_data_set(
-    source: str | pd.DataFrame,
-    *,
-    weights: str | None = None,
-    iterations: int = 300,
-    seed: int = 0,
-    quiet: bool = False,
-    distractors: bool = True,
-    depth: int = 18,
-    width: int = 16,
-    blocks: Sequence[int] | None = (1, 1, 1, 1),
-    size: tuple[int, int] = (64, 32),
-) -> pd.DataFrame:
-    """Audit the test labels of a data set.
-
-    A small network is trained on the training split, or read from a file. All test tracklets (query and gallery) are
-    embedded as the mean of their pictures' features; without tracklets each picture stands for itself, and its number
-    is its row in the table.
-
-    Args:
-        source: name of a data set, as the catalogue knows it, or a sample table.
-        weights: file of a :class:`~reidlab.models.ReIDNet` with this backbone, as
-            :func:`~reidlab.models.save_weights` writes it; None trains one.
-        iterations: training steps.
-        seed: decides initial weights, batches, composites and the faults put in on purpose.
-        quiet: whether to leave out progress bars.
-        distractors: whether identity 0 is the distractor class.
-        depth: of the ResNet.
-        width: channels of its first stage.
-        blocks: blocks of its stages; the depth's own where None.
-        size: height and width of the network's input, in pixels.
-
-    Returns:
-        The report of :func:`audit`, with ``path`` and ``evidence_path``, the first pictures of the two tracklets.
-
-    Raises:
-        ConfigError: there is no such data set, no training split and no weights, or no test split.
-        DataError: the data set or the weights cannot be read, or see :func:`audit`.
-    """
-    from reidlab.data import ImageCache, load
-    from reidlab.data.table import BOX
-
-    table = (load(source) if isinstance(source, str) else source).reset_index(drop=True)
-    name = table.attrs.get("dataset", "table")
-    size = check_size("size", size)
-    test = table[(table["split"] != "train") & (table["pid"] != JUNK_PID)]
-    test = test[~test.duplicated([column for column in ("path", *BOX) if column in test])]
-    if test.empty:
-        raise ConfigError(f"{name}: it has no identified pictures in query or gallery, whose labels could be audited")
-    train = table[(table["split"] == "train") & (table["pid"] != JUNK_PID)].reset_index(drop=True)
-    if weights is None and train["pid"].nunique() < 2:
-        raise ConfigError(
-            f"{name}: it has no training split with two identities to train a network on; give a file of weights"
-        )
-    tracked = bool((test["tracklet"] >= 0).all())
-    numbers = test["tracklet"].to_numpy() if tracked else test.index.to_numpy()
-    test = test.assign(tracklet=numbers).reset_index(drop=True)
-    model = _network(train, weights, iterations, seed, quiet, depth, width, blocks, size)
-    images = np.asarray(ImageCache(test, size, quiet=quiet))
-    report = audit_pictures(model, test, size, images=images, seed=seed, distractors=distractors)
-    paths = test.drop_duplicates("tracklet").set_index("tracklet")["path"]
-    return report.assign(path=report["tracklet"].map(paths), evidence_path=report["evidence"].map(paths))
-
-
 def audit_pictures(
     model: nn.Module,
     table: pd.DataFrame,
@@ -597,30 +532,6 @@ def audit_pictures(
         order = np.unique(table["tracklet"].to_numpy(), return_inverse=True)[1]
         odds = np.bincount(order, odds) / np.bincount(order)
     return audit(embeddings, two_people=odds, distractors=distractors, seed=seed)
-
-
-def _network(
-    train: pd.DataFrame, weights: str | None, iterations: int, seed: int, quiet: bool, depth: int, width: int,
-    blocks: Sequence[int] | None, size: tuple[int, int],
-) -> nn.Module:  # fmt: skip
-    """Return the network that embeds: trained on the training rows, or read."""
-    from reidlab.data import ColourJitter, ImageCache, TrainTransform
-    from reidlab.models import ReIDNet, load_weights, resnet
-    from reidlab.training import TrainConfig, fit
-    from reidlab.training.determinism import seeded
-
-    classes = 1 if weights is not None else train["pid"].nunique()
-    with seeded(derive(seed, "audit network")):
-        stages = None if blocks is None else tuple(blocks)
-        model = ReIDNet(resnet(depth, width=width, blocks=stages, last_stride=1), classes)
-    if weights is not None:
-        load_weights(model, weights, ignore=("neck.classifier.",))
-        return model
-    config = TrainConfig(iterations=iterations, size=size, p=min(16, classes), k=4, pad=max(1, size[0] // 20))
-    jitter = ColourJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02)
-    transform = TrainTransform(flip=config.flip, pad=config.pad, jitter=jitter)
-    images = np.asarray(ImageCache(train, size, quiet=quiet))
-    return fit(model, train, config, seed, images=images, progress=not quiet, transform=transform).model
 
 
 @dataclass(frozen=True, eq=False)

@@ -152,7 +152,7 @@ class TrueBoxes:
         self._rows = list(self._truth[list(_TRUTH)].assign(other=others).itertuples(index=False))
 
     def __call__(self, pictures: Sequence[np.ndarray], keys: pd.DataFrame | None = None) -> list[np.ndarray]:
-        """Return the boxes (n, 5) of each picture, those who are seen best first; see :class:`Detector`.
+        """Return the boxes (N, 5) of each picture, those who are seen best first; see :class:`Detector`.
 
         Raises:
             ConfigError: ``keys`` are left out or of another number than the pictures.
@@ -351,7 +351,9 @@ class HOG:
         )  # fmt: skip
         if not len(windows):
             return np.empty((0, 5))
-        windows = windows.astype(np.float64)
+        # OpenCV's threads list what they find in any order: by size, row and column, as a single one would.
+        order = np.lexsort((windows[:, 0], windows[:, 1], windows[:, 2]))
+        windows, scores = windows[order].astype(np.float64), scores[order]
         size = windows[:, 2:] * self._body
         corner = windows[:, :2] + 0.5 * (windows[:, 2:] - size) - (beside, border)
         boxes = cut_boxes(np.concatenate([corner, size], axis=1) / zoom, 0, 0, width, height)
@@ -487,6 +489,27 @@ class OnnxDetector:
         return scores[:, self._person]
 
 
+def named_detector(name: str, root: str | Path) -> Detector:
+    """Return a detector by its name.
+
+    Args:
+        name: ``hog``, ``truth`` (embedded worlds only) or the path of an ONNX file.
+        root: folder of the data set.
+
+    Raises:
+        ConfigError: the name is none of these.
+        MissingDataError: ``truth`` was asked of a set that is no embedded world.
+        DataError: the file cannot be used.
+    """
+    if name == "truth":
+        return TrueBoxes(root)
+    if name == "hog":
+        return HOG()
+    if not name.lower().endswith(".onnx"):
+        raise ConfigError(f"detector: {name!r} is not known; give hog, truth, or the path of an .onnx file")
+    return OnnxDetector(name)
+
+
 def _guess(outputs: Sequence[np.ndarray]) -> str | None:
     """Return the layout that shapes look like, None if like none."""
     if len(outputs) == 2:
@@ -539,7 +562,7 @@ def _from_corners(corners: np.ndarray) -> np.ndarray:
 
 
 def cut_boxes(boxes: np.ndarray, left: float, top: float, right: float, bottom: float) -> np.ndarray:
-    """Return boxes (n, 4) cut at the edges given; width or height is 0 of those outside."""
+    """Return boxes (N, 4) cut at the edges given; width or height is 0 of those outside."""
     low = np.clip(boxes[:, :2], (left, top), (right, bottom))
     high = np.clip(boxes[:, :2] + boxes[:, 2:], (left, top), (right, bottom))
     return np.concatenate([low, np.maximum(high - low, 0)], axis=1)

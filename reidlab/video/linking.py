@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reidlab.errors import ConfigError
-from reidlab.seeding import derive
-from reidlab.video.notes import Notes, Row
-from reidlab.video.sets import VideoSet, decode, embedded
-from reidlab.video.setup import Outcome, Setup, run
+import numpy as np
+import pandas as pd
+
+from reidlab.data.readers.mars import cleaned_labels
+from reidlab.errors import ConfigError, MissingDataError
+from reidlab.evaluation.cleaned import cleaned_protocol
+from reidlab.study.rows import score_rows
+from reidlab.study.study import EMBEDDED, Condition, Contrast, Place, Result
+from reidlab.training.history import change_at_the_end
+from reidlab.training.recipe import picture_extractor
+from reidlab.video import costs, looking
+from reidlab.video.audit import FAULTS, audit_pictures, audit_scores
+from reidlab.video.costs import AXIAL
+from reidlab.video.methods import VideoStudy, image_network, linked_set
+from reidlab.video.redetect import feature_drift, quality
 
 if TYPE_CHECKING:
+    from reidlab.data.decoded import DataSet
     from reidlab.evaluation import Protocol
-    from reidlab.models import ReIDNet
-    from reidlab.video.detectors import Detector
-    from reidlab.video.redetect import Linked
+    from reidlab.study.rows import Row
     from reidlab.world import WorldSpec
 
 PROTOCOL, CLEANED = "mars-cf-aan", "mars-cleaned"
@@ -24,259 +34,183 @@ PROTOCOL, CLEANED = "mars-cf-aan", "mars-cleaned"
 #: The networks of Table 2.7 that the package builds; FT-WFT and TCLNet are quoted.
 NETWORKS = ("p3d-c", "c2d", "non-local", "ap3d")
 
-#: The self-attention modules of Table 2.8 beside non-local and the whole CF-AAN: dimensions of their records, name and
-#: options of the network. ``heads`` of the records is over all scales, as printed.
-AXIAL: tuple[tuple[Mapping[str, Any], str, Mapping[str, Any]], ...] = (
-    *(
-        (
-            {"network": "axial", "scales": 1, "heads": heads, "encoding": encoding},
-            "axial",
-            {"heads": heads, "encoding": encoding},
-        )
-        for heads, encoding in ((1, "none"), (8, "none"), (8, "sinusoidal"), (8, "relative"))
-    ),
-    *(
-        (
-            {"network": "cf-aan", "scales": scales, "heads": 8, "encoding": "relative"},
-            "cf-aan",
-            {"scales": scales, "heads": 8 // scales},
-        )
-        for scales in (2, 4)
-    ),
-)
 
+@dataclass(frozen=True, kw_only=True)
+class LinkStudy(VideoStudy):
+    """What notebook 02b measures, and on how much; boxes of its world jitter, trackers slip, test labels are wrong.
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """Everything measured for one seed.
+    All networks are trained with and without re-Detect and Link, CF-AAN on all that is linked. The long budget is that
+    of Tables 2.7 and 2.10; with the short, Table 2.7 is measured again and Table 2.8 is measured. Where the two are
+    equal, there is the long one only.
 
     Attributes:
-        sets: the tracklets as they are (``none``) and after re-Detect and Link, by detector.
-        linked: what re-Detect and Link did with the gallery's pictures, by detector.
-        pictures: the network trained on single pictures, which linked the candidates.
-        outcomes: by detector (or ``none``) and network.
-        rows: one mapping per record.
-    """
-
-    sets: dict[str, VideoSet]
-    linked: dict[str, Linked]
-    pictures: ReIDNet
-    outcomes: dict[tuple[str, str], Outcome]
-    rows: list[Row]
-
-
-@dataclass(frozen=True)
-class LinkStudy:
-    """What notebook 02b measures, and on how much.
-
-    A seed stands for a world of its own and for a training run of each network in it; all networks start from one
-    backbone and have the same budget, with and without re-Detect and Link.
-
-    Attributes:
-        setup: sizes and budgets; its ``iterations`` are the long budget, which Tables 2.7 and 2.10 have.
         networks: rows of Table 2.7.
         detectors: ``truth``, ``hog`` or the path of an ONNX file; the first one's tracklets are those of Tables 2.8
             and 2.10.
+        real_detectors: the same for real data sets, whose truth nobody knows.
         axial: whether to train the modules of Table 2.8 too.
-        scenario: name of the world.
-        people: identities to train on, and as many others to test on.
-        drift: share of a track's frames on which the tracker has slid off.
         box_jitter: standard deviation of a box's position and size, as a share of its size.
-        tracklet_frames: pictures of a tracklet.
-        bare: whether to leave out CF-AAN, which else is trained on all that is linked.
-        short: steps of a second, short budget, with which Table 2.7 is measured again and Table 2.8 is measured; where
-            None, there is the long one only.
 
     Raises:
-        ConfigError: there is no such network, no detector, or the short budget is no budget.
+        ConfigError: there is no detector, or see :class:`~reidlab.video.methods.VideoStudy`.
     """
 
-    setup: Setup = field(default_factory=lambda: Setup(frames=6, iterations=150))
+    world_key = "chapter 2 link world"
+    mode = "contiguous"
     networks: Sequence[str] = NETWORKS
     detectors: Sequence[str] = ("truth",)
+    real_detectors: Sequence[str] = ("hog",)
     axial: bool = True
     scenario: str = "video_faults"
-    people: int = 60
     drift: float = 0.2
     box_jitter: float = 0.1
     tracklet_frames: int = 6
-    bare: bool = False
-    short: int | None = None
 
     def __post_init__(self) -> None:
-        from reidlab.models.video import NETWORKS as known
-
-        for name in self.networks:
-            if name not in known:
-                raise ConfigError(f"networks: there is none called {name!r}; choose from {', '.join(known)}")
-        if not self.detectors:
-            raise ConfigError("detectors: expected at least one of truth, hog or the path of an ONNX file")
-        if self.short is not None:
-            self.setup.config(self.short)
+        super().__post_init__()
+        for name in ("detectors", "real_detectors"):
+            if not getattr(self, name):
+                raise ConfigError(f"{name}: expected at least one of truth, hog or the path of an ONNX file")
 
     def world(self, seed: int) -> WorldSpec:
-        """Return a seed's world: boxes that jitter, trackers that slip, and wrong labels in the test."""
-        from reidlab.world.scenarios import scenario
+        """Return a seed's world."""
+        return super().world(seed).with_(box_jitter=self.box_jitter)
 
-        return scenario(
-            self.scenario, seed=derive(seed, "chapter 2 link world") % 2**31, train_people=self.people,
-            test_people=self.people, drift=self.drift, box_jitter=self.box_jitter, tracklet_frames=self.tracklet_frames,
-        )  # fmt: skip
-
-    def measure(self, seed: int) -> Measured:
-        """Draw a seed's world, re-detect and link its tracklets, train every network and score it."""
-        return self.measure_on(embedded(self.world(seed), self.setup.size), seed, "embedded")
-
-    def example(self, seed: int) -> Measured:
-        """Link a seed's tracklets by the first detector and train no network for clips: tracklets to look at."""
-        return replace(self, networks=(), detectors=tuple(self.detectors[:1]), axial=False, bare=True).measure(seed)
-
-    def measure_real(self, name: str, seed: int) -> list[Row]:
-        """Do the same on a real data set, whose boxes no detector of the world knows; the rows of the records."""
-        from reidlab.data import load
-        from reidlab.data.catalogue import find
-
-        return self.measure_on(decode(load(name), find(name).path, self.setup.size, name), seed, name).rows
-
-    def detector(self, name: str, data: VideoSet) -> Detector:
-        """Return a detector by its name, or the one in an ONNX file."""
-        from reidlab.video.detectors import HOG, OnnxDetector, TrueBoxes
-
-        if name == "truth":
-            return TrueBoxes(data.root)
-        return HOG() if name == "hog" else OnnxDetector(name)
-
-    def measure_on(self, data: VideoSet, seed: int, label: str) -> Measured:
-        """Measure everything on a set of tracklets.
-
-        Args:
-            data: the tracklets.
-            seed: of the training runs.
-            label: what the records call the data.
-        """
-        from reidlab.video.redetect import RedetectLink, ide_embedder, redetect_set
-
-        pictures = self.setup.learn_on_pictures(data.train, derive(seed, "pictures"))
-        embed = ide_embedder(pictures, tuple(self.setup.size))
-        sets, linked = {"none": data}, {}
-        for name in self.detectors:
-            linker = RedetectLink(self.detector(name, data), embed, size=tuple(self.setup.size))
-            sets[name], linked[name] = redetect_set(data, linker)
-        protocols = self.protocols(data)
-
-        def trained(network: str, link: str, iterations: int, options: Mapping[str, Any]) -> Outcome:
-            model = self.setup.build(network, data.identities, pictures, seed, **options)
-            return run(model, sets[link], self.setup.config(iterations), derive(seed, "clips"), protocols, "contiguous")
-
-        notes = Notes(label, seed)
-        best = self.detectors[0]
-        outcomes: dict[tuple[str, str], Outcome] = {}
-        long, short = self.setup.iterations, self.short or self.setup.iterations
-        by_budget = {"link": (long, outcomes)}
-        if short != long:
-            by_budget["link-short"] = (short, {})
-        for experiment, (iterations, found) in by_budget.items():
-            for link in sets:
-                for name in self.networks if link == "none" or self.bare else (*self.networks, "cf-aan"):
-                    found[link, name] = trained(name, link, iterations, {})
-                    dims = {"experiment": experiment, "network": name, "link": link}
-                    notes.scores(found[link, name], PROTOCOL, **dims)
-                    notes.training(found[link, name], **dims)
-                for name, reference in (("ap3d", "p3d-c"), ("ap3d", "c2d")):
-                    if {(link, name), (link, reference)} <= set(found):
-                        dims = {"experiment": experiment, "network": name, "reference": reference, "link": link}
-                        notes.gain(found[link, name], found[link, reference], PROTOCOL, **dims)
-        for (link, name), outcome in outcomes.items():
-            if link == best and len(protocols) > 1:
-                dims = {"experiment": "cleaned", "network": name, "link": link}
-                notes.scores(outcome, PROTOCOL, labels="given", **dims)
-                notes.scores(outcome, CLEANED, labels="cleaned", **dims)
-        if self.axial:
-            self._axial(trained, *list(by_budget.values())[-1], best, notes)
-        if label == "embedded":
-            notes.rows += boxes(linked, data, seed)
-            notes.rows += audited(pictures, data, self.setup.size, seed)
-        return Measured(sets, linked, pictures, outcomes, notes.rows)
-
-    def protocols(self, data: VideoSet) -> list[Protocol | str]:
+    def protocols(self, data: DataSet) -> tuple[Protocol | str, ...]:
         """Return CF-AAN's protocol, and that of the corrected labels where the set has them."""
-        from reidlab.data.readers.mars import cleaned_labels
-        from reidlab.errors import MissingDataError
-        from reidlab.evaluation.cleaned import cleaned_protocol
-
         try:
-            return [PROTOCOL, cleaned_protocol(cleaned_labels(data.root, data.name))]
+            return PROTOCOL, cleaned_protocol(cleaned_labels(data.root, data.name))
         except MissingDataError:
-            return [PROTOCOL]
+            return (PROTOCOL,)
 
-    def _axial(
-        self, trained: Any, iterations: int, outcomes: Mapping[tuple[str, str], Outcome], link: str, notes: Notes
-    ) -> None:
-        """Train and note the rows of Table 2.8, with the budget of the outcomes that are there already."""
-        common = {"experiment": "axial", "link": link}
-        for place in ("none", link):
-            if (place, "c2d") in outcomes:
-                notes.scores(outcomes[place, "c2d"], PROTOCOL, experiment="axial", network="c2d", link=place)
-        if (link, "non-local") in outcomes:
-            notes.scores(outcomes[link, "non-local"], PROTOCOL, network="non-local", **common)
-        found = {}
+    def detectors_at(self, place: Place) -> Sequence[str]:
+        """Return the detectors whose boxes are linked in a place."""
+        return self.detectors if place.label == EMBEDDED else self.real_detectors
+
+    @property
+    def experiments(self) -> dict[str, str]:
+        """What the records call Table 2.7 under each budget, and the budget's name; the last is Table 2.8's too."""
+        distinct = len({tuple(budget.steps.items()) for budget in self.budgets.values()}) > 1
+        return {"link": "long"} | ({"link-short": "short"} if distinct else {})
+
+    def condition(self, name: str, link: str, experiment: str = "link") -> Condition:
+        """Return a row of Table 2.7: a network on tracklets as they are (``none``) or linked with a detector."""
+        dims = {"experiment": experiment, "network": name, "link": link}
+        return Condition(name, dims, self.experiments[experiment], {"link": link})
+
+    def modules(self, place: Place) -> list[Condition]:
+        """Return the rows of Table 2.8: the baseline with and without linking, non-local, and :data:`AXIAL` in order.
+
+        The whole CF-AAN is that of Table 2.7, and not trained again.
+        """
+        best, budget = self.detectors_at(place)[0], list(self.experiments.values())[-1]
+        names = [("c2d", "none"), ("c2d", best), ("non-local", best)]
+        rows = [({"network": name, "link": link}, name, {}) for name, link in names if name in self.networks]
         for dims, name, options in AXIAL:
             whole = name == "cf-aan" and options["scales"] == 4
-            outcome = outcomes[link, "cf-aan"] if whole else trained(name, link, iterations, options)
-            found[dims["scales"], dims["heads"], dims["encoding"]] = outcome
-            notes.scores(outcome, PROTOCOL, **common, **dims)
-        single = {"network": "axial", "scales": 1, **common}
-        if (link, "non-local") in outcomes:
-            dims = {**single, "heads": 1, "encoding": "none", "reference": "non-local"}
-            notes.gain(found[1, 1, "none"], outcomes[link, "non-local"], PROTOCOL, **dims)
-        dims = {**single, "heads": 8, "encoding": "relative", "reference": "encoding-none"}
-        notes.gain(found[1, 8, "relative"], found[1, 8, "none"], PROTOCOL, **dims)
-        dims = {"network": "cf-aan", "scales": 4, "heads": 8, "encoding": "relative", "reference": "scales-1", **common}
-        notes.gain(found[4, 8, "relative"], found[1, 8, "relative"], PROTOCOL, **dims)
+            rows.append(({"link": best, **dims}, name, {} if whole else options))
+        return [
+            Condition(name, {"experiment": "axial", **dims}, budget, {"link": dims["link"], **options})
+            for dims, name, options in rows
+        ]
+
+    def conditions(self, place: Place) -> Iterator[Condition]:
+        """Yield the rows of Table 2.7 with both budgets, and those of Table 2.8."""
+        for experiment in self.experiments:
+            for link in ("none", *self.detectors_at(place)):
+                for name in self.networks if link == "none" else (*self.networks, "cf-aan"):
+                    yield self.condition(name, link, experiment)
+        if self.axial:
+            yield from self.modules(place)
+
+    def contrasts(self, place: Place) -> Iterator[Contrast]:
+        """Yield what appearance-preserving convolutions add, and what each part of CF-AAN adds."""
+        for experiment in self.experiments:
+            for link in ("none", *self.detectors_at(place)):
+                for reference in ("p3d-c", "c2d"):
+                    if {"ap3d", reference} <= set(self.networks):
+                        ours = self.condition("ap3d", link, experiment)
+                        theirs = self.condition(reference, link, experiment)
+                        yield Contrast(ours, theirs, {**ours.dims, "reference": reference})
+        if self.axial:
+            *others, single, plain, _, relative, _, whole = self.modules(place)
+            if "non-local" in self.networks:
+                yield Contrast(single, others[-1], {**single.dims, "reference": "non-local"})
+            yield Contrast(relative, plain, {**relative.dims, "reference": "encoding-none"})
+            yield Contrast(whole, relative, {**whole.dims, "reference": "scales-1"})
+
+    def details(self, place: Place, condition: Condition, result: Result) -> Iterator[Row]:
+        """Yield by how much a loss of Table 2.7's networks still changed, and their scores by corrected labels."""
+        dims = condition.dims
+        if dims["experiment"] in self.experiments:
+            yield {"key": "loss_change_at_the_end", "value": change_at_the_end(result.detail.history)}
+        first = dims["experiment"] == "link" and dims["link"] == self.detectors_at(place)[0]
+        for protocol in place.target.protocols[1:] if first else ():
+            yield from score_rows(result.scores, PROTOCOL, experiment="cleaned", labels="given")
+            scores = result.detail.found.score(protocol).summary()
+            yield from score_rows(scores, CLEANED, experiment="cleaned", labels="cleaned")
+
+    def probes(self, place: Place) -> Iterator[Row]:
+        """Yield how well boxes fit and how precisely the audit finds each fault, where the truth is known."""
+        if place.label == EMBEDDED:
+            yield from self.boxes(place)
+            yield from self.audited(place)
+
+    def boxes(self, place: Place) -> Iterator[Row]:
+        """Yield how well pictures fit the people they are of, before and after re-Detect and Link."""
+        keys = {"box_iou": "iou", "right_person": "right"}
+        for number, name in enumerate(self.detectors):
+            linked = linked_set(place, name)[1]
+            table = quality(place.target.gallery.table, linked, place.target.root)
+            for when, link in (("before", "none"), ("after", name))[number > 0 :]:
+                for key, column in keys.items():
+                    yield _box_row(key, table[f"{column}_{when}"].mean(), link)
+            yield _box_row("pictures_with_a_candidate", (linked.report["candidates"] > 0).mean(), name)
+
+    def report(self, place: Place) -> pd.DataFrame:
+        """Return the audit's report on a place's test tracklets, junk left out."""
+
+        def audit() -> pd.DataFrame:
+            part = place.target.gallery.select(place.target.gallery.pids >= 0)
+            return audit_pictures(image_network(place), part.table, part.size, images=part.images, seed=place.seed)
+
+        return place.shared("audit", audit)
+
+    def audited(self, place: Place) -> Iterator[Row]:
+        """Yield how precisely the audit of labels finds each fault, beside a shuffled list."""
+        for kind, found in audit_scores(self.report(place), looking.truth_of_test(place.target)).items():
+            if kind in FAULTS and found.total and not math.isnan(found.average_precision):
+                for method, value in (("audit", found.average_precision), ("chance", found.chance)):
+                    dims = {"experiment": "audit", "fault": FAULTS[kind], "method": method}
+                    yield {"key": "audit_precision", "value": value, **dims}
+
+    def facts(self) -> Iterator[Row]:
+        """Yield what the networks cost at the dissertation's sizes."""
+        return costs.cf_aan_records(costs.cf_aan_costs())
+
+    def keep(self, place: Place) -> dict[str, Any]:
+        """Keep four tracklets before and after linking, each picture's drift, and the audit's report."""
+        if place.label != EMBEDDED:
+            return {}
+        before, after = place.target, linked_set(place, self.detectors[0])[0]
+        shown = looking.slipping(before, 4)
+        rows = np.stack([before.query.frames_of(number, self.recipe.frames) for number in shown])
+        embed = picture_extractor(image_network(place))
+        parts = []
+        for series, data in (("as tracked", before), ("re-detected and linked", after)):
+            table = data.gallery.table
+            value = feature_drift(embed(data.gallery).normalized().features, table)
+            order = table.groupby("tracklet")["frame"].rank(method="first").astype(int)
+            parts.append(pd.DataFrame({"frame": order, "value": value, "series": series}))
+        return {
+            "shown": shown,
+            "before": before.query.images[rows],
+            "after": after.query.images[rows],
+            "masks": after.query.masks[rows],
+            "drift": pd.concat(parts, ignore_index=True),
+            "audit": self.report(place),
+        }
 
 
-def boxes(linked: Mapping[str, Linked], data: VideoSet, seed: int) -> list[Row]:
-    """Return how well pictures fit the people they are of, before and after re-Detect and Link (embedded worlds)."""
-    from reidlab.video.redetect import quality
-
-    rows: list[Row] = []
-    for number, (name, done) in enumerate(linked.items()):
-        table = quality(data.gallery.table, done, data.root)
-        common = {"experiment": "link", "data": "embedded", "seed": seed}
-        if number == 0:
-            rows.append({"key": "box_iou", "value": float(table["iou_before"].mean()), "link": "none", **common})
-            right = float(table["right_before"].mean())
-            rows.append({"key": "right_person", "value": right, "link": "none", **common})
-        rows.append({"key": "box_iou", "value": float(table["iou_after"].mean()), "link": name, **common})
-        rows.append({"key": "right_person", "value": float(table["right_after"].mean()), "link": name, **common})
-        found = float((done.report["candidates"] > 0).mean())
-        rows.append({"key": "pictures_with_a_candidate", "value": found, "link": name, **common})
-    return rows
-
-
-def audited(pictures: ReIDNet, data: VideoSet, size: tuple[int, int], seed: int) -> list[Row]:
-    """Return how precisely the audit of labels finds each fault of an embedded world, beside a shuffled list."""
-    import math
-
-    from reidlab.video.audit import FAULTS, audit_scores
-    from reidlab.video.looking import truth_of_test
-
-    found = audit_scores(report_of(pictures, data, size, seed), truth_of_test(data))
-    rows: list[Row] = []
-    for kind, scores in found.items():
-        if kind in FAULTS and scores.total and not math.isnan(scores.average_precision):
-            common = {"experiment": "audit", "data": "embedded", "fault": FAULTS[kind], "seed": seed}
-            values = {"audit": scores.average_precision, "chance": scores.chance}
-            rows += [{"key": "audit_precision", "value": v, "method": method, **common} for method, v in values.items()]
-    return rows
-
-
-def report_of(pictures: ReIDNet, data: VideoSet, size: tuple[int, int], seed: int) -> Any:
-    """Return the audit's report on a set's test tracklets."""
-    import numpy as np
-
-    from reidlab.video.audit import audit_pictures
-
-    identified = np.flatnonzero(data.gallery.table["pid"].to_numpy() >= 0)
-    part = data.gallery.select(identified)
-    return audit_pictures(pictures, part.table, tuple(size), images=part.images, seed=seed)
+def _box_row(key: str, value: float, link: str) -> Row:
+    return {"key": key, "value": float(value), "experiment": "link", "link": link}

@@ -1,22 +1,22 @@
-"""What chapter 2 shows: tracklets as pictures, where attention looks, and ranked tracklets."""
+"""What chapter 2 shows: tracklets as pictures, where attention looks, and wrong labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from reidlab.errors import ConfigError, DataError
+from reidlab.study.sheets import Sheet
 
 if TYPE_CHECKING:
-    from reidlab.models import ReIDNet, VideoNet
-    from reidlab.video.sets import Part, VideoSet
-    from reidlab.video.setup import Outcome
+    from reidlab.data.decoded import DataSet
+    from reidlab.models import VideoNet
 
 
-def truth_of_test(data: VideoSet) -> pd.DataFrame:
+def truth_of_test(data: DataSet) -> pd.DataFrame:
     """Return the truth of an embedded world's test pictures: which person and which fault each really shows.
 
     Raises:
@@ -29,49 +29,17 @@ def truth_of_test(data: VideoSet) -> pd.DataFrame:
     return truth[truth["split"] == "test"].reset_index(drop=True)
 
 
-def slipping(data: VideoSet, count: int) -> list[int]:
+def slipping(data: DataSet, count: int) -> list[int]:
     """Return query tracklets on which the tracker is off for part of the time, nearest to a third of it first."""
     truth = truth_of_test(data)
     share = truth.groupby("tracklet")["drift"].mean()
-    asked = share[share.index.isin(data.query.table["tracklet"])]
+    asked = share[share.index.isin(data.query.tracklets)]
     return [int(number) for number in (asked - 1 / 3).abs().sort_values(kind="stable").index[:count]]
 
 
-def frames_of(part: Part, tracklet: int, count: int) -> np.ndarray:
-    """Return the rows of ``count`` frames of a tracklet, spread as the test of Sec. 2.2.1 spreads them.
-
-    Raises:
-        ConfigError: there is no such tracklet.
-    """
-    from reidlab.data import sample_frames
-
-    rows = np.flatnonzero(part.table["tracklet"].to_numpy() == tracklet)
-    if not len(rows):
-        raise ConfigError(f"tracklet {tracklet}: there is none of that number")
-    rows = rows[np.argsort(part.table["frame"].to_numpy()[rows], kind="stable")]
-    return rows[sample_frames(len(rows), count)[0]]
-
-
-def pictures_of(part: Part, rows: Sequence[int]) -> np.ndarray:
-    """Return the pictures of some rows as they lie on disk, all brought to the first one's size: (T, H, W, 3) uint8."""
-    from reidlab.data import read_picture
-
-    paths = part.table["path"].iloc[list(rows)]
-    size = read_picture(paths.iloc[0]).shape[:2]
-    return np.stack([read_picture(path, size) for path in paths])
-
-
-class Sheet(NamedTuple):
-    """Pictures in rows and columns, as :func:`reidlab.plots.contact_sheet` takes them."""
-
-    pictures: list[list[np.ndarray | None]]
-    row_labels: list[str]
-    column_labels: list[str]
-
-
-def tracklet_sheet(data: VideoSet, tracklets: Sequence[int], frames: int) -> Sheet:
+def tracklet_sheet(data: DataSet, tracklets: Sequence[int], frames: int) -> Sheet:
     """Return some query tracklets, one a row."""
-    rows = [list(pictures_of(data.query, frames_of(data.query, number, frames))) for number in tracklets]
+    rows = [list(data.query.originals(data.query.frames_of(number, frames))) for number in tracklets]
     pids = data.query.table.drop_duplicates("tracklet").set_index("tracklet")["pid"]
     return Sheet(rows, [f"person {pids[number]}" for number in tracklets], [f"{t + 1}" for t in range(frames)])
 
@@ -110,13 +78,6 @@ def attention(model: VideoNet, pictures: np.ndarray, stage: int, query: tuple[in
         handle.remove()
 
 
-def features_of(model: ReIDNet, part: Part, size: tuple[int, int]) -> np.ndarray:
-    """Return each picture's feature by a network for single pictures, of length 1: (N, D) float32."""
-    from reidlab.training import extract
-
-    return extract(model, part.table, tuple(size), images=part.images).normalized().features
-
-
 def module_labels(rows: pd.DataFrame) -> list[str]:
     """Return a short name for each row of Table 2.8's records: the network, its scales, heads and positions."""
     labels = []
@@ -138,7 +99,7 @@ KINDS = {
 }
 
 
-def fault_examples(data: VideoSet, frames: int) -> list[tuple[str, list[tuple[str, np.ndarray]]]]:
+def fault_examples(data: DataSet, frames: int) -> list[tuple[str, list[tuple[str, np.ndarray]]]]:
     """Return for each kind of wrong label in an embedded world a tracklet that has it, and one of the person it shows.
 
     Returns:
@@ -146,7 +107,7 @@ def fault_examples(data: VideoSet, frames: int) -> list[tuple[str, list[tuple[st
         them. A kind that the world does not have is left out.
     """
     truth = truth_of_test(data).drop_duplicates("tracklet").set_index("tracklet")
-    here = truth[truth.index.isin(data.gallery.table["tracklet"]) & (truth["label"] >= 0)]
+    here = truth[truth.index.isin(data.gallery.tracklets) & (truth["label"] >= 0)]
     right = here[(here["fault"] == "") & (here["label"] == here["pid"])]
     out = []
     for kind, title in KINDS.items():
@@ -155,42 +116,11 @@ def fault_examples(data: VideoSet, frames: int) -> list[tuple[str, list[tuple[st
             if len(same):
                 pair = [(number, row), (same.index[0], same.iloc[0])]
                 shown = [
-                    (f"label {r['label']}", pictures_of(data.gallery, frames_of(data.gallery, n, frames)))
-                    for n, r in pair
+                    (f"label {r['label']}", data.gallery.originals(data.gallery.frames_of(n, frames))) for n, r in pair
                 ]
                 out.append((f"{title}: person {row['pid']}", shown))
                 break
     return out
-
-
-class RankedTracklets(NamedTuple):
-    """Queries and their first answers, a picture of each tracklet, as :func:`reidlab.plots.ranked_lists` takes them."""
-
-    queries: list[np.ndarray]
-    galleries: list[list[np.ndarray]]
-    matches: list[list[bool]]
-    row_labels: list[str]
-
-
-def ranked_tracklets(data: VideoSet, outcome: Outcome, protocol: str, count: int, top: int) -> RankedTracklets:
-    """Return query tracklets from the easiest to the hardest by average precision, with their first answers."""
-    from reidlab.evaluation import ranked_list
-
-    scores = outcome.scores[protocol].per_query
-    by_score = scores[scores["valid"]].sort_values("ap", ascending=False, kind="stable")
-    chosen = by_score.iloc[np.linspace(0, len(by_score) - 1, count).round().astype(int)]
-
-    def picture(part: Part, number: int) -> np.ndarray:
-        return pictures_of(part, frames_of(part, number, 1))[0]
-
-    queries, galleries, matches, labels = [], [], [], []
-    for row in chosen.itertuples():
-        answers = ranked_list(outcome.query, outcome.gallery, row.query, protocol, top)
-        queries.append(picture(data.query, int(outcome.query.tracklets[row.query])))
-        galleries.append([picture(data.gallery, int(outcome.gallery.tracklets[j])) for j in answers["gallery"]])
-        matches.append([bool(match) for match in answers["match"]])
-        labels.append(f"AP {row.ap:.2f}")
-    return RankedTracklets(queries, galleries, matches, labels)
 
 
 def structure(name: str, frames: int, size: tuple[int, int]) -> list[tuple[str, str]]:

@@ -2,238 +2,169 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from reidlab.errors import ConfigError
-from reidlab.seeding import derive
-from reidlab.video.notes import Notes, Row
-from reidlab.video.sets import VideoSet, decode, embedded
-from reidlab.video.setup import Outcome, Setup, run
+import numpy as np
+import pandas as pd
+
+from reidlab.checks import check_choice
+from reidlab.models import VideoNet, cost, evaluating
+from reidlab.study.study import EMBEDDED, Condition, Contrast, Place, Result
+from reidlab.training.history import change_at_the_end
+from reidlab.training.recipe import Scratch
+from reidlab.video import costs, looking
+from reidlab.video.costs import NVAN_NETWORKS, POOLING
+from reidlab.video.methods import VideoStudy, stripes_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.models import ReIDNet, VideoNet
-    from reidlab.world import WorldSpec
+    from reidlab.data.decoded import DataSet
+    from reidlab.study.rows import Row
 
 PROTOCOL = "mars-ste-nvan"
-
-#: The rows of Table 2.1.
-NETWORKS = ("c2d", "c2d-max", "nvan", "nvan-spatial", "nvan-temporal", "ste-nvan")
-
-#: Where Table 2.5 merges frames: the dissertation's words, and torchvision's names of the stages.
-POOLING: Mapping[str, tuple[str, ...]] = {"3dap": (), "stage4": ("layer3",), "stage3+stage4": ("layer2", "layer3")}
 
 ABLATIONS = ("frames", "layers", "stripes", "pooling")
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """Everything measured for one seed.
+@dataclass(frozen=True, kw_only=True)
+class NetworkStudy(VideoStudy):
+    """What notebook 02a measures, and on how much; the people of its world are hidden in turn, and trackers slip.
 
     Attributes:
-        data: the seed's tracklets.
-        pictures: the network trained on single pictures, from whose backbone all start.
-        outcomes: of each network with the long budget, by name.
-        rows: one mapping per record.
-    """
-
-    data: VideoSet
-    pictures: ReIDNet
-    outcomes: dict[str, Outcome]
-    rows: list[Row]
-
-
-@dataclass(frozen=True)
-class NetworkStudy:
-    """What notebook 02a measures, and on how much.
-
-    A seed stands for a world of its own and for a training run of each network in it. All networks of an experiment
-    start from one backbone and have the same budget.
-
-    Attributes:
-        setup: sizes and budgets; its ``iterations`` are the long budget.
-        short: steps of the short budget, which the experiments of Tables 2.2 to 2.5 have.
-        networks: rows of Table 2.1.
-        ablations: of ``frames, layers, stripes, pooling``, what to vary as Tables 2.2 to 2.5 do.
-        scenario: name of the world.
-        people: identities to train on, and as many others to test on.
-        drift: share of a track's frames on which the tracker has slid off.
-        tracklet_frames: pictures of a tracklet.
+        networks: rows of Table 2.1, which are measured with the long budget and with the short.
+        ablations: of ``frames, layers, stripes, pooling``, what to vary as Tables 2.2 to 2.5 do, with the short budget.
 
     Raises:
-        ConfigError: a network or an experiment is unknown.
+        ConfigError: there is no such experiment, or see :class:`~reidlab.video.methods.VideoStudy`.
     """
 
-    setup: Setup = field(default_factory=Setup)
-    short: int = 120
-    networks: Sequence[str] = NETWORKS
+    world_key = "chapter 2 world"
+    mode = "restricted"
+    networks: Sequence[str] = NVAN_NETWORKS
     ablations: Sequence[str] = ABLATIONS
     scenario: str = "video"
-    people: int = 60
     drift: float = 0.3
     tracklet_frames: int = 8
 
     def __post_init__(self) -> None:
-        from reidlab.models.video import NETWORKS as known
-
-        for name in self.networks:
-            if name not in known:
-                raise ConfigError(f"networks: there is none called {name!r}; choose from {', '.join(known)}")
+        super().__post_init__()
         for name in self.ablations:
-            variants(name, self.setup)
-        self.setup.config(self.short)
+            check_choice("ablations", name, ABLATIONS)
 
-    def world(self, seed: int) -> WorldSpec:
-        """Return a seed's world: people hidden in turn, boxes that jitter, trackers that slip."""
-        from reidlab.world.scenarios import scenario
+    def protocols(self, data: DataSet) -> tuple[str]:
+        """Return STE-NVAN's protocol."""
+        return (PROTOCOL,)
 
-        return scenario(
-            self.scenario, seed=derive(seed, "chapter 2 world") % 2**31, train_people=self.people,
-            test_people=self.people, drift=self.drift, tracklet_frames=self.tracklet_frames,
-        )  # fmt: skip
+    @property
+    def brief(self) -> str:
+        """Name of the short budget; the long one's where there is no other."""
+        return list(self.budgets)[-1]
 
-    def measure(self, seed: int) -> Measured:
-        """Draw a seed's world, train every network on it and score it."""
-        return self.measure_on(embedded(self.world(seed), self.setup.size), seed, "embedded")
+    def condition(self, name: str, experiment: str = "networks") -> Condition:
+        """Return a network of Table 2.1 under the long budget, or in the experiment ``networks-short`` the short."""
+        budget = "long" if experiment == "networks" else self.brief
+        return Condition(name, {"experiment": experiment, "network": name}, budget)
 
-    def example(self, seed: int) -> Measured:
-        """Train the baseline and NVAN alone, with the short budget: networks to look into."""
-        setup = replace(self.setup, iterations=self.short)
-        return replace(self, setup=setup, networks=("c2d", "nvan"), ablations=()).measure(seed)
-
-    def untrained(self) -> dict[str, VideoNet]:
-        """Return the networks that are compared, as they are built: what they cost does not depend on training."""
-        from reidlab.models import resnet, video_network
-
-        setup, built = self.setup, {}
-        for name in self.networks:
-            backbone = resnet(setup.depth, width=setup.width, blocks=setup.blocks, last_stride=1)
-            options = {"size": tuple(setup.size), "frames": setup.frames, "stripes": setup.stripes}
-            built[name] = video_network(name, 1, backbone, **options)
-        return built
-
-    def small_costs(self) -> pd.DataFrame:
-        """Return parameters and MACs of a clip for each network at the size trained here, by its name."""
-        import pandas as pd
-
-        from reidlab.models import cost
-
-        shape = (self.setup.frames, 3, *self.setup.size)
-        costs = {name: cost(model, shape) for name, model in self.untrained().items()}
-        rows = {name: {"params": c.params(), "macs": c.view("whole") * 1e9} for name, c in costs.items()}
-        return pd.DataFrame(rows).T
-
-    def measure_real(self, name: str, seed: int) -> list[Row]:
-        """Train every network on a real data set and score it; the rows of the records."""
-        from reidlab.data import load
-        from reidlab.data.catalogue import find
-
-        return self.measure_on(decode(load(name), find(name).path, self.setup.size, name), seed, name).rows
-
-    def measure_on(self, data: VideoSet, seed: int, label: str) -> Measured:
-        """Train every network on a set of tracklets and score it.
-
-        Args:
-            data: the tracklets.
-            seed: of the training runs.
-            label: what the records call the data.
-        """
-        pictures = self.setup.learn_on_pictures(data.train, derive(seed, "pictures"))
-
-        def trained(network: str, iterations: int, options: Mapping[str, Any]) -> Outcome:
-            model = self.setup.build(network, data.identities, pictures, seed, **options)
-            config = self.setup.config(iterations, **{k: v for k, v in options.items() if k == "frames"})
-            return run(model, data, config, derive(seed, "clips"), [PROTOCOL], "restricted")
-
-        notes = Notes(label, seed)
-        long = {name: trained(name, self.setup.iterations, {}) for name in self.networks}
-        same = self.short == self.setup.iterations
-        short = long if same else {name: trained(name, self.short, {}) for name in self.networks}
-        for experiment, outcomes in (("networks", long), ("networks-short", short)):
-            for name, outcome in outcomes.items():
-                notes.scores(outcome, PROTOCOL, experiment=experiment, network=name)
-                notes.training(outcome, experiment=experiment, network=name)
-            for name, reference in (("nvan", "c2d"), ("nvan-spatial", "nvan"), ("ste-nvan", "c2d")):
-                if {name, reference} <= set(outcomes):
-                    dims = {"experiment": experiment, "network": name, "reference": reference}
-                    notes.gain(outcomes[name], outcomes[reference], PROTOCOL, **dims)
+    def conditions(self, place: Place) -> Iterator[Condition]:
+        """Yield the rows of Table 2.1 with both budgets, and those of Tables 2.2 to 2.5."""
+        for experiment in ("networks", "networks-short"):
+            yield from (self.condition(name, experiment) for name in self.networks)
         for experiment in self.ablations:
-            found = {}
-            for variant in variants(experiment, self.setup):
-                plain = variant.network if not variant.options else variant.same_as
-                known = short.get(plain) if plain else None
-                found[variant.value] = known or trained(variant.network, self.short, variant.options)
-                notes.scores(found[variant.value], PROTOCOL, experiment=experiment, **variant.dims)
-            last = variants(experiment, self.setup)[-1]
-            for value, reference, dims in _gains(experiment, found, last.network):
-                notes.gain(found[value], found[reference], PROTOCOL, experiment=experiment, **dims)
-        return Measured(data, pictures, long, notes.rows)
+            yield from self.variants(experiment).values()
 
+    def variants(self, experiment: str) -> dict[int | str, Condition]:
+        """Return the rows of Table 2.2 (frames), 2.3 (layers), 2.4 (stripes) or 2.5 (pooling); the last is the whole.
 
-@dataclass(frozen=True)
-class Variant:
-    """One row of Tables 2.2 to 2.5.
+        Frames and stripes are scaled to the recipe: half, three quarters and all of its frames; a quarter, half and all
+        of its stripes. A row that is a network of Table 2.1 is that network, and not trained again.
+        """
+        if experiment == "pooling":
+            rows = {name: ("nvan", {"pooling": stages} if stages else {}) for name, stages in POOLING.items()}
+            if "nvan-temporal" in self.networks:
+                rows["stage3+stage4"] = ("nvan-temporal", {})
+            return {
+                name: Condition(network, {"experiment": experiment, "pooling": name}, self.brief, options)
+                for name, (network, options) in rows.items()
+            }
+        frames, stripes = self.recipe.frames, stripes_of(self.recipe.size)
+        network, counts = {
+            "frames": ("nvan", {max(1, frames // 2), max(1, 3 * frames // 4), frames}),
+            "layers": ("nvan", {1, 3, 5}),
+            "stripes": ("nvan-spatial", {max(1, stripes // 4), max(1, stripes // 2), stripes}),
+        }[experiment]
+        return {
+            n: Condition(
+                network, {"experiment": experiment, "network": network, experiment: n}, self.brief,
+                {} if n == max(counts) else {experiment: n},
+            )
+            for n in sorted(counts)
+        }  # fmt: skip
 
-    Attributes:
-        value: of what the table varies.
-        dims: dimensions of its records.
-        network: name of the network.
-        options: of the network.
-        same_as: network of Table 2.1 that it equals, if it has options all the same.
-    """
+    def contrasts(self, place: Place) -> Iterator[Contrast]:
+        """Yield what attention and its reductions add, more stripes, and frames that are merged."""
+        for experiment in ("networks", "networks-short"):
+            for name, reference in (("nvan", "c2d"), ("nvan-spatial", "nvan"), ("ste-nvan", "c2d")):
+                if {name, reference} <= set(self.networks):
+                    ours = self.condition(name, experiment)
+                    yield Contrast(ours, self.condition(reference, experiment), {**ours.dims, "reference": reference})
+        if "stripes" in self.ablations:
+            rows = self.variants("stripes")
+            fewest, most = min(rows), max(rows)
+            if most > fewest:
+                yield Contrast(rows[most], rows[fewest], {**rows[most].dims, "reference": f"stripes-{fewest}"})
+        if "pooling" in self.ablations:
+            rows = self.variants("pooling")
+            yield Contrast(rows["stage4"], rows["3dap"], {**rows["stage4"].dims, "reference": "3dap"})
 
-    value: int | str
-    dims: Mapping[str, Any]
-    network: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    same_as: str = ""
+    def details(self, place: Place, condition: Condition, result: Result) -> Iterator[Row]:
+        """Yield by how much a loss of Table 2.1's networks still changed at the end of the training."""
+        if condition.dims["experiment"] not in self.ablations:
+            yield {"key": "loss_change_at_the_end", "value": change_at_the_end(result.detail.history)}
 
+    def probes(self, place: Place) -> Iterator[Row]:
+        """Yield the time that each network takes for a clip."""
+        for name in self.networks:
+            seconds = latency(place.run(self.condition(name)).model, self.recipe.frames, tuple(self.recipe.size))
+            yield {"key": "latency_ms", "value": 1000 * seconds, "unit": "ms", "timing": True, "network": name}
 
-def variants(experiment: str, setup: Setup) -> list[Variant]:
-    """Return the rows of Table 2.2 (frames), 2.3 (layers), 2.4 (stripes) or 2.5 (pooling); the last is the full one.
+    def facts(self) -> Iterator[Row]:
+        """Yield what the networks cost at the dissertation's sizes, and what Sec. 2.3.1 says of data sets."""
+        yield from costs.nvan_records(costs.nvan_costs())
+        yield from costs.printed_facts()
 
-    Frames and stripes are scaled to the setup: half, three quarters and all of its frames; a quarter, half and all of
-    its stripes.
+    def keep(self, place: Place) -> dict[str, Any]:
+        """Keep the histories of all networks, NVAN's embeddings, and where it looks in tracklets that slip."""
+        if place.label != EMBEDDED:
+            return {}
+        nvan = place.run(self.condition("nvan"))
+        histories = {name: place.run(self.condition(name)).detail.history for name in self.networks}
+        query, shown = place.target.query, looking.slipping(place.target, 4)
+        clips = [query.images[query.frames_of(number, self.recipe.frames)] for number in shown]
+        spot = [0, 3 * self.recipe.size[0] // 64, self.recipe.size[1] // 16]
+        weights = [looking.attention(nvan.model, clip, stage=2, query=tuple(spot)) for clip in clips]
+        return {
+            "histories": pd.concat(
+                [table.assign(network=name) for name, table in histories.items()], ignore_index=True
+            ),
+            "shown": shown,
+            "spot": spot,
+            "attention": np.stack(weights),
+            **nvan.detail.found.arrays("nvan"),
+        }
 
-    Raises:
-        ConfigError: there is no such experiment.
-    """
-    full, stripes = setup.frames, setup.stripes
-    if experiment == "frames":
-        counts = sorted({max(1, full // 2), max(1, 3 * full // 4), full})
-        return [
-            Variant(n, {"network": "nvan", "frames": n}, "nvan", {} if n == full else {"frames": n}) for n in counts
-        ]
-    if experiment == "layers":
-        return [
-            Variant(n, {"network": "nvan", "layers": n}, "nvan", {} if n == 5 else {"layers": n}) for n in (1, 3, 5)
-        ]
-    if experiment == "stripes":
-        counts = sorted({max(1, stripes // 4), max(1, stripes // 2), stripes})
-        name = "nvan-spatial"
-        return [
-            Variant(n, {"network": name, "stripes": n}, name, {} if n == stripes else {"stripes": n}) for n in counts
-        ]
-    if experiment == "pooling":
-        twins = {"3dap": "nvan", "stage4": "", "stage3+stage4": "nvan-temporal"}
-        return [
-            Variant(name, {"pooling": name}, "nvan", {"pooling": stages}, twins[name])
-            for name, stages in POOLING.items()
-        ]
-    raise ConfigError(f"ablations: there is none called {experiment!r}; choose from {', '.join(ABLATIONS)}")
+    def small_costs(self, names: Sequence[str]) -> pd.DataFrame:
+        """Return parameters and MACs of a clip for some networks at the size trained here, by name."""
+        import torch
 
-
-def _gains(experiment: str, found: Mapping[int | str, Outcome], network: str) -> Iterator[tuple]:
-    """Yield value, reference and dimensions of the differences that claims ask for."""
-    if experiment == "stripes" and len(found) > 1:
-        fewest, most = min(found), max(found)
-        yield most, fewest, {"network": network, "stripes": most, "reference": f"stripes-{fewest}"}
-    if experiment == "pooling":
-        yield "stage4", "3dap", {"pooling": "stage4", "reference": "3dap"}
+        rows = {}
+        for name in names:
+            with torch.device("meta"):
+                model = self.network(name, 1, 0, Scratch())
+            found = cost(model, (self.recipe.frames, 3, *self.recipe.size))
+            rows[name] = {"params": found.params(), "macs": found.view("whole") * 1e9}
+        return pd.DataFrame(rows).T
 
 
 def latency(model: VideoNet, frames: int, size: tuple[int, int], repeats: int = 15) -> float:
@@ -241,8 +172,6 @@ def latency(model: VideoNet, frames: int, size: tuple[int, int], repeats: int = 
     import time
 
     import torch
-
-    from reidlab.models import evaluating
 
     clip = torch.zeros((1, frames, 3, *size), device=next(model.parameters()).device)
     seconds = []

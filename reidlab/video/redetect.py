@@ -14,7 +14,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ import numpy as np
 
 from reidlab import paths
 from reidlab.checks import check_number, check_share, check_size
+from reidlab.data.decoded import DataSet, Pictures
 from reidlab.errors import ConfigError, DataError
 from reidlab.files import disk_errors, reserve, whole_folder
 from reidlab.formats import mars
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from reidlab.data import Tracklets
-    from reidlab.video.sets import VideoSet
 
 #: Colour of the padding, the mean of ImageNet: it becomes 0 when pictures are normalised.
 FILL = (124, 116, 104)
@@ -150,7 +150,12 @@ class RedetectLink:
     ) -> Iterator[Linked]:
         """Yield the same a few whole tracklets at a time, for tables whose pictures do not fit in memory.
 
-        The rows of a part are told by its report; for the arguments see :meth:`__call__`.
+        The rows of a part are told by its report.
+
+        Args:
+            table: see :meth:`__call__`.
+            pictures: of the rows, (H, W, 3) uint8 RGB each; read where omitted.
+            quiet: see :meth:`__call__`.
 
         Raises:
             ConfigError: the number of pictures is not that of the rows.
@@ -347,7 +352,7 @@ def ide_embedder(model: nn.Module, size: tuple[int, int], batch_size: int = 256)
     return embed
 
 
-def redetect_set(data: VideoSet, linker: RedetectLink) -> tuple[VideoSet, Linked]:
+def redetect_set(data: DataSet, linker: RedetectLink) -> tuple[DataSet, Linked]:
     """Re-detect and link a decoded data set, from its files.
 
     Args:
@@ -360,18 +365,13 @@ def redetect_set(data: VideoSet, linker: RedetectLink) -> tuple[VideoSet, Linked
     Raises:
         DataError: see :meth:`RedetectLink.parts`.
     """
-    from reidlab.video.sets import Part, VideoSet, places_in
-
-    linked = {"train": linker(data.train.table, quiet=True), "gallery": linker(data.gallery.table, quiet=True)}
-    parts = {name: Part(getattr(data, name).table, done.pictures, done.masks) for name, done in linked.items()}
-    if set(data.query.table["path"]) <= set(data.gallery.table["path"]):  # done with the gallery
-        query = parts["gallery"].select(places_in(data.query.table, data.gallery.table))
-        pictures, masks = query.images, query.masks
-    else:
-        done = linker(data.query.table, quiet=True)
-        pictures, masks = done.pictures, done.masks
-    parts["query"] = Part(data.query.table, pictures, masks)
-    return VideoSet(data.name, data.root, parts["train"], parts["query"], parts["gallery"]), linked["gallery"]
+    linked = {name: linker(getattr(data, name).table, quiet=True) for name in ("train", "gallery")}
+    if data.rows_of_query is None:
+        linked["query"] = linker(data.query.table, quiet=True)
+    parts = {name: Pictures(getattr(data, name).table, done.pictures, done.masks) for name, done in linked.items()}
+    if data.rows_of_query is not None:
+        parts["query"] = replace(parts["gallery"].select(data.rows_of_query), table=data.query.table)
+    return replace(data, **parts), linked["gallery"]
 
 
 def redetect_table(

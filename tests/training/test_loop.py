@@ -14,6 +14,7 @@ from torch import nn
 
 from reidlab.errors import ConfigError, DataError, RunError
 from reidlab.training import Hook, LoopConfig, Supervised, Term, train
+from reidlab.training.history import change_at_the_end
 
 
 class StopAt(Hook):
@@ -49,6 +50,13 @@ def test_training_lowers_the_loss_and_returns_the_same_model(source, make_model,
     loss = result.history["loss"]
     assert loss.iloc[-1] < 0.7 * loss.iloc[0]
     assert result.seconds > 0
+
+
+def test_loss_change_compares_the_last_two_tenths():
+    history = pd.DataFrame({"loss": [9.0] * 16 + [2.0, 2.0, 1.0, 1.0]})
+    assert change_at_the_end(history) == pytest.approx(-0.5)
+    with pytest.raises(ConfigError, match="10"):
+        change_at_the_end(history.head(9))
 
 
 def test_history_has_one_row_per_log_and_means_of_the_iterations(source, make_model, objective, config):

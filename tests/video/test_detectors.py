@@ -176,6 +176,20 @@ def test_hog_finds_people_in_drawn_pictures(scene, world):
         assert all(overlap(a, b) <= 0.4 + 0.02 for i, a in enumerate(boxes) for b in boxes[:i])
 
 
+def test_hog_finds_the_same_in_whatever_order_opencv_lists_it(monkeypatch):
+    windows = np.array([[10, 8, 64, 128], [12, 10, 64, 128], [40, 8, 67, 134], [8, 10, 67, 134]])
+    scores = np.array([[0.5], [0.5], [0.5], [0.5]])
+    found = []
+    for order in ([0, 1, 2, 3], [3, 1, 0, 2]):
+        listed = types.SimpleNamespace(
+            setSVMDetector=lambda _: None, detectMultiScale=lambda *_, o=order, **__: (windows[o], scores[o])
+        )
+        monkeypatch.setattr(cv2, "HOGDescriptor", lambda listed=listed: listed)
+        found += HOG()([np.zeros((160, 120, 3), np.uint8)])
+    assert len(found[0]) < len(windows)
+    np.testing.assert_array_equal(*found)
+
+
 def test_detectors_have_names(world, tmp_path):
     assert (TrueBoxes(world[0]).name, HOG().name) == ("truth", "hog")
     path = pointwise(tmp_path / "yolo-n.onnx", np.zeros((6, 3)), np.zeros(6), (8, 8))

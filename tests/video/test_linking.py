@@ -8,9 +8,12 @@ import pytest
 
 from reidlab.errors import ConfigError
 from reidlab.evaluation import evaluate
+from reidlab.study import EMBEDDED
+from reidlab.training.recipe import Backbone, Recipe
 from reidlab.video import costs, looking
-from reidlab.video.linking import AXIAL, CLEANED, PROTOCOL, LinkStudy, report_of
-from reidlab.video.setup import Setup
+from reidlab.video.costs import AXIAL
+from reidlab.video.linking import CLEANED, PROTOCOL, LinkStudy
+from reidlab.video.methods import linked_set
 
 pytestmark = pytest.mark.xdist_group("video")
 
@@ -27,13 +30,20 @@ def _own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study():
-    setup = Setup((32, 16), 3, width=8, blocks=(1, 1, 1, 1), pretraining=5, iterations=10)
-    return LinkStudy(setup, ("c2d", "non-local", "ap3d", "p3d-c"), ("truth", "hog"), people=6, tracklet_frames=4)
+    return LinkStudy(
+        recipe=Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), frames=3), steps={"pictures": 5, "clips": 10},
+        networks=("c2d", "non-local", "ap3d", "p3d-c"), detectors=("truth", "hog"), people=6, tracklet_frames=4,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def measured(study):
-    return study.measure(1)
+def place(study):
+    return study.place(EMBEDDED, 1)
+
+
+@pytest.fixture(scope="module")
+def measured(study, place):
+    return study.measure_at(place)
 
 
 def rows_of(measured, **wanted):
@@ -46,6 +56,7 @@ def test_every_row_can_be_recorded(measured):
     run = lab.start("made_up")
     for row in measured.rows:
         run.record(**row)
+    assert len(run.records()) == len(measured.rows)
 
 
 def test_every_network_meets_every_kind_of_tracklet(study, measured):
@@ -56,10 +67,11 @@ def test_every_network_meets_every_kind_of_tracklet(study, measured):
 
 def test_a_second_budget_measures_the_same_table_again(study, measured):
     """The short budget's rows are those of a study with that budget alone; the long one's stay as they were."""
-    small = replace(study, networks=("c2d",), detectors=("truth",), axial=False, bare=True)
-    both = replace(small, setup=replace(study.setup, iterations=15), short=study.setup.iterations).measure(1)
+    small = replace(study, networks=("c2d",), detectors=("truth",), axial=False)
+    both = replace(small, steps={**study.steps, "clips": 15}, short={"clips": study.steps["clips"]})
+    both = both.measure(EMBEDDED, 1)
     wanted = {"key": "mAP", "network": "c2d"}
-    alone = {row["link"]: row["value"] for row in rows_of(small.measure(1), experiment="link", **wanted)}
+    alone = {row["link"]: row["value"] for row in rows_of(small.measure(EMBEDDED, 1), experiment="link", **wanted)}
     again = {row["link"]: row["value"] for row in rows_of(both, experiment="link-short", **wanted)}
     longer = {row["link"]: row["value"] for row in rows_of(both, experiment="link", **wanted)}
     assert again == alone
@@ -68,8 +80,10 @@ def test_a_second_budget_measures_the_same_table_again(study, measured):
 
 
 def test_a_short_budget_must_be_one(study):
-    with pytest.raises(ConfigError, match="iterations: 0"):
-        replace(study, short=0)
+    with pytest.raises(ConfigError, match="clips: 0"):
+        replace(study, short={"clips": 0})
+    assert list(replace(study, short={"clips": 10}).experiments) == ["link"]
+    assert list(replace(study, short={"clips": 9}).experiments) == ["link", "link-short"]
 
 
 def test_rows_of_the_module_table(measured):
@@ -81,10 +95,10 @@ def test_rows_of_the_module_table(measured):
     assert all(options["heads"] * options.get("scales", 1) == wanted["heads"] for wanted, _, options in AXIAL)
 
 
-def test_corrected_labels_score_the_same_embeddings(study, measured):
+def test_corrected_labels_score_the_same_embeddings(study, place, measured):
     for name in ("c2d", "cf-aan"):
-        outcome = measured.outcomes["truth", name]
-        again = [evaluate(outcome.query, outcome.gallery, p) for p in study.protocols(measured.sets["none"])]
+        found = place.run(study.condition(name, "truth")).detail.found
+        again = [evaluate(*found, protocol) for protocol in place.target.protocols]
         assert [score.protocol for score in again] == [PROTOCOL, CLEANED]
         for score, labels in zip(again, ("given", "cleaned")):
             (row,) = rows_of(measured, key="mAP", experiment="cleaned", network=name, labels=labels)
@@ -92,8 +106,8 @@ def test_corrected_labels_score_the_same_embeddings(study, measured):
             assert row["protocol"] == score.protocol
 
 
-def test_sets_hold_the_same_tracklets_and_other_pictures(measured):
-    none, truth = measured.sets["none"], measured.sets["truth"]
+def test_sets_hold_the_same_tracklets_and_other_pictures(place):
+    none, truth = place.target, linked_set(place, "truth")[0]
     for part in ("train", "query", "gallery"):
         before, after = getattr(none, part), getattr(truth, part)
         assert before.table.equals(after.table)
@@ -110,20 +124,26 @@ def test_boxes_are_measured_against_the_truth(measured):
 
 
 def test_one_seed_measures_the_same_twice(study, measured):
-    small = replace(study, networks=("c2d",), detectors=("truth",), axial=False, bare=True)
+    small = replace(study, networks=("c2d",), detectors=("truth",), axial=False)
     wanted = {"experiment": "link", "network": "c2d"}
-    again = small.measure(1)
+    again = small.measure(EMBEDDED, 1)
     assert rows_of(again, **wanted) == [row for row in rows_of(measured, **wanted) if row["link"] != "hog"]
 
 
-def test_the_example_links_and_trains_nothing(study):
-    example = study.example(1)
-    assert set(example.sets) == {"none", "truth"}
-    assert example.outcomes == {}
+def test_what_is_kept_is_of_the_tracklets_shown(study, place, measured):
+    kept = measured.kept
+    assert kept["shown"] == looking.slipping(place.target, 4)
+    after = linked_set(place, "truth")[0]
+    for number, pictures, masks in zip(kept["shown"], kept["after"], kept["masks"], strict=True):
+        rows = after.query.frames_of(number, study.recipe.frames)
+        np.testing.assert_array_equal(pictures, after.query.images[rows])
+        np.testing.assert_array_equal(masks, after.query.masks[rows])
+    assert kept["before"].shape == kept["after"].shape
+    assert len(kept["drift"]) == 2 * len(place.target.gallery)
 
 
-def test_faults_are_shown_beside_the_person_they_are_of(measured):
-    data = measured.sets["none"]
+def test_faults_are_shown_beside_the_person_they_are_of(place):
+    data = place.target
     examples = looking.fault_examples(data, 3)
     truth = looking.truth_of_test(data)
     assert len(examples) <= truth.loc[truth["fault"] != "", "fault"].nunique()
@@ -132,12 +152,10 @@ def test_faults_are_shown_beside_the_person_they_are_of(measured):
         assert [pictures.shape[0] for _, pictures in pair] == [3, 3]
 
 
-def test_the_report_leaves_junk_out(measured, study):
-    data = measured.sets["none"]
-    report = report_of(measured.pictures, data, study.setup.size, 1)
+def test_the_report_leaves_junk_out(place, measured):
+    report, table = measured.kept["audit"], place.target.gallery.table
     assert (report["pid"] >= 0).all()
-    junk = data.gallery.table.loc[data.gallery.table["pid"] < 0, "tracklet"]
-    assert not set(junk) & set(report["tracklet"])
+    assert not set(table.loc[table["pid"] < 0, "tracklet"]) & set(report["tracklet"])
 
 
 def test_module_labels_tell_all_rows_apart(measured):
@@ -149,12 +167,12 @@ def test_module_labels_tell_all_rows_apart(measured):
     assert "c2d (as tracked)" in labels
 
 
-def test_cost_records_can_be_recorded_and_add_up():
+def test_cost_records_can_be_recorded_and_add_up(study):
     from reidlab import lab
 
     counted = costs.cf_aan_costs()
     run = lab.start("made_up")
-    for row in costs.cf_aan_records(counted):
+    for row in study.facts():
         run.record(**row)
     table = lab.records.expand(run.records())
     added = table[(table.key == "macs_added") & (table["view"] == "table-2.8") & (table.network == "non-local")]

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from reidlab.data import make_table
+from reidlab.data.decoded import from_table
 from reidlab.data.images import read_picture
 from reidlab.data.readers import MARS
 from reidlab.data.readers.mars import cleaned_labels, dl_boxes, dl_masks
@@ -29,7 +30,6 @@ from reidlab.video.redetect import (
     redetect_table,
     write_redetected,
 )
-from reidlab.video.sets import decode
 from reidlab.world import Scene, WorldSpec, export_mars
 
 SIZE = (40, 20)
@@ -525,7 +525,7 @@ def test_pictures_that_are_decoded_already_are_not_read(tmp_path):
 
 def test_a_decoded_set_gets_new_pictures_and_masks(world):
     root, table = world
-    data = decode(table, root, (64, 32))
+    data = from_table(table, (64, 32), root=root)
     true = RedetectLink(TrueBoxes(root), mean_colour, size=(64, 32))
     after, linked = redetect_set(data, true)
     assert after.root == root

@@ -1,0 +1,64 @@
+"""Drawing the boxes of a data set anew with one call: what ``reidlab data redetect`` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reidlab.files import disk_errors
+from reidlab.tools.common import checked_output, image_network
+
+if TYPE_CHECKING:
+    from reidlab.data.table import SampleTable
+    from reidlab.training.recipe import Recipe
+
+
+def redetect_data_set(
+    table: SampleTable,
+    root: str | Path,
+    out: str | Path,
+    detector: str = "hog",
+    *,
+    weights: str | Path | None = None,
+    size: tuple[int, int] = (128, 64),
+    iterations: int = 300,
+    seed: int = 0,
+    quiet: bool = False,
+    recipe: Recipe | None = None,
+) -> Path:
+    """Re-detect and link all tracklets of a data set and write them as a new one, in the layout of MARS.
+
+    Candidates are told apart by a small network, trained on the training split or read from a file.
+
+    Args:
+        table: sample table of a data set of tracklets.
+        root: its folder.
+        out: folder to make.
+        detector: see :func:`~reidlab.video.detectors.named_detector`.
+        weights: see :func:`~reidlab.tools.common.image_network`.
+        size: height and width of the new pictures, in pixels.
+        iterations: training steps of that network.
+        seed: decides all that is random.
+        quiet: whether to leave out progress bars.
+        recipe: of that network; the usual one where None.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        ConfigError: an argument does not fit, something stands at ``out``, or there is nothing to train on and no file
+            of weights.
+        DataError: the set has no tracklets, or a picture or file cannot be read.
+        StorageError: the folder cannot be written.
+    """
+    from reidlab.training.recipe import Recipe
+    from reidlab.video.detectors import named_detector
+    from reidlab.video.redetect import RedetectLink, ide_embedder, redetect_table
+
+    recipe, found, out = recipe or Recipe(), named_detector(detector, root), checked_output(Path(out))
+    model = image_network(table, recipe, weights, iterations, seed, quiet)
+    linker = RedetectLink(found, ide_embedder(model, recipe.size), size=size)
+    with disk_errors(out):
+        if out.is_dir():
+            out.rmdir()  # empty; the whole one takes its place
+        return redetect_table(table, out, linker, root=root, quiet=quiet)
