@@ -154,8 +154,8 @@ class Place:
         return self._shared[name]
 
     def budget(self, name: str) -> Budget:
-        """Return one of the study's budgets."""
-        return self.study.budgets[name]
+        """Return the study's budget of a name; the long one where there is no other."""
+        return self.study.budgets.get(name, self.study.budgets["long"])
 
     def run(self, condition: Condition) -> Result:
         """Return a condition's result; those of the same method, steps and options are one."""

@@ -57,14 +57,9 @@ class NetworkStudy(VideoStudy):
         """Return STE-NVAN's protocol."""
         return (PROTOCOL,)
 
-    @property
-    def brief(self) -> str:
-        """Name of the short budget; the long one's where there is no other."""
-        return list(self.budgets)[-1]
-
     def condition(self, name: str, experiment: str = "networks") -> Condition:
         """Return a network of Table 2.1 under the long budget, or in the experiment ``networks-short`` the short."""
-        budget = "long" if experiment == "networks" else self.brief
+        budget = "long" if experiment == "networks" else "short"
         return Condition(name, {"experiment": experiment, "network": name}, budget)
 
     def conditions(self, place: Place) -> Iterator[Condition]:
@@ -85,7 +80,7 @@ class NetworkStudy(VideoStudy):
             if "nvan-temporal" in self.networks:
                 rows["stage3+stage4"] = ("nvan-temporal", {})
             return {
-                name: Condition(network, {"experiment": experiment, "pooling": name}, self.brief, options)
+                name: Condition(network, {"experiment": experiment, "pooling": name}, "short", options)
                 for name, (network, options) in rows.items()
             }
         frames, stripes = self.recipe.frames, stripes_of(self.recipe.size)
@@ -96,7 +91,7 @@ class NetworkStudy(VideoStudy):
         }[experiment]
         return {
             n: Condition(
-                network, {"experiment": experiment, "network": network, experiment: n}, self.brief,
+                network, {"experiment": experiment, "network": network, experiment: n}, "short",
                 {} if n == max(counts) else {experiment: n},
             )
             for n in sorted(counts)

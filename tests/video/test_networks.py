@@ -133,7 +133,7 @@ def test_mistakes_are_named(study, place, monkeypatch):
         replace(study, networks=("nvam",))
     with pytest.raises(ConfigError, match="ablations: there is none called 'depth'"):
         replace(study, ablations=("depth",))
-    with pytest.raises(ConfigError, match="pictures: 0 must be at least 1"):
+    with pytest.raises(ConfigError, match="pictures: 0 is not allowed"):
         replace(study, steps={"pictures": 0, "clips": 1})
     with pytest.raises(ConfigError, match="recipe: it has no frames"):
         replace(study, recipe=replace(RECIPE, frames=None))
