@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "reidlab").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 #: A shape such as (N,), (B, T, H, W, 3) or (B, C) -> (B,); "scalar" and "a number" are shapes too.
-SHAPE = re.compile(r"\(\s*[A-Z0-9][\w' +*/-]*,[^)]*\)|scalar|any shape")
+SHAPE = re.compile(r"\([\w' +*\\/.-]+,[^()]*\)|scalar|any shape")
 ARRAYS = re.compile(r"\b(ndarray|Tensor)\b")
 ASSERTING = {"raises", "warns", "fail", "deprecated_call"}
 
