@@ -188,7 +188,12 @@ def keep(
     seed: Annotated[int | None, typer.Option("--seed", help="The seed to verify; the first if not given.")] = None,
     project: ProjectOption = None,
 ) -> None:
-    """Copy a run's records to results/, where git and the ledger find them."""
+    """Copy a run's records to results/, where git and the ledger find them.
+
+    \f
+    Raises:
+        ConfigError: a seed is given without ``--verify``.
+    """
     from reidlab.errors import ConfigError
     from reidlab.lab import store
     from reidlab.lab.project import Project

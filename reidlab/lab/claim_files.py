@@ -44,12 +44,12 @@ def rows_of(path: Path, problems: list[str], blocks: bool = True) -> Iterator[tu
         problems: takes the messages of what is malformed, which is then left out.
         blocks: whether the file may have blocks and defaults; the inventory has none.
     """
-    entries: list[Any] = []
+    entries: Any = []
     with noted(problems):
-        content = read_yaml(path) or []
-        if not isinstance(content, list):
-            raise ClaimError(f"{path}: expected a list of rows, found {type(content).__name__}")
-        entries = content
+        entries = read_yaml(path) or []
+    if not isinstance(entries, list):
+        problems.append(f"{path}: expected a list of rows, found {type(entries).__name__}")
+        entries = []
     defaults: dict[str, Any] = {}
     for number, entry in enumerate(entries, start=1):
         where = f"{path}: row {number}"

@@ -32,7 +32,11 @@ def normalise(name: str) -> str:
 
 
 def requirement_name(requirement: str) -> str:
-    """Return the normalised distribution name of a requirement such as ``torch>=2.8; python_version<'4'``."""
+    """Return the normalised distribution name of a requirement such as ``torch>=2.8; python_version<'4'``.
+
+    Raises:
+        ConfigError: it does not begin with a name.
+    """
     match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
     if match is None:
         raise ConfigError(f"pyproject.toml: {requirement!r} is not a requirement; expected 'name>=version'")

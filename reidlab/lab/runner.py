@@ -175,6 +175,9 @@ def run_all(jobs: Sequence[Job], progress: Progress, force: bool = False, worker
         progress: told what happens.
         force: run also what has not changed, and measure every piece again.
         workers: how many notebooks run at a time.
+
+    Raises:
+        ConfigError: fewer than one worker, or papermill is not installed.
     """
     if workers < 1:
         raise ConfigError(f"--jobs {workers}: expected 1 or more")

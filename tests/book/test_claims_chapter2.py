@@ -215,7 +215,7 @@ def test_rules_name_what_the_chapters_record():
 def test_units_fit(read):
     for claim in read.claims:
         if claim.id in BY_ID and claim.rule:
-            claim.in_printed_unit(1.0, UNITS[claim.rule.key])
+            assert claim.in_printed_unit(1.0, UNITS[claim.rule.key]) > 0
 
 
 def test_no_filter_is_part_of_another():
