@@ -162,15 +162,15 @@ def claims(
         print(json.dumps([row.as_dict() for row in rows], indent=2, ensure_ascii=False, allow_nan=False))
         return
 
-    from rich.table import Table
-
-    table = Table("claim", "item", "kind", "printed", "measured", "verdict", box=None, pad_edge=False)
+    table = [("claim", "item", "kind", "printed", "measured", "verdict")]
     for row in rows:
-        printed = f"{row.claim.printed or ''} {row.claim.unit if row.claim.printed else ''}".strip()
+        printed = f"{row.claim.printed} {row.claim.unit}".strip() if row.claim.printed else ""
         measured = "" if row.measured is None else f"{row.measured:.5g}"
         verdict = f"{row.verdict}{', stale' if row.stale else ''}"
-        table.add_row(*map(escape, (row.claim.id, row.claim.item, row.claim.kind, printed, measured, verdict)))
-    _out.print(table)
+        table.append((row.claim.id, row.claim.item, row.claim.kind, printed, measured, verdict))
+    # Not rich's table: it takes longer than judging, and cuts names where the output is no terminal.
+    widths = [max(map(len, column)) for column in zip(*table)]
+    print("\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table))
     for basis in BASES:
         names = Counter(row.name for row in rows if row.claim.basis == basis)
         counts = ", ".join(f"{names[name]} {name}" for name in VERDICTS if names[name])
@@ -188,13 +188,7 @@ def keep(
     seed: Annotated[int | None, typer.Option("--seed", help="The seed to verify; the first if not given.")] = None,
     project: ProjectOption = None,
 ) -> None:
-    """Copy a run's records to results/, where git and the ledger find them.
-
-    \f
-    Raises:
-        ConfigError: a seed is given without ``--verify``.
-    """
-    from reidlab.errors import ConfigError
+    """Copy a run's records to results/, where git and the ledger find them."""
     from reidlab.lab import store
     from reidlab.lab.project import Project
 
@@ -203,7 +197,8 @@ def keep(
         _verify(place, chapter, profile, seed)
         return
     if seed is not None:
-        raise ConfigError(f"--seed {seed}: only --verify takes a seed; a run is kept with all of its seeds")
+        _say_error(f"--seed {seed}: only --verify takes a seed; a run is kept with all of its seeds")
+        raise typer.Exit(1)
     folder = store.keep(chapter, profile, place)
     _out.print(f"kept in {place.shown(folder)}", soft_wrap=True, highlight=False)
 

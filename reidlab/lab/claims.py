@@ -86,7 +86,6 @@ from reidlab.checks import suggest
 from reidlab.errors import ClaimError, ConfigError
 from reidlab.lab import claim_files
 from reidlab.lab.claim_files import CLAIM_FIELDS, RULE_FIELDS
-from reidlab.lab.notebook import code_of, parse, read_cells
 from reidlab.lab.project import Project
 
 SOURCES = ("dissertation", "survey")
@@ -236,18 +235,6 @@ def _read(project: Project, chapters: tuple[str, ...], state: tuple[tuple[Path, 
             with claim_files.noted(problems):
                 claims[number] = replace(claim, gain=_gain(gains[claim.id], printed, f"{where}: gain"))
     return Book(tuple(items), tuple(claims), tuple(problems))
-
-
-def names_in_code(project: Project, chapter: str) -> set[str]:
-    """Return the texts that a chapter's code cells contain, among them the keys it records by name."""
-    import ast
-
-    found = set()
-    for source in code_of(read_cells(project.notebook(chapter))):
-        for node in ast.walk(parse(source, chapter)):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.add(node.value)
-    return found
 
 
 def printed_decimals(printed: str) -> int:

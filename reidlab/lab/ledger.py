@@ -7,6 +7,7 @@ on fewer than five seeds is inconclusive, whatever the means say.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import statistics
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from reidlab.checks import plural
 from reidlab.errors import ClaimError
 from reidlab.intervals import Interval, student_interval
-from reidlab.lab import claims, store
+from reidlab.lab import claims, codehash, store
 from reidlab.lab.claims import Claim, Rule
 from reidlab.lab.project import Project
 from reidlab.lab.store import StoredRun
@@ -89,7 +90,7 @@ class Ledger:
         self.project = project
         self.book = claims.read(project)
         self._evidence: dict[tuple[str, str], tuple[StoredRun, bool, _Records] | None] = {}
-        self._named: dict[str, set[str]] = {}
+        self._named = functools.cache(lambda chapter: codehash.texts(project.notebook(chapter)))
 
     def rows(self) -> list[Row]:
         """Return a row for every claim, in the order of the files.
@@ -138,15 +139,10 @@ class Ledger:
 
     def _rule_problems(self, claim: Claim, rule: Rule) -> list[str]:
         where = f"{claim.file}: claim {claim.id!r}: rule"
-        recorded: set[str] = set()
-        for profile in dict.fromkeys([rule.profile, "quick", "standard", "paper"]):
-            if evidence := self._find(rule.chapter, profile):
-                recorded |= set(evidence[0].info.get("keys", ()))
-        if rule.chapter not in self._named:
-            self._named[rule.chapter] = claims.names_in_code(self.project, rule.chapter)
-        if rule.key not in recorded | self._named[rule.chapter]:
-            there = f"; it records {', '.join(sorted(recorded))}" if recorded else "; it has no run yet"
-            return [f"{where}: chapter {rule.chapter} records no {rule.key!r}{there}"]
+        recorded = self._recorded(rule.chapter)
+        if recorded and rule.key not in recorded | self._named(rule.chapter):
+            there = ", ".join(sorted(recorded))
+            return [f"{where}: chapter {rule.chapter} records no {rule.key!r}; it records {there}"]
         evidence = self._find(rule.chapter, rule.profile)
         if evidence is None or evidence[1] or (claim.needs and _data_problem(claim, rule, evidence[0].info["data"])):
             return []
@@ -156,6 +152,11 @@ class Ledger:
             for wanted in rule.filters()
             if not _select(table, rule.key, wanted)
         ]
+
+    def _recorded(self, chapter: str) -> set[str]:
+        """Return the keys that a chapter's runs record; a run on other data may record more."""
+        runs = (self._find(chapter, profile) for profile in claims.KINDS["exact"])
+        return set().union(*(run[0].info["keys"] for run in runs if run))
 
     def _find(self, chapter: str, profile: str) -> tuple[StoredRun, bool, _Records] | None:
         """Return the run to judge by: one that matches today's code if there is, a fresh one before a kept one."""
@@ -269,10 +270,11 @@ def _judge_number(claim: Claim, rule: Rule, table: _Records) -> Row:
 
 
 def _by_key(table: pd.DataFrame) -> _Records:
+    import pyarrow
+
     dims = {text: json.loads(text) for text in table["dims"].unique()}
     found: dict[str, list[dict[str, Any]]] = {}
-    for values in zip(*(table[name].to_numpy(object, na_value=None).tolist() for name in table)):
-        record = dict(zip(table, values))
+    for record in pyarrow.Table.from_pandas(table).to_pylist():
         found.setdefault(record["key"], []).append({**record, **dims[record["dims"]]})
     return found
 

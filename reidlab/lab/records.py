@@ -100,7 +100,7 @@ def record(
     }
 
 
-def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def frame(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
     """Return records as a table with the columns and types of this module's schema.
 
     Raises:
@@ -108,8 +108,7 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
-    table = table.astype(
+    table = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows), columns=list(COLUMNS)).astype(
         {
             "chapter": "string",
             "key": "string",
@@ -163,7 +162,7 @@ def read(path: Path) -> pd.DataFrame:
             "run the chapter again"
         )
     try:
-        table = frame(table.to_dict("records"))
+        table = frame(table)
         if not table["value"].map(math.isfinite).all():
             raise RunError("a value is not finite")
         for text in table["dims"].unique():

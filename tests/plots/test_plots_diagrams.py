@@ -10,7 +10,7 @@ from reidlab import plots
 from reidlab.errors import ConfigError
 from reidlab.plots import style
 from reidlab.plots.diagrams import COST_KINDS
-from tests.plots.drawn import words_outside, hidden_words, axes_of, boxes_of_text, texts
+from tests.plots.drawn import axes_of, boxes_of_text, hidden_words, texts, words_outside
 
 
 class TestStackedCosts:

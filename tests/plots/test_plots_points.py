@@ -9,7 +9,7 @@ from reidlab import plots
 from reidlab.errors import ConfigError
 from reidlab.plots import style
 from reidlab.seeding import rng
-from tests.plots.drawn import words_outside, hidden_words, axes_of, boxes_of_text, legend, texts
+from tests.plots.drawn import axes_of, boxes_of_text, hidden_words, legend, texts, words_outside
 
 
 class TestIntervals:

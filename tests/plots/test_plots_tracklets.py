@@ -11,7 +11,7 @@ from reidlab import plots
 from reidlab.errors import ConfigError
 from reidlab.plots import style
 from reidlab.seeding import rng
-from tests.plots.drawn import words_outside, hidden_words, axes_of, texts
+from tests.plots.drawn import axes_of, hidden_words, texts, words_outside
 
 
 def clip(frames=4, height=32, width=16, value=90):
