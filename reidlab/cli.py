@@ -16,10 +16,8 @@ from reidlab.errors import ReidlabError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from reidlab.lab.project import Project
-
 app = typer.Typer(
-    help="Run the chapters, judge the claims, build the book, look after the data.",
+    help="Run the chapters, judge the claims, build the book, manage the data.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -190,28 +188,21 @@ def keep(
 ) -> None:
     """Copy a run's records to results/, where git and the ledger find them."""
     from reidlab.lab import store
+    from reidlab.lab.progress import LiveProgress
     from reidlab.lab.project import Project
+    from reidlab.lab.verify import verify as measure_again
 
     place = Project.find(project)
     if verify:
-        _verify(place, chapter, profile, seed)
-        return
+        with LiveProgress(_out) as progress:
+            found = measure_again(place, chapter, profile, seed, progress=progress)
+        _out.print(escape(found.message), soft_wrap=True, highlight=False)
+        raise typer.Exit(0 if found.equal else 1)
     if seed is not None:
         _say_error(f"--seed {seed}: only --verify takes a seed; a run is kept with all of its seeds")
         raise typer.Exit(1)
     folder = store.keep(chapter, profile, place)
     _out.print(f"kept in {place.shown(folder)}", soft_wrap=True, highlight=False)
-
-
-def _verify(project: Project, chapter: str, profile: str, seed: int | None) -> None:
-    from reidlab.lab.progress import LiveProgress
-    from reidlab.lab.verify import verify
-
-    with LiveProgress(_out) as progress:
-        found = verify(project, chapter, profile, seed, progress=progress)
-    _out.print(escape(found.message), soft_wrap=True, highlight=False)
-    if not found.equal:
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -277,9 +268,9 @@ def data_make_world(
     out: Annotated[Path, typer.Argument(help="Folder to write; it must not exist yet.")],
     scenario: Annotated[str, typer.Option("--scenario", help="Name of the world.")] = "standard",
     layout: Annotated[str, typer.Option("--layout", help="market1501, mars, mot or sites.")] = "market1501",
-    seed: Annotated[int, typer.Option("--seed", help="Another seed, another town.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed gives another world.")] = 0,
 ) -> None:
-    """Draw the embedded world and write it in the format of a real data set."""
+    """Render the embedded world and write it in the format of a real data set."""
     from reidlab.data import catalogue
 
     made = catalogue.make_world(scenario, layout, out, seed=seed)
@@ -296,7 +287,7 @@ def data_audit_labels(
     top: Annotated[int, typer.Option("--top", min=1, help="How many suspects to show.")] = 20,
     out: Annotated[Path | None, typer.Option("--out", help="Write the whole list to this CSV file.")] = None,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,
-    seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Write the suspects as JSON.")] = False,
 ) -> None:
     """Rank the test tracklets (or pictures) by how suspicious their labels are, and say whose they may be instead."""
@@ -333,9 +324,9 @@ def data_redetect(
     ] = None,
     height: Annotated[int, typer.Option("--height", min=16, help="Height of the new pictures, in pixels.")] = 128,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,
-    seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
 ) -> None:
-    """Draw the boxes of tracklets anew inside their pictures (re-Detect and Link) and write them as a new set."""
+    """Detect the person of each tracklet again inside its pictures (re-Detect and Link) and write a new set."""
     from reidlab.tools.redetect import redetect_data_set
 
     table, root = _read(name)
@@ -360,25 +351,22 @@ def learn(
     centre: Annotated[
         bool, typer.Option("--centre/--no-centre", help="Take each camera's mean out of features before clustering.")
     ] = True,
-    seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
 ) -> None:
-    """Learn from pictures that nobody labelled: cluster, split, train, and again (chapter 4's HSR)."""
+    """Learn from pictures without labels: cluster, split the clusters, train, and repeat (chapter 4's HSR)."""
     from reidlab.tools.learn import STEPS, hsr, learn_pictures
     from reidlab.training.recipe import Recipe
-
-    def say(line: str) -> None:
-        _err.print(line, soft_wrap=True, highlight=False, markup=False)
 
     table, _ = _read(name)
     cameras = table["camid"].nunique()
     if cameras < 2:
-        say("all pictures are of one camera: nothing is mined across cameras")
+        _note("all pictures are of one camera: nothing is mined across cameras")
     count = int((table["split"] == "train").sum()) or len(table)
     made = learn_pictures(
         table, out, recipe=Recipe((height, height // 2)), steps={**STEPS, "round": iterations},
         options=hsr(count, cameras, rounds=rounds, centre=centre and cameras > 1), weights=weights, seed=seed,
-        resume=resume, say=say,
+        resume=resume, say=_note,
     )  # fmt: skip
     _out.print(f"made {made.folder}", soft_wrap=True, highlight=False, markup=False)
 
@@ -388,8 +376,12 @@ def _read(name: str) -> tuple[pd.DataFrame, Path]:
     from reidlab.tools.common import described, read_set
 
     table, root = read_set(name)
-    _err.print(described(table), soft_wrap=True, highlight=False, markup=False)
+    _note(described(table))
     return table, root
+
+
+def _note(line: str) -> None:
+    _err.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_data() -> None:
@@ -399,7 +391,7 @@ def _show_data() -> None:
 
     table = Table("data set", "status", "layout", "where", box=None, pad_edge=False)
     for entry in catalogue.entries(count=False):
-        missing = "drawn when it is asked for" if entry.status == "embedded" else "not found"
+        missing = "rendered when it is used" if entry.status == "embedded" else "not found"
         where = entry.problem or str(entry.path or missing)
         table.add_row(*map(escape, (entry.name, entry.status, entry.layout, where)))
     _out.print(table)

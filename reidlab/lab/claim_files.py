@@ -41,7 +41,7 @@ def rows_of(path: Path, problems: list[str], blocks: bool = True) -> Iterator[tu
 
     Args:
         path: the file.
-        problems: takes the messages of what is malformed, which is then left out.
+        problems: gets a message for each malformed entry, which is then left out.
         blocks: whether the file may have blocks and defaults; the inventory has none.
     """
     entries: Any = []

@@ -67,7 +67,7 @@ of a *trend* has two sides in place of ``where``, each a filter or a number::
 Its ``gain`` is by how much the larger side is ahead in print: names of claims with `` - `` or `` + `` between them. Of
 several data sets it is that whose protocol the rule uses.
 
-``profile`` names whose records are asked: quick for exact claims, standard for trends and paper for
+``profile`` names whose records are used: quick for exact claims, standard for trends and paper for
 accuracies, if not given.
 """
 
@@ -89,7 +89,7 @@ from reidlab.lab.claim_files import CLAIM_FIELDS, RULE_FIELDS
 from reidlab.lab.project import Project
 
 SOURCES = ("dissertation", "survey")
-# The profiles whose records can judge a kind of claim, the one that is asked if a rule names none first.
+# The profiles whose records can judge a kind of claim, the one that is used if a rule names none first.
 KINDS = {"exact": ("quick", "standard", "paper"), "trend": ("standard", "paper"), "accuracy": ("paper",)}
 BASES = ("measured", "recounted", "consistent", "fact")
 WHOSE = ("work", "ours")
@@ -133,7 +133,7 @@ class Rule:
     margin: float = 0.0
 
     def filters(self) -> list[Mapping[str, Any]]:
-        """Return the filters this rule puts to the records."""
+        """Return the filters that select this rule's records."""
         if self.larger is None and self.smaller is None:
             return [self.where]
         return [{**self.where, **side} for side in (self.larger, self.smaller) if isinstance(side, Mapping)]
@@ -198,7 +198,7 @@ class Book:
 
 
 def read(project: Project) -> Book:
-    """Read all claim files; what is malformed is left out and named among the problems.
+    """Read all claim files; what is malformed is left out and listed among the problems.
 
     A process reads and expands a file once for as long as it stays the same.
     """

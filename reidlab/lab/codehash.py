@@ -33,7 +33,7 @@ _COUNTED_ANYWAY = "reidlab.lab.records"
 _PICTURES = "reidlab.plots"
 _MODULE_NAME = re.compile(rf"{PACKAGE}(\.\w+)+")
 # What a notebook calls of its run to measure; the rest of :class:`reidlab.lab.run.Run` shows.
-_MEASURING = {"measure", "record", "record_all", "data", "piece"}
+_MEASURING = {"measure", "record", "data"}
 # Stands in a chain of attributes where an imported name is not used.
 _UNUSED = ""
 
@@ -74,15 +74,11 @@ class Code:
         """
         if self.records and not pictures:
             return self.records.changes_since(old.get("records", old))
-        before = old.get("modules", {})
+        before, now = old.get("modules", {}), self.modules
         found = ["the notebook's code changed"] if old.get("notebook") != self.notebook else []
-        for name in sorted({*before, *self.modules}):
-            if name not in before:
-                found.append(f"module {name} is new")
-            elif name not in self.modules:
-                found.append(f"module {name} is no longer used")
-            elif before[name] != self.modules[name]:
-                found.append(f"module {name} changed")
+        for name in sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
+            what = "is new" if name not in before else "changed" if name in now else "is no longer used"
+            found.append(f"module {name} {what}")
         return found
 
 

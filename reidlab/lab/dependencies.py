@@ -92,14 +92,6 @@ def environment_yml(pyproject: Path, lock: Path) -> str:
     return "".join(lines)
 
 
-def pip_list(environment: Path) -> list[str]:
-    """Return the pip requirements an ``environment.yml`` names."""
-    import yaml
-
-    entries = yaml.safe_load(environment.read_text())["dependencies"]
-    return next(entry["pip"] for entry in entries if isinstance(entry, dict))
-
-
 def resolve_lock(root: Path, *, upgrade: bool = False) -> None:
     """Write a lock of the project with all extras; uv keeps the present pins it can, with ``upgrade`` it keeps none."""
     python = tomllib.loads((root / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")

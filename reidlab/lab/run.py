@@ -107,31 +107,8 @@ class Run:
         Raises:
             RunError: the value, its key or a dimension is not allowed, or the same is recorded already.
         """
-        self._add(
-            records.record(
-                self.chapter,
-                key,
-                value,
-                unit,
-                seed=seed,
-                protocol=protocol,
-                timing=timing,
-                dims=dims,
-            )
-        )
-
-    def record_all(
-        self,
-        values: Mapping[str, float],
-        unit: str = "fraction",
-        seed: int | None = None,
-        protocol: str | None = None,
-        timing: bool = False,
-        **dims: str | int | float | bool,
-    ) -> None:
-        """Record several values of one experiment, such as a summary of scores, by key."""
-        for key, value in values.items():
-            self.record(key, value, unit, seed, protocol, timing, **dims)
+        row = records.record(self.chapter, key, value, unit, seed, protocol, timing, dims)
+        self._add(row)
 
     def data(self, name: str, hash: str, *, embedded: bool, describe: str = "", root: Path | None = None) -> None:
         """Name the data this run measures on.
@@ -171,7 +148,7 @@ class Run:
                 :meth:`record` for what needs no training; and ``measure(label, seed)``, which returns an object with
                 ``rows`` (keyword arguments of :meth:`record`) and ``kept`` (what figures are drawn from, by a name in
                 snake case: an array, a data frame, a mapping of names to tensors, or plain data).
-            seeds: for each of them, whatever the study draws is drawn anew.
+            seeds: the study is measured with each of them.
 
         Returns:
             What figures are drawn from, by label and seed.

@@ -164,7 +164,7 @@ def cluster_maps(
         titles: of the maps, three at most.
         labelled: for each map, (N,) bool; outlines of labelled identities are round and thick, others thin.
         whole: for each map identities and clusters of all that was clustered, where the points are a sample of it.
-            Without it, a cluster that also holds somebody who is not drawn would pass for a match.
+            Without it, a cluster that also holds an identity that is not drawn would look like a match.
 
     Raises:
         ConfigError: lengths that do not agree, or an identity of which only some points are labelled.
@@ -225,7 +225,7 @@ def cluster_maps(
 
 
 def split_cluster(points: np.ndarray, identity: np.ndarray, regrouped: np.ndarray) -> Figure:
-    """Draw one cluster twice: whom its pictures show, and the clusters it was split into (Fig. 4.4).
+    """Draw one cluster twice: by the identities of its pictures, and by the clusters it was split into (Fig. 4.4).
 
     A new cluster has the colour and the mark of the identity that it shares most points with, one to one.
 
