@@ -37,6 +37,9 @@ ProfileOption = Annotated[str, typer.Option("--profile", help="quick, standard o
 ProjectOption = Annotated[
     Path | None, typer.Option("--project", help="Folder with notebooks/ and book/; this checkout if not given.")
 ]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", help="A trained network; one is trained if none is given.")
+]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -281,9 +284,7 @@ def data_make_world(
 @data_app.command("audit-labels")
 def data_audit_labels(
     name: Annotated[str, typer.Argument(help="Name of the set, or a folder.")],
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="A trained network; one is trained on the training split if none.")
-    ] = None,
+    weights: WeightsOption = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many suspects to show.")] = 20,
     out: Annotated[Path | None, typer.Option("--out", help="Write the whole list to this CSV file.")] = None,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,
@@ -319,9 +320,7 @@ def data_redetect(
     name: Annotated[str, typer.Argument(help="Name of a set of tracklets, or a folder.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
     detector: Annotated[str, typer.Option("--detector", help="hog, or the path of an ONNX file.")] = "hog",
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="A trained linking network; one is trained if none.")
-    ] = None,
+    weights: WeightsOption = None,
     height: Annotated[int, typer.Option("--height", min=16, help="Height of the new pictures, in pixels.")] = 128,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
@@ -341,10 +340,7 @@ def data_redetect(
 def learn(
     name: Annotated[str, typer.Argument(help="Name of a data set, or a folder of pictures: CAMERA/PICTURE.jpg.")],
     out: Annotated[Path, typer.Argument(help="Folder to write: network, clusters, values of every round.")],
-    weights: Annotated[
-        Path | None,
-        typer.Option("--weights", help="A network to begin with; one is trained if none."),
-    ] = None,
+    weights: WeightsOption = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of clustering and training.")] = 10,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps of a round.")] = 100,
     height: Annotated[int, typer.Option("--height", min=32, help="Height of the network's pictures, in pixels.")] = 64,

@@ -24,6 +24,7 @@ from reidlab.checks import plural
 from reidlab.errors import ConfigError, RunError
 from reidlab.lab import pages, runner, store
 from reidlab.lab.ledger import Ledger
+from reidlab.lab.notebook import parameters_of
 from reidlab.lab.profiles import read_yaml
 from reidlab.lab.project import Project
 from reidlab.lab.store import StoredRun
@@ -191,7 +192,7 @@ def _with_cards(project: Project, run: StoredRun, kept: Sequence[StoredRun]) -> 
     """Return a chapter's executed notebook with its run card below the title and kept records at the end."""
     notebook = files.read_json(run.notebook)
     cells = notebook["cells"]
-    if not _changes_defaults(project, run):
+    if run.info["parameters"] == json.loads(json.dumps(parameters_of(project.notebook(run.chapter)))):
         # The reader sees the values once: in the chapter's own cell if the run kept them, else as they ran.
         for tags in (cell.get("metadata", {}).get("tags", []) for cell in cells):
             tags += ["remove-cell"] if "injected-parameters" in tags else []
@@ -206,13 +207,6 @@ def _with_cards(project: Project, run: StoredRun, kept: Sequence[StoredRun]) -> 
         cells.insert(0, _markdown(pages.run_note(project, run), "run-card"))
     cells += [_markdown(pages.kept_section(project, found), f"kept-{found.profile}") for found in kept]
     return notebook
-
-
-def _changes_defaults(project: Project, run: StoredRun) -> bool:
-    from reidlab.lab.notebook import parameters_of
-
-    defaults = json.loads(json.dumps(parameters_of(project.notebook(run.chapter))))
-    return bool(run.info["parameters"] != defaults)
 
 
 def _markdown(text: str, name: str) -> dict[str, Any]:

@@ -221,6 +221,7 @@ class Run:
 
     def describe(self) -> dict[str, Any]:
         """Return everything known about this run, as it is written to ``run.json``."""
+        resumed = sum(piece["seconds"] for piece in self._pieces if piece["resumed"])
         return {
             "format": store.FORMAT,
             "chapter": self.chapter,
@@ -238,7 +239,7 @@ class Run:
             "threads": environment.threads(),
             "machine": environment.machine(),
             "started": self._started.isoformat(timespec="seconds"),
-            "wall_s": round(time.perf_counter() - self._clock + self._resumed_seconds(), 1),
+            "wall_s": round(time.perf_counter() - self._clock + resumed, 1),
             "pieces": self._pieces,
             "glue": self._glued,
         }
@@ -278,9 +279,6 @@ class Run:
     def _check_open(self) -> None:
         if self._finished:
             raise RunError(f"{self.chapter}: the run is finished; call lab.start again for another")
-
-    def _resumed_seconds(self) -> float:
-        return sum(piece["seconds"] for piece in self._pieces if piece["resumed"])
 
     def _measure_place(self, study: Any, identity: Mapping[str, Any] | None, label: str, seed: int) -> dict[str, Any]:
         """Measure at one place or load its piece, record its rows, and return what was kept."""

@@ -23,14 +23,13 @@ _DOTS = (0, (1.4, 1.6))
 _HOLLOW = {"color": style.JUNK, "mfc": "none"}
 
 
-def project(features: np.ndarray, seed: int, neighbours: int = 15, spread: float = 1.0) -> np.ndarray:
+def project(features: np.ndarray, seed: int, neighbours: int = 15) -> np.ndarray:
     """Lay embeddings out in the plane with UMAP on cosine distance (McInnes et al., 2018).
 
     Args:
         features: (N, D) float, N > 3.
         seed: the layout is the same for the same seed, features and machine.
         neighbours: size of the neighbourhood; cut to N - 1.
-        spread: UMAP's scale of the clumps.
 
     Returns:
         (N, 2) float. Distances between far clumps carry no meaning; neighbourhoods do.
@@ -46,7 +45,6 @@ def project(features: np.ndarray, seed: int, neighbours: int = 15, spread: float
     layout = UMAP(
         n_neighbors=min(neighbours, len(features) - 1),
         metric="cosine",
-        spread=spread,
         random_state=seed % 2**32,
         n_jobs=1,
         init="pca" if len(features) < 8 else "spectral",
