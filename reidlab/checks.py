@@ -1,4 +1,4 @@
-"""Checks of names and values, and the words of the errors they raise; every room validates with these."""
+"""Checks of names and values, and the messages of their errors; every room validates with these."""
 
 from __future__ import annotations
 

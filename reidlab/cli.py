@@ -16,10 +16,8 @@ from reidlab.errors import ReidlabError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from reidlab.lab.project import Project
-
 app = typer.Typer(
-    help="Run the chapters, judge the claims, build the book, look after the data.",
+    help="Run the chapters, judge the claims, build the book, manage the data.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -38,6 +36,9 @@ Chapters = Annotated[
 ProfileOption = Annotated[str, typer.Option("--profile", help="quick, standard or paper.")]
 ProjectOption = Annotated[
     Path | None, typer.Option("--project", help="Folder with notebooks/ and book/; this checkout if not given.")
+]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", help="A trained network; one is trained if none is given.")
 ]
 
 
@@ -162,15 +163,15 @@ def claims(
         print(json.dumps([row.as_dict() for row in rows], indent=2, ensure_ascii=False, allow_nan=False))
         return
 
-    from rich.table import Table
-
-    table = Table("claim", "item", "kind", "printed", "measured", "verdict", box=None, pad_edge=False)
+    table = [("claim", "item", "kind", "printed", "measured", "verdict")]
     for row in rows:
-        printed = f"{row.claim.printed or ''} {row.claim.unit if row.claim.printed else ''}".strip()
+        printed = f"{row.claim.printed} {row.claim.unit}".strip() if row.claim.printed else ""
         measured = "" if row.measured is None else f"{row.measured:.5g}"
         verdict = f"{row.verdict}{', stale' if row.stale else ''}"
-        table.add_row(*map(escape, (row.claim.id, row.claim.item, row.claim.kind, printed, measured, verdict)))
-    _out.print(table)
+        table.append((row.claim.id, row.claim.item, row.claim.kind, printed, measured, verdict))
+    # Not rich's table: it takes longer than judging, and cuts names where the output is no terminal.
+    widths = [max(map(len, column)) for column in zip(*table)]
+    print("\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table))
     for basis in BASES:
         names = Counter(row.name for row in rows if row.claim.basis == basis)
         counts = ", ".join(f"{names[name]} {name}" for name in VERDICTS if names[name])
@@ -189,29 +190,22 @@ def keep(
     project: ProjectOption = None,
 ) -> None:
     """Copy a run's records to results/, where git and the ledger find them."""
-    from reidlab.errors import ConfigError
     from reidlab.lab import store
+    from reidlab.lab.progress import LiveProgress
     from reidlab.lab.project import Project
+    from reidlab.lab.verify import verify as measure_again
 
     place = Project.find(project)
     if verify:
-        _verify(place, chapter, profile, seed)
-        return
+        with LiveProgress(_out) as progress:
+            found = measure_again(place, chapter, profile, seed, progress=progress)
+        _out.print(escape(found.message), soft_wrap=True, highlight=False)
+        raise typer.Exit(0 if found.equal else 1)
     if seed is not None:
-        raise ConfigError(f"--seed {seed}: only --verify takes a seed; a run is kept with all of its seeds")
+        _say_error(f"--seed {seed}: only --verify takes a seed; a run is kept with all of its seeds")
+        raise typer.Exit(1)
     folder = store.keep(chapter, profile, place)
     _out.print(f"kept in {place.shown(folder)}", soft_wrap=True, highlight=False)
-
-
-def _verify(project: Project, chapter: str, profile: str, seed: int | None) -> None:
-    from reidlab.lab.progress import LiveProgress
-    from reidlab.lab.verify import verify
-
-    with LiveProgress(_out) as progress:
-        found = verify(project, chapter, profile, seed, progress=progress)
-    _out.print(escape(found.message), soft_wrap=True, highlight=False)
-    if not found.equal:
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -277,9 +271,9 @@ def data_make_world(
     out: Annotated[Path, typer.Argument(help="Folder to write; it must not exist yet.")],
     scenario: Annotated[str, typer.Option("--scenario", help="Name of the world.")] = "standard",
     layout: Annotated[str, typer.Option("--layout", help="market1501, mars, mot or sites.")] = "market1501",
-    seed: Annotated[int, typer.Option("--seed", help="Another seed, another town.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed gives another world.")] = 0,
 ) -> None:
-    """Draw the embedded world and write it in the format of a real data set."""
+    """Render the embedded world and write it in the format of a real data set."""
     from reidlab.data import catalogue
 
     made = catalogue.make_world(scenario, layout, out, seed=seed)
@@ -290,13 +284,11 @@ def data_make_world(
 @data_app.command("audit-labels")
 def data_audit_labels(
     name: Annotated[str, typer.Argument(help="Name of the set, or a folder.")],
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="A trained network; one is trained on the training split if none.")
-    ] = None,
+    weights: WeightsOption = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many suspects to show.")] = 20,
     out: Annotated[Path | None, typer.Option("--out", help="Write the whole list to this CSV file.")] = None,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,
-    seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Write the suspects as JSON.")] = False,
 ) -> None:
     """Rank the test tracklets (or pictures) by how suspicious their labels are, and say whose they may be instead."""
@@ -328,14 +320,12 @@ def data_redetect(
     name: Annotated[str, typer.Argument(help="Name of a set of tracklets, or a folder.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
     detector: Annotated[str, typer.Option("--detector", help="hog, or the path of an ONNX file.")] = "hog",
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="A trained linking network; one is trained if none.")
-    ] = None,
+    weights: WeightsOption = None,
     height: Annotated[int, typer.Option("--height", min=16, help="Height of the new pictures, in pixels.")] = 128,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,
-    seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
 ) -> None:
-    """Draw the boxes of tracklets anew inside their pictures (re-Detect and Link) and write them as a new set."""
+    """Detect the person of each tracklet again inside its pictures (re-Detect and Link) and write a new set."""
     from reidlab.tools.redetect import redetect_data_set
 
     table, root = _read(name)
@@ -350,35 +340,29 @@ def data_redetect(
 def learn(
     name: Annotated[str, typer.Argument(help="Name of a data set, or a folder of pictures: CAMERA/PICTURE.jpg.")],
     out: Annotated[Path, typer.Argument(help="Folder to write: network, clusters, values of every round.")],
-    weights: Annotated[
-        Path | None,
-        typer.Option("--weights", help="A network to begin with; one is trained if none."),
-    ] = None,
+    weights: WeightsOption = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of clustering and training.")] = 10,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps of a round.")] = 100,
     height: Annotated[int, typer.Option("--height", min=32, help="Height of the network's pictures, in pixels.")] = 64,
     centre: Annotated[
         bool, typer.Option("--centre/--no-centre", help="Take each camera's mean out of features before clustering.")
     ] = True,
-    seed: Annotated[int, typer.Option("--seed", help="Decides all that is random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
 ) -> None:
-    """Learn from pictures that nobody labelled: cluster, split, train, and again (chapter 4's HSR)."""
+    """Learn from pictures without labels: cluster, split the clusters, train, and repeat (chapter 4's HSR)."""
     from reidlab.tools.learn import STEPS, hsr, learn_pictures
     from reidlab.training.recipe import Recipe
-
-    def say(line: str) -> None:
-        _err.print(line, soft_wrap=True, highlight=False, markup=False)
 
     table, _ = _read(name)
     cameras = table["camid"].nunique()
     if cameras < 2:
-        say("all pictures are of one camera: nothing is mined across cameras")
+        _note("all pictures are of one camera: nothing is mined across cameras")
     count = int((table["split"] == "train").sum()) or len(table)
     made = learn_pictures(
         table, out, recipe=Recipe((height, height // 2)), steps={**STEPS, "round": iterations},
         options=hsr(count, cameras, rounds=rounds, centre=centre and cameras > 1), weights=weights, seed=seed,
-        resume=resume, say=say,
+        resume=resume, say=_note,
     )  # fmt: skip
     _out.print(f"made {made.folder}", soft_wrap=True, highlight=False, markup=False)
 
@@ -388,8 +372,12 @@ def _read(name: str) -> tuple[pd.DataFrame, Path]:
     from reidlab.tools.common import described, read_set
 
     table, root = read_set(name)
-    _err.print(described(table), soft_wrap=True, highlight=False, markup=False)
+    _note(described(table))
     return table, root
+
+
+def _note(line: str) -> None:
+    _err.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_data() -> None:
@@ -399,7 +387,7 @@ def _show_data() -> None:
 
     table = Table("data set", "status", "layout", "where", box=None, pad_edge=False)
     for entry in catalogue.entries(count=False):
-        missing = "drawn when it is asked for" if entry.status == "embedded" else "not found"
+        missing = "rendered when it is used" if entry.status == "embedded" else "not found"
         where = entry.problem or str(entry.path or missing)
         table.add_row(*map(escape, (entry.name, entry.status, entry.layout, where)))
     _out.print(table)

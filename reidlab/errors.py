@@ -2,7 +2,7 @@
 
 
 class ReidlabError(Exception):
-    """Base of all errors that are the user's to mend; the command line prints them without a traceback."""
+    """Base of all errors that a user can fix; the command line prints them without a traceback."""
 
 
 class ConfigError(ReidlabError, ValueError):
@@ -26,4 +26,4 @@ class StorageError(RunError):
 
 
 class ClaimError(ReidlabError, ValueError):
-    """A claim of the ledger is malformed or asks for records that cannot exist."""
+    """A claim of the ledger is malformed or needs records that cannot exist."""

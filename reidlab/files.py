@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Files that are written whole or not at all, locks, digests, and errors of the disk that name the path."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 from reidlab.errors import ReidlabError, RunError, StorageError
 
@@ -73,8 +75,33 @@ def reserve(descriptor: int, size: int, path: Path) -> None:
 
 
 @contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock of a file; the system frees it when this process ends, however it ends.
+
+    Args:
+        path: the lock's own file.
+        busy: says that another process holds it, and what to do.
+
+    Raises:
+        RunError: another process holds it; with ``busy``.
+        StorageError: the place cannot be written.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise RunError(busy) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn the system's refusals (no space, no permission, a file where a folder should be) into one sentence.
+    """Turn errors of the operating system (no space, no permission, a file where a folder should be) into one sentence.
 
     Raises:
         StorageError: naming the path and the reason.

@@ -1,4 +1,4 @@
-"""Where reidlab keeps what it can make again, and where it looks for data.
+"""Where reidlab keeps caches and runs, and where it searches for data.
 
 ========================  =====================================================================
 ``REIDLAB_CACHE``         generated worlds, decoded pictures; default ``~/.cache/reidlab``

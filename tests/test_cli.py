@@ -8,6 +8,7 @@ import pytest
 
 import reidlab
 from reidlab import cli
+from tests.lab.made_up_project import execute_in_process
 
 
 def write_project(root):
@@ -152,7 +153,9 @@ def test_wrong_usage_is_status_2(capsys, words):
     assert call(capsys, *words)[0] == 2
 
 
-def test_checking_claims(root, capsys):
+def test_checking_claims(root, capsys, monkeypatch):
+    monkeypatch.setattr("reidlab.lab.runner._execute", execute_in_process)
+    assert call(capsys, "run", "--project", root)[0] == 0
     status, output, _ = call(capsys, "claims", "--check", "--project", root)
     assert (status, output) == (0, "1 claim, 1 item, 0 without a claim: all well\n")
     path = root / "book/claims/a.yml"

@@ -1,6 +1,6 @@
-"""Runs, profiles, the ledger of claims, and the book: the room that remembers and judges.
+"""Runs, profiles, the ledger of claims, and the book: the room that records and judges.
 
-It knows no method. A notebook needs two names of it, :func:`start` and :func:`parameters`; the rest serves
+It knows no method. A notebook uses two names of it, :func:`start` and :func:`parameters`; the rest serves
 the command line: :mod:`~reidlab.lab.runner`, :mod:`~reidlab.lab.store`, :mod:`~reidlab.lab.ledger`,
 :mod:`~reidlab.lab.book`.
 """

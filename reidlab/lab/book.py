@@ -19,13 +19,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from reidlab import files
 from reidlab.checks import plural
 from reidlab.errors import ConfigError, RunError
 from reidlab.lab import pages, runner, store
 from reidlab.lab.ledger import Ledger
+from reidlab.lab.notebook import parameters_of
 from reidlab.lab.profiles import read_yaml
 from reidlab.lab.project import Project
 from reidlab.lab.store import StoredRun
@@ -43,34 +42,26 @@ def build(project: Project, profile: str = "quick", strict: bool = True) -> Path
 
     Raises:
         ConfigError: the table of contents or a chapter's parameters are not as expected.
-        RunError: a chapter has no run that matches today's code; or the build failed, or its pages ask for
-            something from elsewhere or name a path of this machine.
+        RunError: a chapter has no run that matches today's code; or the build failed, or its pages load
+            something from another machine or name a path of this one.
     """
     if importlib.util.find_spec("jupyter_book") is None:
         raise ConfigError("the book is built with jupyter-book, which is not installed: pip install 'reidlab[book]'")
     target = project.book / "_build"
-    target.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(target / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise RunError(f"{target}: another build of the book is under way; wait for it to end") from error
-    try:
-        with files.disk_errors(target):
-            source = target / "source"
-            stage(project, profile, source)
-            fresh = target / "new"
+    busy = f"{target}: another build of the book is under way; wait for it to end"
+    with files.locked(target / ".lock", busy), files.disk_errors(target):
+        source = target / "source"
+        stage(project, profile, source)
+        fresh = target / "new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        try:
+            html = _run_jupyter_book(source, fresh, strict)
+            if found := [*outside_requests(html), *machine_paths(html, project)]:
+                more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+                raise RunError(f"the pages were built but are not put in place: {found[0]}{more}")
+            _swap(html, target / "html")
+        finally:
             shutil.rmtree(fresh, ignore_errors=True)
-            try:
-                html = _run_jupyter_book(source, fresh, strict)
-                if found := [*outside_requests(html), *machine_paths(html, project)]:
-                    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-                    raise RunError(f"the pages were built but are not put in place: {found[0]}{more}")
-                _swap(html, target / "html")
-            finally:
-                shutil.rmtree(fresh, ignore_errors=True)
-    finally:
-        lock.release()
     return target / "html" / "index.html"
 
 
@@ -98,7 +89,7 @@ def current_runs(project: Project, profile: str, chapters: Sequence[str]) -> lis
     """Return the chapters' runs under a profile, all of them matching today's code.
 
     Raises:
-        RunError: one is missing or stale; the message says which, why, and the command that mends it.
+        RunError: one is missing or stale; the message says which, why, and the command that fixes it.
     """
     problems = []
     runs = []
@@ -188,7 +179,7 @@ class _Loads(HTMLParser):
         self.addresses: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Look at one tag."""
+        """Note the address that a tag loads."""
         values = dict(attrs)
         address = values.get(_SOURCE_ATTRIBUTE.get(tag, "")) or ""
         if tag == "link" and _LOADED_LINKS & set((values.get("rel") or "").split()):
@@ -201,11 +192,10 @@ def _with_cards(project: Project, run: StoredRun, kept: Sequence[StoredRun]) -> 
     """Return a chapter's executed notebook with its run card below the title and kept records at the end."""
     notebook = files.read_json(run.notebook)
     cells = notebook["cells"]
-    injected = [n for n, cell in enumerate(cells) if "injected-parameters" in cell.get("metadata", {}).get("tags", ())]
-    for number in injected:
+    if run.info["parameters"] == json.loads(json.dumps(parameters_of(project.notebook(run.chapter)))):
         # The reader sees the values once: in the chapter's own cell if the run kept them, else as they ran.
-        if not _changes_defaults(project, run):
-            cells[number]["metadata"]["tags"] = [*cells[number]["metadata"]["tags"], "remove-cell"]
+        for tags in (cell.get("metadata", {}).get("tags", []) for cell in cells):
+            tags += ["remove-cell"] if "injected-parameters" in tags else []
     title = next((n for n, cell in enumerate(cells) if cell["cell_type"] == "markdown"), -1)
     if title >= 0:
         # Below the title, whether or not the title's cell goes on with text.
@@ -217,13 +207,6 @@ def _with_cards(project: Project, run: StoredRun, kept: Sequence[StoredRun]) -> 
         cells.insert(0, _markdown(pages.run_note(project, run), "run-card"))
     cells += [_markdown(pages.kept_section(project, found), f"kept-{found.profile}") for found in kept]
     return notebook
-
-
-def _changes_defaults(project: Project, run: StoredRun) -> bool:
-    from reidlab.lab.notebook import parameters_of
-
-    defaults = json.loads(json.dumps(parameters_of(project.notebook(run.chapter))))
-    return bool(run.info["parameters"] != defaults)
 
 
 def _markdown(text: str, name: str) -> dict[str, Any]:

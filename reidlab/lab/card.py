@@ -52,7 +52,7 @@ class Card:
         """Return the card as a block that opens under its title.
 
         Args:
-            title: what stands there while it is closed.
+            title: shown while it is closed.
             note: HTML to put above the card's lines.
         """
         lines = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in self.rows())

@@ -41,15 +41,15 @@ def rows_of(path: Path, problems: list[str], blocks: bool = True) -> Iterator[tu
 
     Args:
         path: the file.
-        problems: takes the messages of what is malformed, which is then left out.
+        problems: gets a message for each malformed entry, which is then left out.
         blocks: whether the file may have blocks and defaults; the inventory has none.
     """
-    entries: list[Any] = []
+    entries: Any = []
     with noted(problems):
-        content = read_yaml(path) or []
-        if not isinstance(content, list):
-            raise ClaimError(f"{path}: expected a list of rows, found {type(content).__name__}")
-        entries = content
+        entries = read_yaml(path) or []
+    if not isinstance(entries, list):
+        problems.append(f"{path}: expected a list of rows, found {type(entries).__name__}")
+        entries = []
     defaults: dict[str, Any] = {}
     for number, entry in enumerate(entries, start=1):
         where = f"{path}: row {number}"

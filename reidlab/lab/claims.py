@@ -67,7 +67,7 @@ of a *trend* has two sides in place of ``where``, each a filter or a number::
 Its ``gain`` is by how much the larger side is ahead in print: names of claims with `` - `` or `` + `` between them. Of
 several data sets it is that whose protocol the rule uses.
 
-``profile`` names whose records are asked: quick for exact claims, standard for trends and paper for
+``profile`` names whose records are used: quick for exact claims, standard for trends and paper for
 accuracies, if not given.
 """
 
@@ -86,11 +86,10 @@ from reidlab.checks import suggest
 from reidlab.errors import ClaimError, ConfigError
 from reidlab.lab import claim_files
 from reidlab.lab.claim_files import CLAIM_FIELDS, RULE_FIELDS
-from reidlab.lab.notebook import code_of, parse, read_cells
 from reidlab.lab.project import Project
 
 SOURCES = ("dissertation", "survey")
-# The profiles whose records can judge a kind of claim, the one that is asked if a rule names none first.
+# The profiles whose records can judge a kind of claim, the one that is used if a rule names none first.
 KINDS = {"exact": ("quick", "standard", "paper"), "trend": ("standard", "paper"), "accuracy": ("paper",)}
 BASES = ("measured", "recounted", "consistent", "fact")
 WHOSE = ("work", "ours")
@@ -134,7 +133,7 @@ class Rule:
     margin: float = 0.0
 
     def filters(self) -> list[Mapping[str, Any]]:
-        """Return the filters this rule puts to the records."""
+        """Return the filters that select this rule's records."""
         if self.larger is None and self.smaller is None:
             return [self.where]
         return [{**self.where, **side} for side in (self.larger, self.smaller) if isinstance(side, Mapping)]
@@ -199,7 +198,7 @@ class Book:
 
 
 def read(project: Project) -> Book:
-    """Read all claim files; what is malformed is left out and named among the problems.
+    """Read all claim files; what is malformed is left out and listed among the problems.
 
     A process reads and expands a file once for as long as it stays the same.
     """
@@ -236,18 +235,6 @@ def _read(project: Project, chapters: tuple[str, ...], state: tuple[tuple[Path, 
             with claim_files.noted(problems):
                 claims[number] = replace(claim, gain=_gain(gains[claim.id], printed, f"{where}: gain"))
     return Book(tuple(items), tuple(claims), tuple(problems))
-
-
-def names_in_code(project: Project, chapter: str) -> set[str]:
-    """Return the texts that a chapter's code cells contain, among them the keys it records by name."""
-    import ast
-
-    found = set()
-    for source in code_of(read_cells(project.notebook(chapter))):
-        for node in ast.walk(parse(source, chapter)):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.add(node.value)
-    return found
 
 
 def printed_decimals(printed: str) -> int:

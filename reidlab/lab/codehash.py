@@ -18,7 +18,7 @@ import ast
 import hashlib
 import importlib.util
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -33,7 +33,7 @@ _COUNTED_ANYWAY = "reidlab.lab.records"
 _PICTURES = "reidlab.plots"
 _MODULE_NAME = re.compile(rf"{PACKAGE}(\.\w+)+")
 # What a notebook calls of its run to measure; the rest of :class:`reidlab.lab.run.Run` shows.
-_MEASURING = {"measure", "record", "record_all", "data", "piece"}
+_MEASURING = {"measure", "record", "data"}
 # Stands in a chain of attributes where an imported name is not used.
 _UNUSED = ""
 
@@ -74,15 +74,11 @@ class Code:
         """
         if self.records and not pictures:
             return self.records.changes_since(old.get("records", old))
-        before = old.get("modules", {})
+        before, now = old.get("modules", {}), self.modules
         found = ["the notebook's code changed"] if old.get("notebook") != self.notebook else []
-        for name in sorted({*before, *self.modules}):
-            if name not in before:
-                found.append(f"module {name} is new")
-            elif name not in self.modules:
-                found.append(f"module {name} is no longer used")
-            elif before[name] != self.modules[name]:
-                found.append(f"module {name} changed")
+        for name in sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
+            what = "is new" if name not in before else "changed" if name in now else "is no longer used"
+            found.append(f"module {name} {what}")
         return found
 
 
@@ -106,11 +102,33 @@ def of_cells(cells: Iterable[str], name: str = "notebook", source: Path = _SOURC
     Raises:
         ConfigError: a cell or a module is not valid Python.
     """
+    trees, measuring = _trees(cells, name)
+    closure = _Closure(source)
+    records, page = (_read(part) for part in (measuring, trees))
+    return Code(closure.hashes([page]), page.hash, Code(closure.hashes([records], pictures=False), records.hash))
+
+
+def texts(path: Path, source: Path = _SOURCE) -> set[str]:
+    """Return the texts in the code that a chapter's records rest on, among them the keys that it records by name.
+
+    Args:
+        path: the notebook.
+        source: folder of the package's source.
+
+    Raises:
+        ConfigError: a cell or a module is not valid Python.
+        MissingDataError: there is no such notebook.
+    """
+    _, measuring = _trees(code_of(read_cells(path)), str(path))
+    cells = _read(measuring)
+    return cells.texts.union(*(facts.texts for facts in _Closure(source).of([cells], pictures=False).values()))
+
+
+def _trees(cells: Iterable[str], name: str) -> tuple[list[ast.Module], list[ast.Module]]:
+    """Return the trees of cells, and of those up to the last one that measures."""
     trees = [parse(cell, f"{name}, code cell {number}") for number, cell in enumerate(cells, start=1)]
     last = max((number for number, tree in enumerate(trees, start=1) if _measures(tree)), default=len(trees))
-    measuring = trees[:last]
-    records = Code(_Closure(source, pictures=False).of([_read(measuring)]), tree_hash(*measuring))
-    return Code(_Closure(source).of([_read(trees)]), tree_hash(*trees), records)
+    return trees, trees[:last]
 
 
 def of_modules(names: Iterable[str], source: Path = _SOURCE) -> str | None:
@@ -136,7 +154,7 @@ def of_modules(names: Iterable[str], source: Path = _SOURCE) -> str | None:
             return None
         others[name] = _module(Path(spec.origin), name)
     found = {name: facts.hash for name, facts in others.items()}
-    found |= _Closure(source, pictures=False).of(others.values(), own)
+    found |= _Closure(source).hashes(others.values(), own, pictures=False)
     return _combine(f"{name}={found[name]}" for name in sorted(found))
 
 
@@ -164,28 +182,25 @@ def _without_docstring(node: ast.AST) -> list[ast.stmt]:
 def _write(node: ast.AST, out: list[str]) -> None:
     """Append a text of ``node`` to ``out``: names of node types and all fields that hold something."""
     out.append(type(node).__name__)
-    documented = isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
     for field in node._fields:
         value = getattr(node, field, None)
-        if value is None and not isinstance(node, ast.Constant):
-            continue
         if field in ("ctx", "kind", "type_comment") or value == []:
             continue
-        out.append(field)
-        if documented and field == "body":
-            value = _without_docstring(node)
         if isinstance(value, ast.AST):
+            out.append(field)
             _write(value, out)
         elif isinstance(value, list):
-            out.append("[")
+            if field == "body" and isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                value = _without_docstring(node)
+            out += (field, "[")
             for item in value:
                 if isinstance(item, ast.AST):
                     _write(item, out)
                 else:
                     out.append(repr(item))
             out.append("]")
-        else:
-            out.append(repr(value))
+        elif value is not None or isinstance(node, ast.Constant):
+            out += (field, repr(value))
 
 
 @dataclass(frozen=True)
@@ -197,14 +212,14 @@ class _Facts:
         imported: where each imported name leads: pairs of a module and a name in it, None for the module itself. What
             is imported without a name of its own stands under an empty one.
         used: what of each imported name: chains of attributes, empty where the name stands alone.
-        named: modules whose names are texts: ``importlib.import_module("reidlab.x")``.
+        texts: that it contains, among them names of modules: ``importlib.import_module("reidlab.x")``.
         defined: names that the file's own statements define, inside functions too.
     """
 
     hash: str
     imported: Mapping[str, set[tuple[str, str | None]]]
     used: Mapping[str, set[tuple[str, ...]]]
-    named: set[str]
+    texts: set[str]
     defined: set[str]
 
 
@@ -218,15 +233,16 @@ def _module(path: Path, module: str) -> _Facts:
     return _parsed(path.read_text(encoding="utf-8"), str(path), module, path.name == "__init__.py")
 
 
-def _read(trees: Iterable[ast.Module], package: str = "") -> _Facts:
+def _read(trees: Sequence[ast.Module], package: str = "") -> _Facts:
     """Read the facts of trees that share their names; ``package`` is where relative imports start."""
-    trees = list(trees)
     imported: dict[str, set[tuple[str, str | None]]] = {}
     chains: set[tuple[str, ...]] = set()
-    named: set[str] = set()
+    texts: set[str] = set()
     defined: set[str] = set()
-    for node in (node for tree in trees for node in _executed(tree)):
-        if isinstance(node, ast.Import):
+    for node, chain in _executed(*trees):
+        if chain:
+            chains.add(chain)
+        elif isinstance(node, ast.Import):
             for alias in node.names:
                 imported.setdefault(alias.asname or "", set()).add((alias.name, None))
                 if not alias.asname:  # `import reidlab.data` loads the one and names the other
@@ -239,16 +255,17 @@ def _read(trees: Iterable[ast.Module], package: str = "") -> _Facts:
                 base = ".".join([*parts[: len(parts) - node.level + 1], *([base] if base else [])])
             for alias in node.names:
                 imported.setdefault(alias.asname or alias.name, set()).add((base, alias.name))
-        elif isinstance(node, ast.Attribute | ast.Name):
-            chains.add(_chain(node))
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                defined.add(node.id)
+        elif isinstance(node, ast.Name):
+            defined.add(node.id)
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             defined.add(node.name)
-        elif isinstance(node, ast.Constant) and _MODULE_NAME.fullmatch(str(node.value)):
-            named.add(str(node.value))
-    used = {name: {chain[1:] for chain in chains if chain[:1] == (name,)} for name in imported}
-    return _Facts(tree_hash(*trees), imported, used, named, defined)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.add(node.value)
+    used: dict[str, set[tuple[str, ...]]] = {name: set() for name in imported}
+    for name, *rest in chains:
+        if name in used:
+            used[name].add(tuple(rest))
+    return _Facts(tree_hash(*trees), imported, used, texts, defined)
 
 
 class _Closure:
@@ -256,29 +273,39 @@ class _Closure:
 
     Args:
         source: folder of the package's source.
-        pictures: whether plots are followed.
     """
 
-    def __init__(self, source: Path, pictures: bool = True) -> None:
+    def __init__(self, source: Path) -> None:
         self._source = source
-        self._pictures = pictures
         self._led: dict[tuple[str, tuple[str, ...]], set[str]] = {}
         self._file = cache(lambda module: _file_of(module, source))
+        self._facts = cache(lambda module: _module(self._file(module), module))
+        self._next = cache(lambda module: self._imports(self._facts(module)))
 
-    def of(self, facts: Iterable[_Facts], modules: Iterable[str] = ()) -> dict[str, str]:
-        """Return the hash of each module that facts and modules rest on, by name; the modules are among them."""
+    def hashes(self, facts: Iterable[_Facts], modules: Iterable[str] = (), pictures: bool = True) -> dict[str, str]:
+        """Return the hashes of what :meth:`of` returns."""
+        return {module: found.hash for module, found in self.of(facts, modules, pictures).items()}
+
+    def of(self, facts: Iterable[_Facts], modules: Iterable[str] = (), pictures: bool = True) -> dict[str, _Facts]:
+        """Return what each module says that facts and modules rest on, by name; the modules are among them.
+
+        Args:
+            facts: of code that is none of the package's modules.
+            modules: names of such.
+            pictures: whether plots are followed.
+        """
         waiting = set(modules).union(*map(self._imports, facts))
-        found: dict[str, str] = {}
+        found: dict[str, _Facts] = {}
         while waiting:
             module = waiting.pop()
-            if module not in found and (path := self._file(module)):
-                here = _module(path, module)
-                found[module] = here.hash
-                waiting |= self._imports(here)
+            if module not in found and self._file(module) and (pictures or not _within(module, _PICTURES)):
+                found[module] = self._facts(module)
+                waiting |= self._next(module)
         return found
 
     def _imports(self, facts: _Facts) -> set[str]:
-        found = {module for name in facts.named for module in self._lead(name, ())}
+        names = filter(_MODULE_NAME.fullmatch, facts.texts)
+        found = {module for name in names for module in self._lead(name, ())}
         for name, targets in facts.imported.items():
             for module, inside in targets:
                 for use in facts.used[name] or {(_UNUSED,)}:
@@ -289,20 +316,15 @@ class _Closure:
         """Return the modules that ``module``, followed by a chain of attributes, rests on."""
         if not _within(module, PACKAGE):
             return set()
-        if not self._counts(module):
-            return set() if _within(module, _PICTURES) else {_COUNTED_ANYWAY}
+        if not _counts(module):
+            return {_COUNTED_ANYWAY}
         path = self._file(module)
         if path is None or path.name != "__init__.py":
             return {module} if path else set()
         if (module, chain) not in self._led:
             self._led[module, chain] = set()  # names that lead to one another lead nowhere
-            self._led[module, chain] = self._look_through(module, chain, _module(path, module))
+            self._led[module, chain] = self._look_through(module, chain, self._facts(module))
         return self._led[module, chain]
-
-    def _counts(self, module: str) -> bool:
-        if _within(module, _PICTURES):
-            return self._pictures
-        return module == _COUNTED_ANYWAY or not any(_within(module, room) for room in _UNCOUNTED)
 
     def _look_through(self, package: str, chain: tuple[str, ...], init: _Facts) -> set[str]:
         if chain[:1] in ((_UNUSED,), ("*",)):
@@ -315,26 +337,30 @@ class _Closure:
             base = self._file(package).parent
             inner = (path.relative_to(self._source).with_suffix("").parts for path in base.rglob("*.py"))
             names = {".".join([PACKAGE, *parts]).removesuffix(".__init__") for parts in inner}
-            return set(filter(self._counts, names))
+            return set(filter(_counts, names))
         for module, inside in targets:
             found |= self._lead(module, (*([inside] if inside else []), *chain[1:]))
         return found
 
 
-def _executed(tree: ast.Module) -> Iterator[ast.AST]:
-    """Yield the nodes of a tree but for what only type checkers read, and only the outermost of nested attributes."""
-    waiting: list[ast.AST] = [tree]
+def _counts(module: str) -> bool:
+    return module == _COUNTED_ANYWAY or not any(_within(module, room) for room in _UNCOUNTED)
+
+
+def _executed(*trees: ast.Module) -> Iterator[tuple[ast.AST, tuple[str, ...]]]:
+    """Yield the nodes of trees with their chains, but for what only type checkers read and what is in a chain."""
+    waiting: list[Any] = [*trees]
     while waiting:
         node = waiting.pop()
-        yield node
-        if _only_for_types(node):
-            waiting += node.orelse
-        elif not (isinstance(node, ast.Attribute) and _chain(node)):
-            waiting += ast.iter_child_nodes(node)
-
-
-def _only_for_types(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and _chain(node.test)[-1:] == ("TYPE_CHECKING",)
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, ast.AST):
+            chain = _chain(node)
+            yield node, chain
+            if isinstance(node, ast.If) and _chain(node.test)[-1:] == ("TYPE_CHECKING",):
+                waiting += node.orelse
+            elif not chain:
+                waiting += [getattr(node, field, None) for field in node._fields]
 
 
 def _chain(node: ast.AST) -> tuple[str, ...]:
@@ -348,8 +374,7 @@ def _chain(node: ast.AST) -> tuple[str, ...]:
 
 def _measures(tree: ast.Module) -> bool:
     """Return whether a cell measures, or hands the run to something that may."""
-    chains = (_chain(node) for node in _executed(tree) if isinstance(node, ast.Attribute | ast.Name))
-    return any(chain[:1] == ("run",) and (len(chain) == 1 or chain[1] in _MEASURING) for chain in chains)
+    return any(chain[:1] == ("run",) and {*chain[1:2]} <= _MEASURING for _, chain in _executed(tree))
 
 
 def _file_of(module: str, source: Path) -> Path | None:

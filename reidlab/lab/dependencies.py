@@ -32,7 +32,11 @@ def normalise(name: str) -> str:
 
 
 def requirement_name(requirement: str) -> str:
-    """Return the normalised distribution name of a requirement such as ``torch>=2.8; python_version<'4'``."""
+    """Return the normalised distribution name of a requirement such as ``torch>=2.8; python_version<'4'``.
+
+    Raises:
+        ConfigError: it does not begin with a name.
+    """
     match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
     if match is None:
         raise ConfigError(f"pyproject.toml: {requirement!r} is not a requirement; expected 'name>=version'")
@@ -86,14 +90,6 @@ def environment_yml(pyproject: Path, lock: Path) -> str:
         *(f"      - {name}=={pins[name]}\n" for name in names),
     ]
     return "".join(lines)
-
-
-def pip_list(environment: Path) -> list[str]:
-    """Return the pip requirements an ``environment.yml`` names."""
-    import yaml
-
-    entries = yaml.safe_load(environment.read_text())["dependencies"]
-    return next(entry["pip"] for entry in entries if isinstance(entry, dict))
 
 
 def resolve_lock(root: Path, *, upgrade: bool = False) -> None:

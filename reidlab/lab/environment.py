@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from contextlib import suppress
 from importlib import metadata
 
 from reidlab.checks import plural
@@ -31,10 +32,8 @@ def versions() -> dict[str, str]:
     """Return the versions of Python and of the installed packages that can change a result."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
@@ -42,11 +41,9 @@ def machine() -> str:
     """Return the processor's name, the number of cores this process may use, and the memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parts = [_processor(), plural(cores, "core")]
-    try:
+    with suppress(AttributeError, ValueError, OSError):
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         parts.append(f"{memory:.0f} GiB")
-    except (AttributeError, ValueError, OSError):
-        pass
     return ", ".join([*parts, platform.system()])
 
 
@@ -70,11 +67,8 @@ def threads() -> int:
 
 
 def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            for line in stream:
-                if line.startswith("model name"):
-                    return " ".join(line.partition(":")[2].split())
-    except OSError:
-        pass
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as stream:
+        for line in stream:
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()

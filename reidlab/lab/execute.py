@@ -1,7 +1,7 @@
-"""One notebook, one process: ``python -m reidlab.lab.execute job.json``, started by the runner.
+"""One notebook, one process: ``python -m reidlab.lab.execute context.json``, started by the runner.
 
 A process of its own keeps the environment of a chapter apart from that of others, and dies with the
-runner: its standard input is a pipe from the runner, and when that closes nobody waits for the result.
+runner: its standard input is a pipe from the runner, and when that closes, nothing waits for the result.
 On standard output it writes one JSON object a line: ``{"event": "cell", "number": 3, "total": 9}``, then
 ``{"event": "done"}`` or ``{"event": "failed", "cell": ..., "reason": ...}``.
 """
@@ -25,7 +25,7 @@ def main(job_path: str) -> int:
     """Execute the notebook that a job file describes; return the exit status.
 
     Args:
-        job_path: JSON file with ``source``, ``target`` (notebook paths), ``parameters``, ``cwd``.
+        job_path: JSON file with ``source``, ``target`` (notebook paths), ``parameters``, ``cwd``, ``code_cells``.
     """
     job = json.loads(Path(job_path).read_text(encoding="utf-8"))
     events = os.fdopen(os.dup(1), "w", buffering=1)
@@ -45,7 +45,7 @@ def execute(job: Mapping[str, Any], say: Callable[..., None]) -> dict[str, Any]:
 
     Args:
         job: see :func:`main`.
-        say: told the number of each code cell as it starts.
+        say: called with the number of each code cell as it starts.
     """
     import papermill
     from papermill.exceptions import PapermillExecutionError

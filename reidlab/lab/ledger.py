@@ -1,4 +1,4 @@
-"""The ledger: every claim, what the records say to it, and the verdict.
+"""The ledger: every claim, what the records say about it, and the verdict.
 
 A verdict is one of *reproduced*, *differs (why)*, *trend holds*, *trend reversed*, *no effect here*, *inconclusive* and
 *not run (needs X)*. Two rules have no exception: an accuracy measured on embedded data never counts, and a trend judged
@@ -7,8 +7,10 @@ on fewer than five seeds is inconclusive, whatever the means say.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import operator
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from reidlab.checks import plural
 from reidlab.errors import ClaimError
 from reidlab.intervals import Interval, student_interval
-from reidlab.lab import claims, store
+from reidlab.lab import claims, codehash, store
 from reidlab.lab.claims import Claim, Rule
 from reidlab.lab.project import Project
 from reidlab.lab.store import StoredRun
@@ -43,7 +45,7 @@ class Row:
         measured: the measured number in the printed unit; for a trend, the mean difference in the records' unit.
         interval: for a trend, the differences' interval.
         stale: whether the records are older than today's code.
-        profile: whose records were asked.
+        profile: whose records were used.
     """
 
     claim: Claim
@@ -65,7 +67,7 @@ class Row:
         said = ("id", "source", "item", "what", "kind", "basis", "whose", "unit", "gain", "note")
         return {
             **{name: getattr(claim, name) for name in said},
-            "printed": None if claim.printed is None else _plain_number(claim.printed),
+            "printed": json.loads(claim.printed or "null"),
             "tolerance": rule.tolerance if rule and claim.kind != "trend" else None,
             "because": rule.because if rule else "",
             "measured": self.measured,
@@ -88,8 +90,8 @@ class Ledger:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.book = claims.read(project)
-        self._evidence: dict[tuple[str, str], tuple[StoredRun, bool, _Records] | None] = {}
-        self._named: dict[str, set[str]] = {}
+        self._find = functools.cache(self._evidence)
+        self._named = functools.cache(lambda chapter: codehash.texts(project.notebook(chapter)))
 
     def rows(self) -> list[Row]:
         """Return a row for every claim, in the order of the files.
@@ -124,7 +126,7 @@ class Ledger:
         return replace(row, stale=stale, profile=rule.profile)
 
     def problems(self) -> list[str]:
-        """Return everything wrong with the claims: malformed files, and rules that ask for what is not recorded."""
+        """Return everything wrong with the claims: malformed files, and rules that need what is not recorded."""
         found = list(self.book.problems)
         for claim in self.book.claims:
             if claim.rule is not None:
@@ -138,15 +140,10 @@ class Ledger:
 
     def _rule_problems(self, claim: Claim, rule: Rule) -> list[str]:
         where = f"{claim.file}: claim {claim.id!r}: rule"
-        recorded: set[str] = set()
-        for profile in dict.fromkeys([rule.profile, "quick", "standard", "paper"]):
-            if evidence := self._find(rule.chapter, profile):
-                recorded |= set(evidence[0].info.get("keys", ()))
-        if rule.chapter not in self._named:
-            self._named[rule.chapter] = claims.names_in_code(self.project, rule.chapter)
-        if rule.key not in recorded | self._named[rule.chapter]:
-            there = f"; it records {', '.join(sorted(recorded))}" if recorded else "; it has no run yet"
-            return [f"{where}: chapter {rule.chapter} records no {rule.key!r}{there}"]
+        recorded = self._recorded(rule.chapter)
+        if recorded and rule.key not in recorded | self._named(rule.chapter):
+            there = ", ".join(sorted(recorded))
+            return [f"{where}: chapter {rule.chapter} records no {rule.key!r}; it records {there}"]
         evidence = self._find(rule.chapter, rule.profile)
         if evidence is None or evidence[1] or (claim.needs and _data_problem(claim, rule, evidence[0].info["data"])):
             return []
@@ -157,17 +154,18 @@ class Ledger:
             if not _select(table, rule.key, wanted)
         ]
 
-    def _find(self, chapter: str, profile: str) -> tuple[StoredRun, bool, _Records] | None:
+    def _recorded(self, chapter: str) -> set[str]:
+        """Return the keys that a chapter's runs record; a run on other data may record more."""
+        runs = (self._find(chapter, profile) for profile in claims.KINDS["exact"])
+        return set().union(*(run[0].info["keys"] for run in runs if run))
+
+    def _evidence(self, chapter: str, profile: str) -> tuple[StoredRun, bool, _Records] | None:
         """Return the run to judge by: one that matches today's code if there is, a fresh one before a kept one."""
-        if (chapter, profile) not in self._evidence:
-            folder = store.run_folder(self.project, profile, chapter)
-            fresh = store.open_run(folder) if (folder / store.RUN_FILE).is_file() else None
-            found = [run for run in (fresh, store.kept(chapter, profile, self.project)) if run]
-            stale = [run.is_stale(self.project) for run in found]
-            best = stale.index(min(stale)) if found else None
-            judged = None if best is None else (found[best], stale[best], _by_key(found[best].records))
-            self._evidence[chapter, profile] = judged
-        return self._evidence[chapter, profile]
+        folder = store.run_folder(self.project, profile, chapter)
+        fresh = store.open_run(folder) if (folder / store.RUN_FILE).is_file() else None
+        runs = [run for run in (fresh, store.kept(chapter, profile, self.project)) if run]
+        best = min(((run, run.is_stale(self.project)) for run in runs), key=operator.itemgetter(1), default=None)
+        return best and (*best, _by_key(best[0].records))
 
 
 def judge_differences(
@@ -269,10 +267,11 @@ def _judge_number(claim: Claim, rule: Rule, table: _Records) -> Row:
 
 
 def _by_key(table: pd.DataFrame) -> _Records:
+    import pyarrow
+
     dims = {text: json.loads(text) for text in table["dims"].unique()}
     found: dict[str, list[dict[str, Any]]] = {}
-    for values in zip(*(table[name].to_numpy(object, na_value=None).tolist() for name in table)):
-        record = dict(zip(table, values))
+    for record in pyarrow.Table.from_pandas(table).to_pylist():
         found.setdefault(record["key"], []).append({**record, **dims[record["dims"]]})
     return found
 
@@ -309,7 +308,3 @@ def _normal(name: str) -> str:
 
 def _show(wanted: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in wanted.items()) or "any dimensions"
-
-
-def _plain_number(printed: str) -> float | int:
-    return float(printed) if "." in printed else int(printed)

@@ -56,7 +56,7 @@ def read_cells(path: Path) -> list[Cell]:
 
 
 def kernel_of(path: Path) -> str | None:
-    """Return the name of the kernel a notebook asks for; plain papermill and Jupyter need one.
+    """Return the name of the kernel that a notebook requests; plain papermill and Jupyter need one.
 
     Raises:
         ConfigError: the file is not a notebook.

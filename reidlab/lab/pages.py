@@ -194,22 +194,19 @@ def _measured(row: Row) -> str:
 
 def _records_table(table: pd.DataFrame) -> str:
     """Return a table with a row for each combination of dimensions and a column for each key."""
-    keys = list(dict.fromkeys(table["key"]))
-    cells: dict[tuple[str, str], dict[str, str]] = {}
-    for (dims, protocol, key), group in table.groupby(["dims", "protocol", "key"], dropna=False, sort=False):
-        interval = student_interval(group["value"].tolist())
-        text = f"{interval.mean:.4g}"
-        if interval.count > 1:
-            text += f" ± {interval.high - interval.mean:.2g}"
-        row = cells.setdefault((dims, protocol if isinstance(protocol, str) else ""), {})
-        row[key] = f"{text} ({interval.count})" if interval.count > 1 else text
+    groups = table.fillna({"protocol": ""}).groupby(["dims", "protocol", "key"], sort=False)["value"]
+    cells = groups.agg(_mean_text).unstack(fill_value="", sort=False)[list(dict.fromkeys(table["key"]))]
     units = dict(zip(table["key"], table["unit"]))
-    head = ["conditions", "protocol", *(f"{key} [{units[key]}]" for key in keys)]
-    body = [
-        [html.escape(_dims_text(dims)), html.escape(protocol), *(html.escape(row.get(key, "")) for key in keys)]
-        for (dims, protocol), row in cells.items()
-    ]
-    return _table(head, body)
+    head = ["conditions", "protocol", *(f"{key} [{units[key]}]" for key in cells)]
+    rows = zip(cells.index, cells.to_numpy())
+    return _table(head, [[*map(html.escape, (_dims_text(dims), name, *row))] for (dims, name), row in rows])
+
+
+def _mean_text(values: pd.Series) -> str:
+    interval = student_interval(values.tolist())
+    if interval.count == 1:
+        return f"{interval.mean:.4g}"
+    return f"{interval.mean:.4g} ± {interval.half:.2g} ({interval.count})"
 
 
 def _experiments(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from types import ModuleType
 from typing import Any
 
 from reidlab.errors import RunError
@@ -28,11 +27,7 @@ def parameters(namespace: Mapping[str, Any], names: str | None = None) -> dict[s
     return {
         name: value
         for name, value in namespace.items()
-        if not name.startswith("_")
-        and name not in ("In", "Out")
-        and not isinstance(value, ModuleType)
-        and not callable(value)
-        and _is_plain(value)
+        if not name.startswith("_") and name not in ("In", "Out") and _is_plain(value)
     }
 
 

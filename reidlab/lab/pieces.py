@@ -103,7 +103,7 @@ def save(folder: Path, workplace: Path, identity: Mapping[str, Any], piece: Piec
 
     Args:
         folder: the piece's own, see :func:`folder_of`.
-        workplace: a folder on the same disk, for what is not yet whole.
+        workplace: a folder on the same disk, for files that are not yet complete.
         identity: what tells the piece from others.
         piece: what to store.
 

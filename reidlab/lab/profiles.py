@@ -8,7 +8,7 @@
       epochs: 4
 
 A chapter that a profile does not name is not part of that profile. Every name and every type is checked
-against the notebook's parameters cell, so that a slip of the pen stops before anything runs.
+against the notebook's parameters cell, so that a typing error stops before anything runs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -187,11 +188,11 @@ def _typed(value: Any, default: Any, where: str) -> Any:
         raise ConfigError(f"{where}: {value!r} cannot be a parameter ({error})") from error
     if default is None:
         return value
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(default, float) and isinstance(value, str) and _is_number(value):
+    if isinstance(default, float) and isinstance(value, int | str) and not isinstance(value, bool):
         # YAML 1.1 reads 1e-3 (without a point) as text.
-        return float(value)
+        with suppress(ValueError):
+            if math.isfinite(number := float(value)):
+                return number
     expected = list if isinstance(default, tuple) else type(default)
     if type(value) is not expected:
         kind = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}.get(
@@ -201,10 +202,3 @@ def _typed(value: Any, default: Any, where: str) -> Any:
     if expected is list and len({type(item) for item in default}) == 1:
         return [_typed(item, default[0], f"{where}[{index}]") for index, item in enumerate(value)]
     return value
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False

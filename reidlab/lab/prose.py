@@ -93,7 +93,7 @@ def bare_results(markdown: str) -> list[Finding]:
 
 
 def check_notebook(path: Path) -> list[str]:
-    """Return what is wrong with a chapter's source: bare results, left-over outputs, parameters that are none.
+    """Return what is wrong with a chapter's source: bare results, left-over outputs, parameters that are not literals.
 
     Raises:
         ConfigError: it is not a notebook.

@@ -31,7 +31,17 @@ from reidlab.errors import RunError
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("chapter", "key", "value", "unit", "seed", "protocol", "timing", "dims")
+SCHEMA = {
+    "chapter": "string",
+    "key": "string",
+    "value": "float64",
+    "unit": "string",
+    "seed": "Int64",
+    "protocol": "string",
+    "timing": "bool",
+    "dims": "string",
+}
+COLUMNS = tuple(SCHEMA)
 IDENTITY = ("key", "seed", "protocol", "dims")
 # Snake case, in which the field's own capitals may stay: mAP, mINP.
 _KEY = re.compile(r"[a-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
@@ -43,7 +53,6 @@ def record(
     key: str,
     value: float,
     unit: str = "fraction",
-    *,
     seed: int | None = None,
     protocol: str | None = None,
     timing: bool = False,
@@ -100,7 +109,7 @@ def record(
     }
 
 
-def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def frame(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
     """Return records as a table with the columns and types of this module's schema.
 
     Raises:
@@ -108,19 +117,7 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
-    table = table.astype(
-        {
-            "chapter": "string",
-            "key": "string",
-            "value": "float64",
-            "unit": "string",
-            "seed": "Int64",
-            "protocol": "string",
-            "timing": "bool",
-            "dims": "string",
-        }
-    )
+    table = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows), columns=list(COLUMNS)).astype(SCHEMA)
     if (twice := table.duplicated(list(IDENTITY))).any():
         row = table[twice].iloc[0]
         raise RunError(
@@ -163,7 +160,7 @@ def read(path: Path) -> pd.DataFrame:
             "run the chapter again"
         )
     try:
-        table = frame(table.to_dict("records"))
+        table = frame(table)
         if not table["value"].map(math.isfinite).all():
             raise RunError("a value is not finite")
         for text in table["dims"].unique():
@@ -211,7 +208,7 @@ def pivot(
         if name not in wide.columns:
             raise RunError(f"no record has a dimension {name!r}; there is: {', '.join(wide.columns)}")
     wide = wide[wide["key"].isin(keys)]
-    # Rows and columns stand in the order in which they were recorded, as the chapter told them.
+    # Rows and columns keep the order in which the chapter recorded them.
     order = {name: list(dict.fromkeys(wide[name].dropna())) for name in [*index, *([columns] if columns else [])]}
     result = wide.pivot_table(
         index=index, columns=["key", *([columns] if columns else [])], values="value", aggfunc="mean", sort=False

@@ -107,31 +107,8 @@ class Run:
         Raises:
             RunError: the value, its key or a dimension is not allowed, or the same is recorded already.
         """
-        self._add(
-            records.record(
-                self.chapter,
-                key,
-                value,
-                unit,
-                seed=seed,
-                protocol=protocol,
-                timing=timing,
-                dims=dims,
-            )
-        )
-
-    def record_all(
-        self,
-        values: Mapping[str, float],
-        unit: str = "fraction",
-        seed: int | None = None,
-        protocol: str | None = None,
-        timing: bool = False,
-        **dims: str | int | float | bool,
-    ) -> None:
-        """Record several values of one experiment, such as a summary of scores, by key."""
-        for key, value in values.items():
-            self.record(key, value, unit, seed, protocol, timing, **dims)
+        row = records.record(self.chapter, key, value, unit, seed, protocol, timing, dims)
+        self._add(row)
 
     def data(self, name: str, hash: str, *, embedded: bool, describe: str = "", root: Path | None = None) -> None:
         """Name the data this run measures on.
@@ -171,7 +148,7 @@ class Run:
                 :meth:`record` for what needs no training; and ``measure(label, seed)``, which returns an object with
                 ``rows`` (keyword arguments of :meth:`record`) and ``kept`` (what figures are drawn from, by a name in
                 snake case: an array, a data frame, a mapping of names to tensors, or plain data).
-            seeds: for each of them, whatever the study draws is drawn anew.
+            seeds: the study is measured with each of them.
 
         Returns:
             What figures are drawn from, by label and seed.
@@ -244,6 +221,7 @@ class Run:
 
     def describe(self) -> dict[str, Any]:
         """Return everything known about this run, as it is written to ``run.json``."""
+        resumed = sum(piece["seconds"] for piece in self._pieces if piece["resumed"])
         return {
             "format": store.FORMAT,
             "chapter": self.chapter,
@@ -261,7 +239,7 @@ class Run:
             "threads": environment.threads(),
             "machine": environment.machine(),
             "started": self._started.isoformat(timespec="seconds"),
-            "wall_s": round(time.perf_counter() - self._clock + self._resumed_seconds(), 1),
+            "wall_s": round(time.perf_counter() - self._clock + resumed, 1),
             "pieces": self._pieces,
             "glue": self._glued,
         }
@@ -301,9 +279,6 @@ class Run:
     def _check_open(self) -> None:
         if self._finished:
             raise RunError(f"{self.chapter}: the run is finished; call lab.start again for another")
-
-    def _resumed_seconds(self) -> float:
-        return sum(piece["seconds"] for piece in self._pieces if piece["resumed"])
 
     def _measure_place(self, study: Any, identity: Mapping[str, Any] | None, label: str, seed: int) -> dict[str, Any]:
         """Measure at one place or load its piece, record its rows, and return what was kept."""

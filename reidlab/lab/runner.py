@@ -19,8 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import filelock
-
 import reidlab
 from reidlab import files
 from reidlab.checks import plural
@@ -74,17 +72,15 @@ class Outcome:
         job: the job.
         status: ``done``, ``unchanged`` (nothing had to run) or ``failed``.
         message: one line for the user.
-        seconds: how long it took.
     """
 
     job: Job
     status: Literal["done", "unchanged", "failed"]
     message: str
-    seconds: float = 0.0
 
 
 class Progress(Protocol):
-    """Told what happens while jobs run; calls come from several threads."""
+    """Is notified of what happens while jobs run; calls come from several threads."""
 
     def started(self, job: Job, reason: str) -> None:
         """A job begins, for a reason."""
@@ -132,7 +128,7 @@ def plan(
 
 
 def reasons_to_run(job: Job) -> list[str]:
-    """Return why a job has to run; empty if its last good run still stands.
+    """Return why a job has to run; empty if its last good run is still valid.
 
     Raises:
         ConfigError: the notebook or a module is not valid Python.
@@ -172,9 +168,12 @@ def run_all(jobs: Sequence[Job], progress: Progress, force: bool = False, worker
 
     Args:
         jobs: what to run.
-        progress: told what happens.
+        progress: is notified of what happens.
         force: run also what has not changed, and measure every piece again.
         workers: how many notebooks run at a time.
+
+    Raises:
+        ConfigError: fewer than one worker, or papermill is not installed.
     """
     if workers < 1:
         raise ConfigError(f"--jobs {workers}: expected 1 or more")
@@ -184,11 +183,10 @@ def run_all(jobs: Sequence[Job], progress: Progress, force: bool = False, worker
     stop = threading.Event()
 
     def one(job: Job) -> Outcome:
-        started = time.perf_counter()
         try:
             outcome = _run(job, progress, force, stop)
         except ReidlabError as error:
-            outcome = Outcome(job, "failed", str(error), time.perf_counter() - started)
+            outcome = Outcome(job, "failed", str(error))
         progress.ended(outcome)
         return outcome
 
@@ -233,19 +231,14 @@ def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: thread
             "pieces": str(kept_pieces := store.pieces_folder(job.project, job.chapter)),
             "again": force,
             "code": code.as_dict(),
-        },
-    )
-    (place / "scratch").mkdir()
-    files.write_json(
-        place / store.JOB_FILE,
-        {
+            # For the process that executes the notebook.
             "source": str(source),
             "target": str(executed),
-            "parameters": dict(job.parameters),
             "cwd": str(place / "scratch"),
             "code_cells": sum(cell.kind == "code" for cell in read_cells(source)),
         },
     )
+    (place / "scratch").mkdir()
     clock = time.perf_counter()
     end = _execute(place, job, progress, stop)
     seconds = time.perf_counter() - clock
@@ -255,20 +248,20 @@ def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: thread
         with suppress(OSError, ValueError, RunError):
             _tidy(executed)
             os.replace(executed, job.folder / store.FAILED_NOTEBOOK)
-        return Outcome(job, "failed", _failure(job, end), seconds)
+        return Outcome(job, "failed", _failure(job, end))
     if not (place / store.RUN_FILE).is_file():
         message = f"{job.chapter}: the notebook ran, but did not call run.finish(); nothing is kept"
-        return Outcome(job, "failed", message, seconds)
+        return Outcome(job, "failed", message)
     if codehash.of_chapter(source) != code:
         message = f"{job.chapter}: its code was edited while it ran; nothing is kept, run it again"
-        return Outcome(job, "failed", message, seconds)
+        return Outcome(job, "failed", message)
 
     _tidy(executed)
     info = files.read_json(place / store.RUN_FILE)
     info["wall_s"] = round(seconds + sum(p["seconds"] for p in info["pieces"] if p["resumed"]), 1)
     info["files"] |= {executed.name: files.digest(executed)}
     files.write_json(place / store.RUN_FILE, info)
-    # run.json last: it vouches for the others, see the store.
+    # run.json last: it holds the digests of the others, see the store.
     for name in (executed.name, store.RECORDS_FILE, store.RUN_FILE):
         os.replace(place / name, job.folder / name)
     with suppress(OSError):
@@ -276,7 +269,7 @@ def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: thread
     pieces.sweep(kept_pieces)
     path = job.project.shown(job.folder / executed.name)
     message = f"{job.chapter}: {plural(info['records'], 'record')} in {seconds:.0f} s; {path}"
-    return Outcome(job, "done", message, seconds)
+    return Outcome(job, "done", message)
 
 
 def _execute(place: Path, job: Job, progress: Progress, stop: threading.Event) -> dict[str, Any]:
@@ -306,7 +299,7 @@ def _execute(place: Path, job: Job, progress: Progress, stop: threading.Event) -
     log = place / store.LOG_FILE
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "reidlab.lab.execute", str(place / store.JOB_FILE)],
+            [sys.executable, "-m", "reidlab.lab.execute", str(place / store.CONTEXT_FILE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -363,23 +356,13 @@ def _write_kernel(folder: Path) -> None:
 
 @contextmanager
 def _locked(job: Job) -> Iterator[None]:
-    """Hold the chapter's lock, which the system frees when this process ends, however it ends."""
-    job.folder.mkdir(parents=True, exist_ok=True)
+    """Hold the chapter's lock, and say in a file beside it which process does."""
     holder = job.folder / store.HOLDER_FILE
-    lock = filelock.FileLock(job.folder / store.LOCK_FILE, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        pid = holder.read_text(encoding="utf-8").strip() if holder.is_file() else "unknown"
-        raise RunError(
-            f"{job.chapter}: is already running under profile {job.store}, in process {pid}; "
-            "wait for it to end, or end it"
-        ) from error
-    try:
+    pid = holder.read_text(encoding="utf-8").strip() if holder.is_file() else "unknown"
+    busy = f"{job.chapter}: is already running under profile {job.store}, in process {pid}"
+    with files.locked(job.folder / store.LOCK_FILE, f"{busy}; wait for it to end, or end it"):
         holder.write_text(f"{os.getpid()}\n", encoding="utf-8")
         yield
-    finally:
-        lock.release()
 
 
 def _tidy(path: Path) -> None:

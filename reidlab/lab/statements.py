@@ -40,18 +40,16 @@ def printed_differences(chapter: str, project: Project | Path | None = None) -> 
     place = project if isinstance(project, Project) else Project.find(project)
     book = claims.read(place)
     printed = {claim.id: float(claim.printed) for claim in book.claims if claim.printed is not None}
-    rows, seen = [], set()
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
     for claim in book.claims:
         if claim.rule is None or claim.basis != "consistent" or claim.rule.chapter != chapter:
             continue
         item, quantity = claim.rule.where["item"], claim.rule.where["quantity"]
-        if (item, quantity) in seen:
-            continue
-        seen.add((item, quantity))
         table = f"{claim.id.partition('-')[0]}-{item.removeprefix('Table ')}"
         value = worked_out(printed, table, quantity)
-        rows.append({"key": claims.CONSISTENT_KEY, "value": value, "item": item, "quantity": quantity})
-    return rows
+        row = {"key": claims.CONSISTENT_KEY, "value": value, "item": item, "quantity": quantity}
+        rows.setdefault((item, quantity), row)
+    return list(rows.values())
 
 
 def worked_out(printed: Mapping[str, float], table: str, quantity: str) -> float:

@@ -39,7 +39,6 @@ LOCK_FILE = ".lock"
 HOLDER_FILE = ".lock.pid"
 WORKPLACE = ".running-"
 CONTEXT_FILE = "context.json"
-JOB_FILE = "job.json"
 LOG_FILE = "log.txt"
 # A piece.
 MANIFEST_FILE = "manifest.json"
@@ -128,13 +127,12 @@ def kept_folder(project: Project, profile: str, chapter: str) -> Path:
     return project.results / profile / chapter
 
 
-def load(profile: str, chapter: str, project: Project | None = None) -> StoredRun:
+def load(profile: str, chapter: str, project: Project) -> StoredRun:
     """Return the last good run of a chapter under a profile.
 
     Raises:
         RunError: there is none, or it is damaged.
     """
-    project = project or Project.find()
     chapter = project.chapter(chapter)
     folder = run_folder(project, profile, chapter)
     if not (folder / RUN_FILE).is_file():
@@ -145,13 +143,12 @@ def load(profile: str, chapter: str, project: Project | None = None) -> StoredRu
     return open_run(folder)
 
 
-def kept(chapter: str, profile: str = "standard", project: Project | None = None) -> StoredRun | None:
+def kept(chapter: str, profile: str, project: Project) -> StoredRun | None:
     """Return the kept records of a chapter, or None if none are kept.
 
     Raises:
         RunError: they are damaged.
     """
-    project = project or Project.find()
     folder = kept_folder(project, profile, chapter)
     return open_run(folder, kept=True) if (folder / RUN_FILE).is_file() else None
 
@@ -166,7 +163,7 @@ def open_run(folder: Path, kept: bool = False) -> StoredRun:
     """Read and check the run in ``folder``.
 
     Raises:
-        RunError: a file is missing, cannot be read, or is not the one that ``run.json`` speaks of.
+        RunError: a file is missing, cannot be read, or is not the one that ``run.json`` describes.
     """
     path = folder / RUN_FILE
     info = files.read_json(path)
@@ -184,13 +181,12 @@ def open_run(folder: Path, kept: bool = False) -> StoredRun:
     return StoredRun(folder, info, kept)
 
 
-def keep(chapter: str, profile: str = "standard", project: Project | None = None) -> Path:
+def keep(chapter: str, profile: str, project: Project) -> Path:
     """Copy a run's records and description to ``results/``, and return their folder.
 
     Raises:
         RunError: there is no such run, it is damaged, or it no longer matches today's code.
     """
-    project = project or Project.find()
     run = load(profile, chapter, project)
     if changes := run.changes(project, pictures=False):
         raise RunError(
@@ -199,7 +195,7 @@ def keep(chapter: str, profile: str = "standard", project: Project | None = None
         )
     folder = kept_folder(project, profile, run.chapter)
     info = dict(run.info)
-    # Where the data lie on this machine is nobody else's business.
+    # Paths of this machine are not published.
     info["data"] = {
         name: {key: value for key, value in entry.items() if key != "root"} for name, entry in info["data"].items()
     }

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verification:
-    """What came out.
+    """The outcome of a verification.
 
     Attributes:
         equal: whether every record compared is the kept one.
-        message: what was compared, and how the first other one differs; one line.
+        message: what was compared, and how the first record differs; one line.
     """
 
     equal: bool
@@ -52,7 +52,7 @@ def verify(
         chapter: the chapter's name.
         profile: the profile whose records are kept.
         seed: one of the kept seeds; the first if None.
-        progress: told what happens.
+        progress: is notified of what happens.
 
     Raises:
         RunError: nothing is kept, or it is damaged, or the chapter fails.
@@ -77,7 +77,7 @@ def verify(
     what = f"{chapter}, profile {profile}, seed {seed}: "
     if wanted.empty:
         raise RunError(f"{what}there is no record to compare")
-    note = f" ({', '.join(left_out)} left out: not here as it was)" if left_out else ""
+    note = f" ({', '.join(left_out)} left out: not found as kept)" if left_out else ""
     entry = {"seed": seed, "date": datetime.now(UTC).isoformat(timespec="seconds"), "records": len(wanted)}
     if difference:
         commit, cause = _origin(project, kept, job, seed, wanted, measured.records)
@@ -141,7 +141,7 @@ def _origin(
         The commit if it gives today's values here, so that the code is the same, else None; and the cause.
     """
     path = kept.folder / store.RECORDS_FILE
-    unknown = "whether by the code or by the machine cannot be told: "
+    unknown = "whether the code or the machine is the cause is unknown: "
     try:
         top = Path(_git(project.root, "rev-parse", "--show-toplevel"))
         commit = _git(top, "log", "-1", "--format=%H", "--", str(path))

@@ -56,7 +56,7 @@ def check_lengths(count: int, what: str, **given: Sized | None) -> None:
 
 
 def check_numbers(name: str, values: Any, what: str = "fractions in 0..1", high: float = 1.0) -> np.ndarray:
-    """Return values as an array of float, once they are finite, not negative and no larger than ``high``.
+    """Return values as a float array, of any shape, once they are finite, not negative and no larger than ``high``.
 
     Raises:
         ConfigError: they are not; the error says ``what`` was expected.

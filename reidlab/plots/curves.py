@@ -122,18 +122,13 @@ def _end_labels(axes: Axes, curves: Mapping[str, np.ndarray], looks: Mapping[str
 
 @style.context()
 def precision_recall(
-    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    chance: Mapping[str, float] | None = None,
-    xlabel: str = "recall: share of all that the list has found",
-    ylabel: str = "precision: share that is right",
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], chance: Mapping[str, float] | None = None
 ) -> Figure:
     """Draw precision against recall of ranked lists.
 
     Args:
         curves: for each name recall (n,) and precision (n,), fractions in 0..1, in the order of the list.
         chance: for some of the names the precision of a shuffled list, drawn dotted in their colour.
-        xlabel: what recall is.
-        ylabel: what precision is.
 
     Raises:
         ConfigError: no curve, lengths that do not agree, values outside 0..1, recall that falls, or a name in
@@ -163,7 +158,8 @@ def precision_recall(
             axes.axhline(chance[name], color=look["color"], zorder=1, **_DOTTED)
     if chance:
         axes.plot([], [], color=style.QUIET, label="shuffled list", **_DOTTED)
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=xlabel, ylabel=ylabel)
+    words = {"xlabel": "recall: share of all that the list has found", "ylabel": "precision: share that is right"}
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), **words)
     axes.xaxis.set_major_formatter(style.PERCENT)
     axes.yaxis.set_major_formatter(style.PERCENT)
     style.legend(figure, ncols=2 if max(len(str(name)) for name in curves) > 18 else 4)
@@ -275,16 +271,13 @@ def counts_of_clusters(table: pd.DataFrame, identities: int) -> Figure:
     return along_iterations(table, "value", "group", "clusters", level=(identities, f"identities: {identities}"))
 
 
-def frame_drift(
-    table: pd.DataFrame, xlabel: str = "frame of the tracklet", ylabel: str = "distance to the tracklet's mean"
-) -> Figure:
+def frame_drift(table: pd.DataFrame, ylabel: str = "distance to the tracklet's mean") -> Figure:
     """Draw how far frames are from the mean of their tracklet: a line per series with its 95 % interval.
 
     Args:
         table: columns ``frame`` (position in the tracklet), ``value`` (distance), ``series`` (such as before and after
             linking); a row per picture. The band is Student's t interval of a frame's mean over tracklets; a frame with
             one row has none and its mark is hollow.
-        xlabel: what the frames are.
         ylabel: what the values are.
 
     Raises:
@@ -292,7 +285,7 @@ def frame_drift(
     """
     check_table("table", table, ["series"], ["frame", "value"])
     renamed = table[["frame", "value", "series"]].rename(columns={"frame": "iteration"})
-    figure = along_iterations(renamed, "value", "series", ylabel, xlabel)
+    figure = along_iterations(renamed, "value", "series", ylabel, "frame of the tracklet")
     figure.axes[0].set_ylim(bottom=0)
     return figure
 

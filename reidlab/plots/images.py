@@ -174,19 +174,15 @@ def cluster_galleries(rows: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarr
 
 @style.context()
 def frame_with_boxes(
-    frame: Picture,
-    boxes: np.ndarray,
-    ids: Sequence[Any] | None = None,
-    labels: Sequence[str] | None = None,
-    title: str | None = None,
+    frame: Picture, boxes: np.ndarray, ids: Sequence[Any] | None = None, title: str | None = None
 ) -> Figure:
     """Show one camera frame with the boxes of its people.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
         boxes: (n, 4) float x, y, w, h in pixels of the frame, top-left origin; they may reach over the edge.
-        ids: n identities; boxes of one identity share a colour. Without it all boxes have one colour.
-        labels: n words for the tags; the ids by default.
+        ids: n identities, the words of the tags; boxes of one identity share a colour. Without it all boxes have one
+            colour and no tag.
         title: a line above the frame, such as the camera's name.
 
     Raises:
@@ -199,9 +195,8 @@ def frame_with_boxes(
     for number, box in enumerate(boxes):
         if not np.isfinite(box).all() or (box[2:] <= 0).any():
             raise ConfigError(f"boxes[{number}]: expected finite numbers with w > 0 and h > 0; got {box.tolist()}")
-    check_lengths(len(boxes), "per box", ids=ids, labels=labels)
+    check_lengths(len(boxes), "per box", ids=ids)
     keys = list(ids) if ids is not None else ["person"] * len(boxes)
-    tags = labels if labels is not None else ids if ids is not None else [""] * len(boxes)
     palette = style.colours(keys)
 
     top = 0.3 if title else 0.0
@@ -211,12 +206,12 @@ def frame_with_boxes(
     if title:
         sheet.word(0, top - 0.1, title, size=10.5, ha="left", va="bottom", weight="bold")
     sheet.picture(frame, (0, top, style.WIDTH, height))
-    for key, tag, (x, y, w, h) in zip(keys, tags, boxes * scale):
+    for key, (x, y, w, h) in zip(keys, boxes * scale):
         halo = [withStroke(linewidth=3.6, foreground="white")]
         sheet.rectangle((x, y + top, w, h), fill=False, ec=palette[key], lw=2, path_effects=halo)
-        if str(tag):
+        if ids is not None:
             card = {"boxstyle": "round,pad=0.18", "fc": palette[key], "ec": "white", "lw": 0.8}
             look = {"color": "white", "weight": "bold", "zorder": 4, "bbox": card}
             place = np.clip(x, 0, style.WIDTH - 0.3), max(y + top - 0.03, top + 0.16)
-            sheet.word(*place, str(tag), size=8.5, ha="left", va="bottom", **look)
+            sheet.word(*place, str(key), size=8.5, ha="left", va="bottom", **look)
     return sheet.figure

@@ -23,14 +23,13 @@ _DOTS = (0, (1.4, 1.6))
 _HOLLOW = {"color": style.JUNK, "mfc": "none"}
 
 
-def project(features: np.ndarray, seed: int, neighbours: int = 15, spread: float = 1.0) -> np.ndarray:
+def project(features: np.ndarray, seed: int, neighbours: int = 15) -> np.ndarray:
     """Lay embeddings out in the plane with UMAP on cosine distance (McInnes et al., 2018).
 
     Args:
         features: (N, D) float, N > 3.
         seed: the layout is the same for the same seed, features and machine.
         neighbours: size of the neighbourhood; cut to N - 1.
-        spread: UMAP's scale of the clumps.
 
     Returns:
         (N, 2) float. Distances between far clumps carry no meaning; neighbourhoods do.
@@ -46,7 +45,6 @@ def project(features: np.ndarray, seed: int, neighbours: int = 15, spread: float
     layout = UMAP(
         n_neighbors=min(neighbours, len(features) - 1),
         metric="cosine",
-        spread=spread,
         random_state=seed % 2**32,
         n_jobs=1,
         init="pca" if len(features) < 8 else "spectral",
@@ -164,7 +162,7 @@ def cluster_maps(
         titles: of the maps, three at most.
         labelled: for each map, (N,) bool; outlines of labelled identities are round and thick, others thin.
         whole: for each map identities and clusters of all that was clustered, where the points are a sample of it.
-            Without it, a cluster that also holds somebody who is not drawn would pass for a match.
+            Without it, a cluster that also holds an identity that is not drawn would look like a match.
 
     Raises:
         ConfigError: lengths that do not agree, or an identity of which only some points are labelled.
@@ -225,7 +223,7 @@ def cluster_maps(
 
 
 def split_cluster(points: np.ndarray, identity: np.ndarray, regrouped: np.ndarray) -> Figure:
-    """Draw one cluster twice: whom its pictures show, and the clusters it was split into (Fig. 4.4).
+    """Draw one cluster twice: by the identities of its pictures, and by the clusters it was split into (Fig. 4.4).
 
     A new cluster has the colour and the mark of the identity that it shares most points with, one to one.
 

@@ -141,8 +141,8 @@ def trade_off(
         percent: the score is a fraction and is shown in per cent.
 
     Raises:
-        ConfigError: a missing column, an empty table, a value that is not finite, or a cost of 0 or less where
-            ``log_x`` asks for its logarithm.
+        ConfigError: a missing column, an empty table, a value that is not finite, or a cost of 0 or less on a
+            logarithmic axis.
     """
     check_table("points", points, [label], [x, y])
     if log_x and (points[x] <= 0).any():

@@ -1,4 +1,4 @@
-"""Figures of tracklets as rows of frames: attention over them, boxes drawn anew, wrong labels."""
+"""Figures of tracklets as rows of frames: attention over them, corrected boxes, wrong labels."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def attention_strip(
     limit: float | None = None,
     caption: str = "attention weight",
 ) -> Figure:
-    """Show frames of tracklets and, under them, where one place of one frame looks.
+    """Show frames of tracklets and, under them, the attention of one place of one frame.
 
     Weights of all rows share one scale of colours, drawn at the bottom as they look over a mid grey.
 
     Args:
         rows: for each tracklet a title, its frames (T, H, W, 3) uint8 RGB, and weights (T, h, w), none negative.
-        query: frame, row and column, on the map (T, h, w), of the place that looks; it is framed.
+        query: frame, row and column, on the map (T, h, w), of the place that attends; it is framed.
         limit: the weight at the end of the scale; larger ones look the same. The largest weight by default.
         caption: what the weights are.
 
@@ -99,12 +99,12 @@ def before_after(
     kept: Sequence[np.ndarray] | None = None,
     names: tuple[str, str] = ("before", "after"),
 ) -> Figure:
-    """Show tracklets before and after their boxes were drawn anew (Figs. 2.7 and 2.11 of the dissertation).
+    """Show tracklets before and after their boxes were detected again (Figs. 2.7 and 2.11 of the dissertation).
 
     Args:
         tracklets: for each a title, pictures before and after, (T, H, W, 3) uint8 RGB, and masks (T, 4) int: y0, y1,
-            x0, x1 of what is picture in those after, in their pixels; the rest is padding and hatched.
-        kept: for each tracklet (T,) bool, True where nobody was found and the picture stayed as it was.
+            x0, x1 of the picture inside each one after, in its pixels; the rest is padding and hatched.
+        kept: for each tracklet (T,) bool, True where nobody was detected and the picture was kept.
         names: words for the two lines of a tracklet.
 
     Raises:

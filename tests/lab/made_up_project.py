@@ -102,7 +102,7 @@ def execute_in_process(place, job, progress, stop):
     """Stands in for ``runner._execute``: the same cells, without a kernel (4 seconds each)."""
     del stop
     context = json.loads((place / "context.json").read_text())
-    source = json.loads(Path(json.loads((place / "job.json").read_text())["source"]).read_text())
+    source = json.loads(Path(context["source"]).read_text())
     (place / f"{job.chapter}.ipynb").write_text(json.dumps(source))
     names = {"__name__": "__main__"}
     cells = [cell for cell in source["cells"] if cell["cell_type"] == "code"]

@@ -91,7 +91,7 @@ def test_defaults_hold_until_the_next_ones(tmp_path):
         ("name: STA,", "", r"row 'sta': '{name}: {score}': placeholder 'name' has no value"),
         ("score: rank-1 on MARS,", "", r"row 'nvan': '{name}: {score}': placeholder 'score' has no value"),
         ("name: STA,", "name: STA, nots: x,", r"\(Table 2.1\), row 'sta': unknown field 'nots': .*did you mean 'note'"),
-        ("cells: {mAP:", "cells: {map:", r"row 'nvan': cells: no column 'map'; there is: rank1, mAP"),
+        ("cells: {mAP:", "cells: {map:", r"row 'nvan': cells: no column 'map'; did you mean 'mAP'"),
         ("{mAP: {note: the best}}", "{mAP: best}", r"row 'nvan': cells: expected names with fields"),
         (
             "nvan: {printed: 90.0 82.80, name: NVAN, cells: {mAP: {note: the best}}}",

@@ -238,7 +238,7 @@ def test_a_cell_that_is_no_python_is_named(tmp_path):
 MEASURES = "from reidlab import lab, room\nrun = lab.start('x')", "run.record('rank1', room.one())"
 
 
-@pytest.mark.parametrize("name", ["measure(study, [0])", "record('a', 1)", "record_all({})", "data('a')", "piece('a')"])
+@pytest.mark.parametrize("name", ["measure(study, [0])", "record('a', 1)", "data('a')"])
 def test_records_rest_on_the_cells_up_to_the_last_that_measures(package, name):
     cells = [*MEASURES, f"run.{name}"]
     before = of(package, *cells, "run.finish()")

@@ -139,13 +139,13 @@ def test_a_lost_record_differs(project, no_kernel):
 def test_without_a_commit_the_cause_cannot_be_told(project, no_kernel, monkeypatch):
     keep(project)
     write_chapter(project, "01_tiny", experiment=CHANGED)
-    assert "whether by the code or by the machine cannot be told: " in verified(project, 1).message
+    assert "whether the code or the machine is the cause is unknown: " in verified(project, 1).message
     commit(project)
     keep(project, experiment=CHANGED)
     write_chapter(project, "01_tiny", experiment=TIMED)
-    assert "cannot be told: the kept records are not committed" in verified(project, 1).message
+    assert "is unknown: the kept records are not committed" in verified(project, 1).message
     monkeypatch.setenv("PATH", "/nowhere")
-    assert "cannot be told: " in verified(project, 1).message
+    assert "is unknown: " in verified(project, 1).message
 
 
 def test_real_data_that_are_not_here_are_left_out(project, no_kernel, tmp_path):
@@ -155,7 +155,7 @@ def test_real_data_that_are_not_here_are_left_out(project, no_kernel, tmp_path):
     keep(project, experiment=EXPERIMENT.replace("MadeUpStudy()", f"MadeUpStudy(real={real})"))
     assert verified(project).message.endswith("seed 0: 5 records equal bit for bit")
     pictures.rmdir()
-    message = "seed 0: 3 records equal bit for bit (pku left out: not here as it was)"
+    message = "seed 0: 3 records equal bit for bit (pku left out: not found as kept)"
     assert verified(project).message.endswith(message)
 
 

@@ -24,12 +24,14 @@ def boxes_of_text(figure):
     }
 
 
-def assert_no_overlap(figure):
-    for (a, one), (b, other) in combinations(boxes_of_text(figure).items(), 2):
-        assert not one.overlaps(other), f"{a} hides {b}"
+def hidden_words(figure):
+    """Return the pairs of texts of which one lies over the other."""
+    pairs = combinations(boxes_of_text(figure).items(), 2)
+    return [(a, b) for (a, one), (b, other) in pairs if one.overlaps(other)]
 
 
-def assert_inside(figure):
-    for name, box in boxes_of_text(figure).items():
-        assert min(box.x0, box.y0) >= -1, name
-        assert max(box.x1 - figure.bbox.x1, box.y1 - figure.bbox.y1) <= 1, name
+def words_outside(figure):
+    """Return the texts that reach over the figure's edge by more than a pixel."""
+    boxes, end = boxes_of_text(figure), figure.bbox
+    low = {name for name, box in boxes.items() if min(box.x0, box.y0) < -1}
+    return low | {name for name, box in boxes.items() if max(box.x1 - end.x1, box.y1 - end.y1) > 1}

@@ -10,7 +10,7 @@ from reidlab import plots
 from reidlab.errors import ConfigError
 from reidlab.plots import style
 from reidlab.plots.diagrams import COST_KINDS
-from tests.plots.drawn import assert_inside, assert_no_overlap, axes_of, boxes_of_text, texts
+from tests.plots.drawn import axes_of, boxes_of_text, hidden_words, texts, words_outside
 
 
 class TestStackedCosts:
@@ -37,12 +37,12 @@ class TestStackedCosts:
         ticks = [line for line in figure.axes[0].lines if list(line.get_xdata()) == [30.0, 30.0]]
         assert {np.mean(line.get_ydata()) for line in ticks} == {1}
         assert figure.legends[0].texts[-1].get_text() == "printed"
-        assert_no_overlap(figure)
-        assert_inside(figure)
+        assert hidden_words(figure) == []
+        assert words_outside(figure) == set()
 
     @pytest.mark.parametrize("value", [5.0, 300.0])
     def test_words_stay_in_the_figure_wherever_the_tick_is(self, value):
-        assert_inside(plots.stacked_costs(self.table, {"nvan": value, "c2d": value}))
+        assert words_outside(plots.stacked_costs(self.table, {"nvan": value, "c2d": value})) == set()
 
     def test_a_kind_keeps_its_colour_whatever_else_is_drawn(self):
         few, many = (
@@ -92,8 +92,8 @@ class TestStageDiagram:
             assert patch.y0 < inside.y0 < inside.y1 < patch.y1
             below = next(b for (_, word), b in extents.items() if word == caption and patch.x0 <= b.x0 < patch.x1)
             assert below.y1 < patch.y0
-        assert_no_overlap(figure)
-        assert_inside(figure)
+        assert hidden_words(figure) == []
+        assert words_outside(figure) == set()
 
     def test_arrows_join_neighbours(self):
         figure = plots.stage_diagram([("one", self.boxes), ("two", self.boxes[:2])])
@@ -110,8 +110,8 @@ class TestStageDiagram:
     def test_seven_stages_fit_the_page_in_type_that_can_be_read(self):
         row = [("stem", "T = 8\n64 x 32"), *[("layer 2\n+ 2 attention", "T = 8\n32 x 16")] * 5, ("FPL", "2048")]
         figure = plots.stage_diagram([("STE-NVAN", row)])
-        assert_no_overlap(figure)
-        assert_inside(figure)
+        assert hidden_words(figure) == []
+        assert words_outside(figure) == set()
         assert min(text.get_fontsize() for text in figure.axes[0].texts if text.get_text()) >= 6.5
 
     @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from reidlab import plots
 from reidlab.errors import ConfigError
 from reidlab.plots import style
 from reidlab.seeding import rng
-from tests.plots.drawn import assert_inside, assert_no_overlap, axes_of, boxes_of_text, legend, texts
+from tests.plots.drawn import axes_of, boxes_of_text, hidden_words, legend, texts, words_outside
 
 
 class TestIntervals:
@@ -161,8 +161,8 @@ class TestTradeOff:
         table = pd.DataFrame({"net": names, "x": draw.uniform(5, 20, 8), "y": 0.6 + draw.uniform(0, 0.05, 8)})
         figure = plots.trade_off(table, "x", "y", "net", log_x=log_x)
         assert sorted(texts(axes_of(figure))) == sorted(names)
-        assert_no_overlap(figure)
-        assert_inside(figure)
+        assert hidden_words(figure) == []
+        assert words_outside(figure) == set()
         axes = figure.axes[0]
         spots = axes.transData.transform(table[["x", "y"]].to_numpy())
         for name, box in boxes_of_text(figure).items():
@@ -170,7 +170,7 @@ class TestTradeOff:
 
     def test_names_of_one_crowd_are_spread(self):
         table = pd.DataFrame({"net": list("abcdef"), "x": [10, 10, 10, 10, 10, 90], "y": [0.5] * 5 + [0.9]})
-        assert_no_overlap(plots.trade_off(table, "x", "y", "net"))
+        assert hidden_words(plots.trade_off(table, "x", "y", "net")) == []
 
     def test_axes_are_named_and_scaled(self):
         axes = axes_of(plots.trade_off(self.points, "macs", "mAP", "net", xlabel="G MACs", log_x=True))

@@ -11,7 +11,7 @@ from reidlab import plots
 from reidlab.errors import ConfigError
 from reidlab.plots import style
 from reidlab.seeding import rng
-from tests.plots.drawn import assert_inside, assert_no_overlap, axes_of, texts
+from tests.plots.drawn import axes_of, hidden_words, texts, words_outside
 
 
 def clip(frames=4, height=32, width=16, value=90):
@@ -41,8 +41,8 @@ class TestAttentionStrip:
         maps = [image for image in axes_of(figure).images if image.get_array().shape == (8, 4)]
         assert {image.get_clim() for image in maps} == {(0, self.weights.max())}
         assert {f"{self.weights.max():.2g}", "0", "attention weight", "one", "two"} <= set(texts(axes_of(figure)))
-        assert_no_overlap(figure)
-        assert_inside(figure)
+        assert hidden_words(figure) == []
+        assert words_outside(figure) == set()
 
     def test_a_limit_cuts_the_scale_and_says_so(self):
         figure = plots.attention_strip([("one", clip(), self.weights)], (0, 0, 0), limit=0.25, caption="share")
@@ -62,7 +62,8 @@ class TestAttentionStrip:
         )
 
     def test_weights_of_nothing_but_zeros_are_drawn(self):
-        axes_of(plots.attention_strip([("one", clip(), np.zeros((4, 2, 2)))], (0, 0, 0)))
+        axes = axes_of(plots.attention_strip([("one", clip(), np.zeros((4, 2, 2)))], (0, 0, 0)))
+        assert texts(axes)[-4:] == ["0", "0.5", "1", "attention weight"]
 
     @pytest.mark.parametrize(
         ("rows", "query", "extra", "message"),
@@ -121,14 +122,14 @@ class TestBeforeAfter:
         flags = np.array([False, True, False, True])
         figure = plots.before_after([("a", clip(), clip(), self.whole)], kept=[flags], names=("given", "linked"))
         assert sorted(texts(axes_of(figure))) == ["a", "given", "kept", "kept", "linked"]
-        assert_no_overlap(figure)
-        assert_inside(figure)
+        assert hidden_words(figure) == []
+        assert words_outside(figure) == set()
 
     def test_tracklets_may_differ_in_length(self):
         pairs = [("long title of a tracklet", clip(), clip(), self.whole), ("b", clip(2), clip(2), self.whole[:2])]
         figure = plots.before_after(pairs)
         assert len(pictures_at(figure)) == 12
-        assert_no_overlap(figure)
+        assert hidden_words(figure) == []
 
     @pytest.mark.parametrize(
         ("tracklets", "kept", "message"),
@@ -169,8 +170,8 @@ class TestLabelFaults:
         rows = [(f"a fault with a very long title that goes on and on, number {i}" * 2, [(words, clip(2))] * 2)
                 for i in range(3)]  # fmt: skip
         figure = plots.label_faults(rows)
-        assert_no_overlap(figure)
-        assert_inside(figure)
+        assert hidden_words(figure) == []
+        assert words_outside(figure) == set()
 
     @pytest.mark.parametrize(
         ("rows", "message"),
