@@ -79,7 +79,7 @@ class CleanedLabels:
         return cls(*columns, ignore_any_match)
 
     def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
-        """Compare corrected identities; see :class:`~reidlab.evaluation.protocols.Matcher`.
+        """Return relevance (len of rows, N) by corrected identities, see :class:`.protocols.Matcher`.
 
         Raises:
             DataError: an entry has no tracklet number, one that is not in the table, or another camera than there.

@@ -46,7 +46,7 @@ class Embeddings:
         return len(self.features)
 
     def select(self, mask: np.ndarray) -> Embeddings:
-        """Return the rows that a boolean mask or an index array picks."""
+        """Return the rows that a boolean mask (N,) or an index array (M,) picks."""
         tracklets = None if self.tracklets is None else self.tracklets[mask]
         return Embeddings(self.features[mask], self.pids[mask], self.camids[mask], tracklets)
 

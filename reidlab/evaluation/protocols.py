@@ -63,7 +63,7 @@ class SameIdentity:
         check_choice("camera_rule", self.camera_rule, CAMERA_RULES)
 
     def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
-        """Compare identities and cameras.
+        """Return relevance (len of rows, N) by identities and cameras; see :class:`Matcher`.
 
         Raises:
             DataError: own tracklets are to be ignored, and there are no tracklet numbers.
@@ -134,7 +134,7 @@ class Protocol:
         return keep
 
     def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
-        """Return what each entry of an admitted gallery is to each query of ``rows``; see :class:`Matcher`.
+        """Return what each entry of an admitted gallery is to each query, (len of rows, N); see :class:`Matcher`.
 
         Raises:
             ConfigError: the matcher's answer has another shape.

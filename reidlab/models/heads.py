@@ -28,13 +28,11 @@ class Output(NamedTuple):
 class AveragePool(nn.Module):
     """Average over a feature map: (B, C, H, W) -> (B, C)."""
 
+    cost_kind = "pool"
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the mean over height and width."""
         return x.mean(dim=(2, 3))
-
-    def pool_macs(self, given: Tensor, output: Tensor) -> int:
-        """Return the accumulations of one pass, for :func:`reidlab.models.cost.cost`."""
-        return given.numel()
 
 
 class ClipPool(nn.Module):
@@ -51,6 +49,8 @@ class ClipPool(nn.Module):
     Raises:
         ConfigError: an argument is neither ``mean`` nor ``max``.
     """
+
+    cost_kind = "pool"
 
     def __init__(self, space: str = "mean", time: str = "mean") -> None:
         super().__init__()
@@ -77,10 +77,6 @@ class ClipPool(nn.Module):
         else:
             frames = (x * inside).sum(dim=(3, 4)) / inside.sum(dim=(3, 4))
         return frames.amax(dim=2) if self.time == "max" else frames.mean(dim=2)
-
-    def pool_macs(self, given: Tensor, output: Tensor) -> int:
-        """Return the accumulations of one pass, for :func:`reidlab.models.cost.cost`."""
-        return given.numel()
 
     def extra_repr(self) -> str:
         """Return the two ways, for printing."""

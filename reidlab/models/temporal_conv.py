@@ -84,7 +84,12 @@ class AppearancePreservingConv(nn.Module):
         return (likeness @ values).unflatten(3, size).permute(0, 5, 1, 2, 3, 4)
 
     def cost_macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> dict[str, int]:
-        """Return the products of one pass, for :func:`reidlab.models.cost.cost`: likeness, re-assembly, contrast."""
+        """Return the products of one pass, for :func:`reidlab.models.cost.cost`: similarity, re-assembly, contrast.
+
+        Args:
+            inputs: the map alone, (B, C, T, H, W).
+            output: the same shape; not needed here.
+        """
         batch, channels, frames, height, width = inputs[0].shape
         inner, places = self.semantic.out_channels, height * width
         return {"product": 2 * batch * frames * places * (places * (inner + channels) + inner)}

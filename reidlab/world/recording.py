@@ -46,14 +46,14 @@ def jittered(window: np.ndarray, jitter: float, random: np.random.Generator) -> 
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the intersection over union of two boxes x, y, w, h."""
+    """Return the intersection over union, 0..1, of two boxes (4,) x, y, w, h in pixels."""
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
     both = float(np.prod(np.clip(high - low, 0, None)))
     return both / (float(a[2] * a[3] + b[2] * b[3]) - both + 1e-12)
 
 
 def frames_in_view(scene: Scene, visit: int) -> np.ndarray:
-    """Return the frames of a visit at which the whole person is within the picture and tall enough."""
+    """Return the frames (n,) of a visit at which the whole person is within the picture and tall enough."""
     row = scene.visit(visit)
     camera = scene.cameras[row.camid - 1]
     x, y, w, h = scene.outline(visit).T
@@ -136,7 +136,7 @@ def cut(box: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def bad_box(window: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return a box that overlaps ``window`` by less than half: a detection nobody would call a person."""
+    """Return a box (4,) that overlaps ``window`` (4,) by less than half: a detection nobody would call a person."""
     while True:
         shift = random.uniform(-0.8, 0.8, 2)
         grow = np.exp(random.uniform(-0.6, 0.6, 2))
@@ -208,7 +208,7 @@ def drifting(n: int, share: float, random: np.random.Generator) -> np.ndarray:
 
 
 def slipped(scene: Scene, track: Tracklet, sightings: list[Sighting]) -> list[tuple[np.ndarray, int]]:
-    """Return the tracker's window on each frame of a track, and the visit it is on (-1: the background).
+    """Return the tracker's window (4,) on each frame of a track, and the visit it is on (-1: the background).
 
     In a spell of drift the window slides onto whoever is nearest in the picture; with nobody near it stays behind,
     where it was when the spell began.

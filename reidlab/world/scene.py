@@ -140,7 +140,11 @@ class Scene:
         return int(frame / (self.spec.light_period_s * self.spec.frame_rate))
 
     def visits_at(self, camid: int, frame: int) -> list[int]:
-        """Return the visits that are going on before a camera at a frame."""
+        """Return the visits that are going on before a camera at a frame.
+
+        Raises:
+            ConfigError: there is no such camera.
+        """
         if not 1 <= camid <= len(self.cameras):
             raise ConfigError(f"camera {camid} does not exist; this world has cameras 1..{len(self.cameras)}")
         index = self._index[camid - 1]
@@ -191,7 +195,17 @@ class Scene:
         return self._outlines[visit]
 
     def visits_near(self, camid: int, frame: int, box: np.ndarray, reach: float = 0.0) -> list[int]:
-        """Return the visits whose person's rough box, widened by ``reach`` of its width, touches ``box``."""
+        """Return the visits whose person's rough box, widened by ``reach`` of its width, touches another box.
+
+        Args:
+            camid: camera.
+            frame: frame number.
+            box: (4,) x, y, w, h in frame pixels.
+            reach: share of the rough box's width that is added on either side.
+
+        Raises:
+            ConfigError: there is no such camera.
+        """
         found = []
         for visit in self.visits_at(camid, frame):
             x, y, w, h = self.outline(visit)[frame - self._visits[visit].start_frame]
