@@ -82,7 +82,7 @@ class Embeddings:
 
 
 def _whole(name: str, labels: np.ndarray) -> np.ndarray:
-    """Return labels as int64, and refuse those that would change on the way, such as missing values."""
+    """Return labels as int64; reject those that the conversion would change, such as missing values."""
     try:
         with np.errstate(invalid="ignore"):
             whole = labels.astype(np.int64)

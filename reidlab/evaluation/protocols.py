@@ -47,7 +47,7 @@ class Matcher(Interface):
 
 @dataclass(frozen=True)
 class SameIdentity:
-    """Positives share the query's identity; what the query's own camera saw is ignored as the rule says.
+    """Positives share the query's identity; entries of the query's own camera are ignored as the rule says.
 
     Attributes:
         camera_rule: ``same person``: entries of the query's identity and camera are ignored; ``any person``: all
@@ -78,7 +78,7 @@ class SameIdentity:
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to score a ranking.
+    """How rankings are scored.
 
     Attributes:
         name: under which results are reported.

@@ -150,7 +150,7 @@ def ranked_list(
     distances: np.ndarray | None = None,
     show_ignored: bool = False,
 ) -> pd.DataFrame:
-    """Return a query's nearest gallery entries, for looking at them.
+    """Return a query's nearest gallery entries, for inspection.
 
     Args:
         query: the queries.
@@ -159,7 +159,7 @@ def ranked_list(
         protocol: what is a match, what is ignored, and by which distance to rank.
         top: how many entries; fewer if the gallery is smaller.
         distances: (N,) distances of this query to rank by, such as re-ranked ones; by default those of the features.
-        show_ignored: whether entries that the protocol ignores are listed too, where they stand.
+        show_ignored: whether entries that the protocol ignores are listed too, in their place.
 
     Returns:
         Rows from the nearest on: ``gallery`` (its row number), ``rank`` (missing if ignored), ``pid``, ``camid``,

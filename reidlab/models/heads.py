@@ -54,8 +54,8 @@ class ClipPool(nn.Module):
 
     def __init__(self, space: str = "mean", time: str = "mean") -> None:
         super().__init__()
-        for name, way in (("space", space), ("time", time)):
-            check_choice(name, way, ("mean", "max"))
+        for name, mode in (("space", space), ("time", time)):
+            check_choice(name, mode, ("mean", "max"))
         self.space = space
         self.time = time
 
@@ -79,7 +79,7 @@ class ClipPool(nn.Module):
         return frames.amax(dim=2) if self.time == "max" else frames.mean(dim=2)
 
     def extra_repr(self) -> str:
-        """Return the two ways, for printing."""
+        """Return the two poolings, for printing."""
         return f"space={self.space!r}, time={self.time!r}"
 
 
@@ -133,7 +133,7 @@ class ReIDNet(nn.Module):
         num_classes: number of training identities.
 
     Raises:
-        ConfigError: the backbone does not say its ``out_channels``, or ``num_classes`` is less than 1.
+        ConfigError: the backbone has no ``out_channels``, or ``num_classes`` is less than 1.
 
     Example:
         >>> import torch

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from reidlab.checks import check_choice, check_integer
 from reidlab.errors import ConfigError
 
-#: What a block may be asked to put on its (strided) 3x3 convolution's output: a map to a map of the same shape.
+#: What a block may apply to the output of its (strided) 3x3 convolution: a map to a map of the same shape.
 Then = Callable[[Tensor], Tensor]
 
 
@@ -73,7 +73,7 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor, then: Then | None = None) -> Tensor:
         """(B, inputs, H, W) -> (B, planes, H / stride, W / stride).
 
-        ``then`` is put on the first 3x3 convolution's output, (B, planes, H / stride, W / stride), before its
+        ``then`` is applied to the first 3x3 convolution's output, (B, planes, H / stride, W / stride), before its
         normalisation: the place where video networks convolve over time. It belongs to the caller, so that the block's
         weights keep their names.
         """

@@ -53,8 +53,8 @@ class Background:
 def background_of(camera: Camera, occluders: int, plain: float) -> Background:
     """Return the (cached) background of ``camera`` with its first ``occluders`` things.
 
-    Painting takes as long as some hundred pictures before it, and worlds that differ in one knob share their
-    cameras, so that backgrounds are kept on disk too.
+    Painting one takes as long as drawing some hundred pictures, and worlds that differ in one parameter share
+    their cameras, so backgrounds are cached on disk too.
 
     Args:
         camera: where and how; its look is not applied, only its light.

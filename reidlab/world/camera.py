@@ -1,4 +1,4 @@
-"""Where the eyes are and how they see: geometry, look and the objects that stand before each camera.
+"""Cameras: geometry, colour response and the objects that stand in front of each.
 
 Ground frame of a camera: ``x`` to the right, ``z`` away from it, ``y`` up, in metres; the camera stands at
 ``(0, height_m, 0)``. Pixels are those of its full frame, origin at the top left.
@@ -55,7 +55,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Occluder:
-    """A thing that stands on the ground and hides who is behind it.
+    """An object on the ground that hides people behind it.
 
     Attributes:
         kind: one of :data:`OCCLUDERS`.
@@ -112,7 +112,7 @@ class Camera:
         left_m, right_m: ``x`` between which people walk; walls stand a little farther out.
         scene: one of :data:`SCENES`.
         look: how it sees.
-        occluders: static things before it.
+        occluders: static objects in front of it.
         seed: what the background is drawn from.
     """
 
@@ -205,7 +205,7 @@ def make_cameras(
         height: frame height in pixels.
         look_strength: 0 gives every camera the same neutral look, 1 looks as different as in real networks;
             up to 2.
-        occluders: static things before each camera.
+        occluders: static objects in front of each camera.
         scenes: kinds of scene, dealt in a random order.
         first_camid: number of the first camera.
 

@@ -30,7 +30,7 @@ TEXELS_AROUND = 6
 
 @dataclass
 class _Canvas:
-    """One part's texels: colour, light, and where they lie (statures; ``angle`` 0 = front, + = the left)."""
+    """The texels of one part: colour, light, and where they lie (statures; ``angle`` 0 = front, + = the left)."""
 
     rgb: np.ndarray
     light: np.ndarray

@@ -59,7 +59,7 @@ LAYOUTS: dict[str, Callable[..., Path]] = {}
 
 
 def _layout(name: str) -> Callable[[Callable[..., Any]], Callable[..., Path]]:
-    """Make a writer write a whole folder, with its spec, or nothing: it is given the folder under another name."""
+    """Let a writer write a whole folder with its spec, or nothing, and register it as a layout."""
 
     def decorate(write: Callable[..., Any]) -> Callable[..., Path]:
         @wraps(write)

@@ -1,4 +1,4 @@
-"""How badly the scene is recorded: the detector's boxes, the tracker's slips, the labels' errors.
+"""Imperfect recording of a scene: the detector's boxes, the tracker's drift, label errors.
 
 Every fault is drawn from a key of its own (visit, frame), so that it does not depend on the order of work, and is kept
 in the truth table of an export.
@@ -63,7 +63,7 @@ def frames_in_view(scene: Scene, visit: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Sighting:
-    """Somebody at one frame, as the detector's perfect twin would see them.
+    """Somebody at one frame, as an ideal detector would see them.
 
     Attributes:
         visits: this person's and those of everybody near them in the picture.
@@ -117,7 +117,7 @@ def window_around(scene: Scene, visit: int, frame: int, companion: Actor) -> np.
 
 
 def detected(scene: Scene, visit: int, frame: int) -> bool:
-    """Say whether the detector, which misses some at random, finds a visit's person at a frame."""
+    """Return whether the detector, which misses some at random, finds a visit's person at a frame."""
     return rng(scene.spec.seed, "miss", visit, frame).random() >= scene.spec.misses
 
 
@@ -186,7 +186,7 @@ def tracks_of(scene: Scene, visit: int) -> list[tuple[tuple[int, ...], tuple[boo
 
 
 def drifting(n: int, share: float, random: np.random.Generator) -> np.ndarray:
-    """Choose the frames of a track on which the tracker is off, in spells spread over its whole length.
+    """Choose the frames of a track on which the tracker is off, in runs spread over its whole length.
 
     Args:
         n: length of the track.
@@ -210,8 +210,8 @@ def drifting(n: int, share: float, random: np.random.Generator) -> np.ndarray:
 def slipped(scene: Scene, track: Tracklet, sightings: list[Sighting]) -> list[tuple[np.ndarray, int]]:
     """Return the tracker's window (4,) on each frame of a track, and the visit it is on (-1: the background).
 
-    In a spell of drift the window slides onto whoever is nearest in the picture; with nobody near it stays behind,
-    where it was when the spell began.
+    During drift the window slides onto whoever is nearest in the picture; with nobody near it stays where it was when
+    the drift began.
     """
     out: list[tuple[np.ndarray, int]] = []
     left: np.ndarray | None = None
@@ -298,7 +298,7 @@ class Labels:
 
 
 def _other(scene: Scene, pids: tuple[int, ...], pid: int, random: np.random.Generator) -> int:
-    """Choose somebody to be taken for: a look-alike half of the time, where there is one."""
+    """Choose the identity of a wrong label: a look-alike's half of the time, where there is one."""
     group = scene.people[pid].group
     alike = [p for p in pids if p != pid and group >= 0 and scene.people[p].group == group]
     others = alike if alike and random.random() < 0.5 else [p for p in pids if p != pid]

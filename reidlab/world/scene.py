@@ -132,7 +132,7 @@ class Scene:
         return self.renderers[camid]
 
     def is_distractor(self, pid: int) -> bool:
-        """Say whether a person is nobody's query."""
+        """Return whether a person is a distractor, who is nobody's query."""
         return any(pid in session.distractors for session in self.sessions.values())
 
     def shot(self, frame: int) -> int:

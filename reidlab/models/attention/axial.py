@@ -1,4 +1,4 @@
-"""Axial attention: along the height, then the width, then time, each place looking only along one line.
+"""Axial attention: along the height, then the width, then time; each position attends only along its line.
 
 J. Ho et al., "Axial attention in multidimensional transformers", 2019 (https://arxiv.org/abs/1912.12180).
 H. Wang et al., "Axial-DeepLab: stand-alone axial-attention for panoptic segmentation", ECCV 2020
@@ -90,7 +90,7 @@ class AxisAttention(nn.Module):
         self.output_norm = nn.BatchNorm3d((2 if relative else 1) * channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what each place gathers along the axis."""
+        """(B, C, T, H, W) -> (B, C, T, H, W)."""
         axis = AXES[self.axis]
         length = x.shape[axis]
         if self.encoding is not None and length != self.encoding.length:

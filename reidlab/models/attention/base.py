@@ -1,4 +1,4 @@
-"""What every block between two ResNet blocks of a video network keeps to: a clip's maps in, a clip's maps out.
+"""Interface of the blocks between the ResNet blocks of a video network: a clip's feature maps in and out.
 
 A clip's maps are one tensor (B, C, T, H, W): clips, channels, frames, height, width. That is the logical order. In a
 network that runs channels-last the channels lie last in memory, and frames (B * T, C, H, W) become a clip by a view.

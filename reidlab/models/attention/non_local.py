@@ -1,4 +1,4 @@
-"""Non-local attention: every place of every frame looks at every other.
+"""Non-local attention: every position of every frame attends to every other.
 
 X. Wang et al., "Non-local neural networks", CVPR 2018 (https://arxiv.org/abs/1711.07971): the embedded Gaussian.
 C.-T. Liu et al., "Spatially and temporally efficient non-local attention network for video-based person
@@ -151,8 +151,8 @@ class NonLocal(ResidualAttention):
             query: frame, row and column of the place i.
 
         Returns:
-            (B, T, H, W), 0 in frames out of reach. The sum over a clip is 1; with stripes a stripe's weight stands at
-            each of its places, and the sum over stripes is 1.
+            (B, T, H, W), 0 in frames out of reach. The sum over a clip is 1; with stripes a stripe's weight is given
+            at each of its positions, and the sum over stripes is 1.
 
         Raises:
             ConfigError: the place lies outside the map, or the block cannot take the map.

@@ -1,4 +1,4 @@
-"""Temporal reduction: fewer frames on the way through a network.
+"""Temporal reduction: fewer frames after each stage of a network.
 
 C.-T. Liu et al., "Spatially and temporally efficient non-local attention network for video-based person
 re-identification", BMVC 2019 (https://arxiv.org/abs/1908.01683).
