@@ -52,6 +52,12 @@ class Look:
     jpeg_quality: int = 80
     vignette: float = 0.15
 
+    @property
+    def light_direction(self) -> np.ndarray:
+        """Return the unit vector (3,) towards the light in the camera's ground frame."""
+        across, up = np.cos(self.light_elevation), np.sin(self.light_elevation)
+        return np.array([across * np.sin(self.light_azimuth), up, -across * np.cos(self.light_azimuth)])
+
 
 @dataclass(frozen=True)
 class Occluder:
@@ -183,6 +189,19 @@ class Camera:
         with np.errstate(divide="ignore", invalid="ignore"):
             scale = np.where(rays[..., 1] < -1e-9, -self.height_m / rays[..., 1], np.inf)
             return rays[..., [0, 2]] * scale[..., None]
+
+    def ground_area(self) -> np.ndarray:
+        """Return the polygon (k, 2) of walkable ground on which a whole person is in the picture: (x, z) in metres."""
+        depths = np.linspace(self.near_m, self.far_m, 6)
+        left, right = (np.array([self._reach(z, side) for z in depths]) for side in (-1, 1))
+        return np.concatenate([np.stack([right, depths], 1), np.stack([left, depths], 1)[::-1]])
+
+    def _reach(self, z: float, side: int) -> float:
+        """Return the x at which a person at depth ``z`` begins to leave the frame on one side."""
+        edge = 0.0 if side < 0 else float(self.width)
+        (at, _), depth = self.project(np.array([0.0, 0.9, z]))
+        x = float((edge - at) * depth / self.focal_px - side * 0.4)
+        return min(max(x, self.left_m), self.right_m)
 
 
 def make_cameras(

@@ -179,10 +179,8 @@ def tracks_of(scene: Scene, visit: int) -> list[tuple[tuple[int, ...], tuple[boo
         return []
     drift = drifting(len(frames), spec.nuisances.drift, random)
     cuts = [int(random.integers(1, len(frames)))] if random.random() < spec.fragments else []
-    return [
-        (tuple(int(v) for v in part), tuple(bool(v) for v in off))
-        for part, off in zip(np.split(frames, cuts), np.split(drift, cuts))
-    ]
+    parts = zip(np.split(frames, cuts), np.split(drift, cuts))
+    return [(tuple(part.tolist()), tuple(off.tolist())) for part, off in parts]
 
 
 def drifting(n: int, share: float, random: np.random.Generator) -> np.ndarray:
@@ -255,8 +253,7 @@ class Labels:
     def __init__(self, scene: Scene) -> None:
         spec = scene.spec
         visits = scene.visits
-        distractor = {pid for session in scene.sessions.values() for pid in session.distractors}
-        self._labels = np.where(visits.pid.isin(distractor), 0, visits.pid).astype(int)
+        self._labels = np.array([0 if scene.is_distractor(pid) else pid for pid in visits.pid], dtype=int)
         self._faults = np.full(len(visits), "", dtype=object)
         fresh = len(scene.people)
         pids, camids = visits.pid.to_numpy(), visits.camid.to_numpy()

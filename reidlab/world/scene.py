@@ -100,7 +100,7 @@ class Scene:
             occluders=spec.occluders, scenes=spec.scenes,
         )  # fmt: skip
         self.renderers: dict[int, Renderer] = {}
-        self.areas = [_Ground(camera).ground_area() for camera in self.cameras]
+        self.areas = [camera.ground_area() for camera in self.cameras]
         self.graph = WalkGraph.draw(spec.cameras, spec.site_spacing_m, rng(spec.seed, "site"))
         self.people: dict[int, Person] = {}
         self.sessions: dict[str, Session] = {}
@@ -224,7 +224,7 @@ class Scene:
         visits = self.visits_at(camid, frame)
         actors = [self.actor(visit, frame) for visit in visits]
         renderer = self.renderer(camid)
-        boxes = clip_boxes(renderer.boxes(actors).reshape(-1, 4), self.cameras[camid - 1])
+        boxes = clip_boxes(renderer.boxes(actors), self.cameras[camid - 1])
         table = pd.DataFrame(boxes, columns=["x", "y", "w", "h"])
         table.insert(0, "pid", np.array([actor.person.pid for actor in actors], dtype=np.int64))
         table.insert(0, "visit", np.array(visits, dtype=np.int64))
@@ -328,13 +328,6 @@ class Scene:
         table = pd.DataFrame(self._visits)
         table["path"] = [track[:, :2] for track in self._tracks]
         return table
-
-
-class _Ground(Renderer):
-    """A renderer that knows its ground and nothing else: a scene is planned before backgrounds are painted."""
-
-    def __init__(self, camera: Camera) -> None:
-        self.camera = camera
 
 
 class _Walker:
