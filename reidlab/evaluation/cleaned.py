@@ -100,18 +100,12 @@ class CleanedLabels:
             out[np.ix_(*at)] = part
 
         both = np.flatnonzero(others != _NOBODY)
-        add(
-            (both, np.arange(len(places))),
-            others[both, None] == gallery_pids,
-            camids[both, None] == gallery_camids,
-        )  # fmt: skip
+        everyone = np.arange(len(places))
+        add((both, everyone), others[both, None] == gallery_pids, camids[both, None] == gallery_camids)
         both = np.flatnonzero(gallery_others > 0)
         theirs = gallery_others[both]
-        add(
-            (np.arange(len(pids)), both),
-            (pids[:, None] == theirs) | (others[:, None] == theirs),
-            camids[:, None] == gallery_camids[both],
-        )  # fmt: skip
+        match = (pids[:, None] == theirs) | (others[:, None] == theirs)
+        add((np.arange(len(pids)), both), match, camids[:, None] == gallery_camids[both])
 
         distractors = np.flatnonzero(gallery_pids == DISTRACTOR_PID)
         part = out[:, distractors]
@@ -124,15 +118,13 @@ class CleanedLabels:
         """Return the row of the table for each entry."""
         if embeddings.tracklets is None:
             raise DataError(f"{part} tracklets: corrected labels are looked up by tracklet numbers; there are none")
-        places = np.searchsorted(self.tracklets, embeddings.tracklets)
-        known = np.zeros(len(places), dtype=bool)
-        inside = places < len(self.tracklets)
-        known[inside] = self.tracklets[places[inside]] == embeddings.tracklets[inside]
+        known = np.isin(embeddings.tracklets, self.tracklets)
         if not known.all():
             raise DataError(
                 f"{part} tracklets: {embeddings.tracklets[~known][0]} is not in the table of corrected labels "
                 f"({len(self.tracklets):,} tracklets); is it that of another data set?"
             )
+        places = np.searchsorted(self.tracklets, embeddings.tracklets)
         wrong = self.camids[places] != embeddings.camids
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])

@@ -107,14 +107,13 @@ def purity(kinds: np.ndarray, labels: np.ndarray) -> float:
     Raises:
         DataError: the arrays do not fit each other, or no picture is in a cluster.
     """
+    from sklearn.metrics.cluster import contingency_matrix
+
     kinds, labels = _checked("kinds", kinds, labels)
     inside = labels != OUTLIER
     if not inside.any():
         raise DataError("labels: every picture is an outlier; there is no cluster to measure")
-    _, kind = np.unique(kinds[inside], return_inverse=True)
-    _, cluster = np.unique(labels[inside], return_inverse=True)
-    table = np.zeros((cluster.max() + 1, kind.max() + 1), dtype=np.int64)
-    np.add.at(table, (cluster, kind), 1)
+    table = contingency_matrix(labels[inside], kinds[inside])
     return float(table.max(axis=1).sum() / inside.sum())
 
 
