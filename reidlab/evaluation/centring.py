@@ -1,4 +1,4 @@
-"""Features less their camera's mean: what a camera does to all it sees, taken out without a label or training."""
+"""Features minus their camera's mean, which removes a camera's constant effect without labels or training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def camera_means(features: np.ndarray, camids: np.ndarray) -> dict[int, np.ndarr
 
 
 def centred_features(features: np.ndarray, camids: np.ndarray) -> np.ndarray:
-    """Return features (N, D) less the mean of their camera's.
+    """Return features (N, D) minus the mean of their camera's.
 
     Args:
         features: (N, D).
@@ -29,9 +29,9 @@ def centred_features(features: np.ndarray, camids: np.ndarray) -> np.ndarray:
 
 
 def centred(query: Embeddings, gallery: Embeddings) -> tuple[Embeddings, Embeddings]:
-    """Return embeddings less the mean of their camera's gallery features.
+    """Return embeddings minus the mean of their camera's gallery features.
 
-    The least that learning without labels has to beat. A camera that the gallery lacks is centred by its own queries.
+    This is the baseline for learning without labels. A camera that the gallery lacks is centred by its own queries.
 
     Args:
         query: embeddings of the queries.

@@ -10,11 +10,11 @@ The protocol is that of CF-AAN, ``mars-cf-aan``, with four differences.
   those of other cameras are wrong answers.
 - What is corrected to -1 is ignored, as is what was -1 before.
 
-The distractor class is that of the corrected labels: what was found to show somebody with an identity is no distractor
-any more.
+The distractor class is that of the corrected labels: a tracklet that was found to show an identity is no longer a
+distractor.
 
-What the text leaves open is an entry of the query's camera that matches by an ambiguous identity alone. By the letter
-only the *same identity* is ignored under one camera, so that such an entry counts as right: ``mars-cleaned``. The
+What the text leaves open is an entry of the query's camera that matches by an ambiguous identity alone. Literally, only
+the *same identity* is ignored under one camera, so that such an entry counts as right: ``mars-cleaned``. The
 evaluation code released with CF-AAN ignores it, as it ignores every match of the query's camera, and drops what was
 labelled as a distractor before it starts: ``mars-cleaned-released``.
 """
@@ -40,7 +40,7 @@ _NOBODY = -2  # equals no label
 
 @dataclass(frozen=True, eq=False)
 class CleanedLabels:
-    """Says what matches by corrected labels, which are looked up by tracklet.
+    """Matches by corrected labels, which are looked up by tracklet.
 
     Attributes:
         tracklets: (M,) int64, rising.
@@ -79,19 +79,19 @@ class CleanedLabels:
         return cls(*columns, ignore_any_match)
 
     def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
-        """Compare corrected identities; see :class:`~reidlab.evaluation.protocols.Matcher`.
+        """Return relevance (len of rows, N) by corrected identities, see :class:`.protocols.Matcher`.
 
         Raises:
             DataError: an entry has no tracklet number, one that is not in the table, or another camera than there.
         """
         query_places, places = self._find("query", query)[rows], self._find("gallery", gallery)
         camids, gallery_camids = query.camids[rows], gallery.camids
-        # Junk and distractors are nobody: a query labelled so matches nothing.
+        # Junk and distractors are nobody: such a query matches nothing.
         pids, others = (_people(values[query_places]) for values in (self.new_pids, self.others))
         gallery_pids, gallery_others = self.new_pids[places], self.others[places]
         out = kernels.same_identity(pids, camids, gallery_pids, gallery_camids, 0)
 
-        # Few tracklets are ambiguous: only their rows and columns are gone through again.
+        # Few tracklets are ambiguous: only their rows and columns are computed again.
         def add(at: tuple[np.ndarray, np.ndarray], match: np.ndarray, own_camera: np.ndarray) -> None:
             part = out[np.ix_(*at)]
             part[match & (part == kernels.OTHER)] = kernels.POSITIVE
@@ -100,18 +100,12 @@ class CleanedLabels:
             out[np.ix_(*at)] = part
 
         both = np.flatnonzero(others != _NOBODY)
-        add(
-            (both, np.arange(len(places))),
-            others[both, None] == gallery_pids,
-            camids[both, None] == gallery_camids,
-        )  # fmt: skip
+        everyone = np.arange(len(places))
+        add((both, everyone), others[both, None] == gallery_pids, camids[both, None] == gallery_camids)
         both = np.flatnonzero(gallery_others > 0)
         theirs = gallery_others[both]
-        add(
-            (np.arange(len(pids)), both),
-            (pids[:, None] == theirs) | (others[:, None] == theirs),
-            camids[:, None] == gallery_camids[both],
-        )  # fmt: skip
+        match = (pids[:, None] == theirs) | (others[:, None] == theirs)
+        add((np.arange(len(pids)), both), match, camids[:, None] == gallery_camids[both])
 
         distractors = np.flatnonzero(gallery_pids == DISTRACTOR_PID)
         part = out[:, distractors]
@@ -121,18 +115,16 @@ class CleanedLabels:
         return out
 
     def _find(self, part: str, embeddings: Embeddings) -> np.ndarray:
-        """Return the rows of the table that entries stand in."""
+        """Return the row of the table for each entry."""
         if embeddings.tracklets is None:
             raise DataError(f"{part} tracklets: corrected labels are looked up by tracklet numbers; there are none")
-        places = np.searchsorted(self.tracklets, embeddings.tracklets)
-        known = np.zeros(len(places), dtype=bool)
-        inside = places < len(self.tracklets)
-        known[inside] = self.tracklets[places[inside]] == embeddings.tracklets[inside]
+        known = np.isin(embeddings.tracklets, self.tracklets)
         if not known.all():
             raise DataError(
                 f"{part} tracklets: {embeddings.tracklets[~known][0]} is not in the table of corrected labels "
                 f"({len(self.tracklets):,} tracklets); is it that of another data set?"
             )
+        places = np.searchsorted(self.tracklets, embeddings.tracklets)
         wrong = self.camids[places] != embeddings.camids
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])

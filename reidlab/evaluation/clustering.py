@@ -15,7 +15,7 @@ OUTLIER_RULES = ("ignored", "singletons")
 
 @dataclass(frozen=True)
 class Agreement:
-    """One clustering held against the truth.
+    """Scores of one clustering against the identities.
 
     Attributes:
         clusters: number of clusters, outliers not counted.
@@ -54,7 +54,7 @@ def agreement(pids: np.ndarray, labels: np.ndarray, outliers: str = "ignored") -
     Args:
         pids: (N,) identities.
         labels: (N,) clusters; -1 is an outlier.
-        outliers: what the scores make of outliers: ``ignored`` leaves them out, as methods that do not train on them
+        outliers: how the scores treat outliers: ``ignored`` leaves them out, as methods that do not train on them
             do; ``singletons`` counts each as a cluster of its own, which punishes a method that discards much.
 
     Raises:
@@ -96,7 +96,7 @@ def agreement(pids: np.ndarray, labels: np.ndarray, outliers: str = "ignored") -
 def purity(kinds: np.ndarray, labels: np.ndarray) -> float:
     """Return the share of clustered pictures that are of the kind most common in their cluster.
 
-    With identities for kinds it says how clean clusters are. With cameras it says how far clusters follow cameras: 1
+    With identities it measures how clean clusters are. With cameras it measures how far clusters follow cameras: 1
     means that no cluster holds two, and a cluster that is right has no more than an identity's pictures give; see
     :func:`camera_excess`.
 
@@ -107,14 +107,13 @@ def purity(kinds: np.ndarray, labels: np.ndarray) -> float:
     Raises:
         DataError: the arrays do not fit each other, or no picture is in a cluster.
     """
+    from sklearn.metrics.cluster import contingency_matrix
+
     kinds, labels = _checked("kinds", kinds, labels)
     inside = labels != OUTLIER
     if not inside.any():
-        raise DataError("labels: every picture is an outlier; there is no cluster to look into")
-    _, kind = np.unique(kinds[inside], return_inverse=True)
-    _, cluster = np.unique(labels[inside], return_inverse=True)
-    table = np.zeros((cluster.max() + 1, kind.max() + 1), dtype=np.int64)
-    np.add.at(table, (cluster, kind), 1)
+        raise DataError("labels: every picture is an outlier; there is no cluster to measure")
+    table = contingency_matrix(labels[inside], kinds[inside])
     return float(table.max(axis=1).sum() / inside.sum())
 
 

@@ -46,7 +46,7 @@ class Embeddings:
         return len(self.features)
 
     def select(self, mask: np.ndarray) -> Embeddings:
-        """Return the rows that a boolean mask or an index array picks."""
+        """Return the rows that a boolean mask (N,) or an index array (M,) picks."""
         tracklets = None if self.tracklets is None else self.tracklets[mask]
         return Embeddings(self.features[mask], self.pids[mask], self.camids[mask], tracklets)
 
@@ -82,7 +82,7 @@ class Embeddings:
 
 
 def _whole(name: str, labels: np.ndarray) -> np.ndarray:
-    """Return labels as int64, and refuse those that would change on the way, such as missing values."""
+    """Return labels as int64; reject those that the conversion would change, such as missing values."""
     try:
         with np.errstate(invalid="ignore"):
             whole = labels.astype(np.int64)

@@ -106,18 +106,6 @@ def squared_from_products(products: np.ndarray, query_norms: np.ndarray, gallery
 
 
 @parallel()
-def count_positives(relevance: np.ndarray) -> np.ndarray:
-    """Return the number of positives of each row, (Q,) int64."""
-    counts = np.zeros(relevance.shape[0], dtype=np.int64)
-    for q in numba.prange(relevance.shape[0]):
-        total = 0
-        for j in range(relevance.shape[1]):
-            total += relevance[q, j] == POSITIVE
-        counts[q] = total
-    return counts
-
-
-@parallel()
 def one_per_group(relevance: np.ndarray, groups: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Return (Q, N) int8 relevance in which each group keeps the first entry not ignored; the others are ignored.
 

@@ -47,7 +47,7 @@ class Matcher(Interface):
 
 @dataclass(frozen=True)
 class SameIdentity:
-    """Positives share the query's identity; what the query's own camera saw is ignored as the rule says.
+    """Positives share the query's identity; entries of the query's own camera are ignored as the rule says.
 
     Attributes:
         camera_rule: ``same person``: entries of the query's identity and camera are ignored; ``any person``: all
@@ -63,7 +63,7 @@ class SameIdentity:
         check_choice("camera_rule", self.camera_rule, CAMERA_RULES)
 
     def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
-        """Compare identities and cameras.
+        """Return relevance (len of rows, N) by identities and cameras; see :class:`Matcher`.
 
         Raises:
             DataError: own tracklets are to be ignored, and there are no tracklet numbers.
@@ -78,7 +78,7 @@ class SameIdentity:
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to score a ranking.
+    """How rankings are scored.
 
     Attributes:
         name: under which results are reported.
@@ -134,7 +134,7 @@ class Protocol:
         return keep
 
     def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
-        """Return what each entry of an admitted gallery is to each query of ``rows``; see :class:`Matcher`.
+        """Return what each entry of an admitted gallery is to each query, (len of rows, N); see :class:`Matcher`.
 
         Raises:
             ConfigError: the matcher's answer has another shape.

@@ -82,7 +82,8 @@ def k_reciprocal_encoding(features: np.ndarray, k1: int = 20, k2: int = 6) -> cs
     squared = _squared_pairs(features, rows, columns)
     weights = np.exp(-squared / np.maximum(neighbours.farthest[rows], np.float32(1e-30)))
     encoding = csr_matrix((weights, (rows, columns)), shape=(count, count), dtype=np.float32)
-    encoding = _rows_to_one(encoding)
+    sums = np.add.reduceat(encoding.data, encoding.indptr[:-1])
+    encoding.data /= np.repeat(sums, np.diff(encoding.indptr))
     if k2 > 1:
         ends = np.arange(0, count * k2 + 1, k2)
         mean = csr_matrix((np.full(count * k2, 1 / k2, np.float32), neighbours.index[:, :k2].ravel(), ends))
@@ -129,12 +130,6 @@ def k_reciprocal(query: Embeddings, gallery: Embeddings, k1: int = 20, k2: int =
         by_column.indptr.astype(np.int64), by_column.indices, by_column.data, np.float32(1 - weight), out,
     )  # fmt: skip
     return out
-
-
-def _rows_to_one(matrix: csr_matrix) -> csr_matrix:
-    sums = np.add.reduceat(matrix.data, matrix.indptr[:-1])
-    matrix.data /= np.repeat(sums, np.diff(matrix.indptr))
-    return matrix
 
 
 @parallel()

@@ -133,10 +133,7 @@ def evaluate_distances(
     admitted, places = _admitted(query, gallery, rule)
     height = max(1, BLOCK_BYTES // (distances.itemsize * len(gallery)))
     slices = (slice(start, min(start + height, len(query))) for start in range(0, len(query), height))
-    if len(places) == len(gallery):
-        blocks = ((rows, np.ascontiguousarray(distances[rows])) for rows in slices)
-    else:
-        blocks = ((rows, np.take(distances[rows], places, axis=1)) for rows in slices)
+    blocks = ((rows, np.take(distances[rows], places, axis=1)) for rows in slices)
     return _score(blocks, query, admitted, rule)
 
 
@@ -150,7 +147,7 @@ def ranked_list(
     distances: np.ndarray | None = None,
     show_ignored: bool = False,
 ) -> pd.DataFrame:
-    """Return a query's nearest gallery entries, for looking at them.
+    """Return a query's nearest gallery entries, for inspection.
 
     Args:
         query: the queries.
@@ -159,7 +156,7 @@ def ranked_list(
         protocol: what is a match, what is ignored, and by which distance to rank.
         top: how many entries; fewer if the gallery is smaller.
         distances: (N,) distances of this query to rank by, such as re-ranked ones; by default those of the features.
-        show_ignored: whether entries that the protocol ignores are listed too, where they stand.
+        show_ignored: whether entries that the protocol ignores are listed too, in their place.
 
     Returns:
         Rows from the nearest on: ``gallery`` (its row number), ``rank`` (missing if ignored), ``pid``, ``camid``,
@@ -232,6 +229,8 @@ def _admitted(query: Embeddings, gallery: Embeddings, rule: Protocol) -> tuple[E
 def _score(
     blocks: Iterable[tuple[slice, np.ndarray]], query: Embeddings, gallery: Embeddings, rule: Protocol
 ) -> Scores:
+    import pandas as pd
+
     # One row per drawn gallery; without draws there is one, the whole.
     orders: list[np.ndarray | None] = [None]
     if rule.single_shot:
@@ -245,7 +244,7 @@ def _score(
         whole = rule.relevance(query, gallery, rows)
         for draw, order in enumerate(orders):
             relevance = whole if order is None else kernels.one_per_group(whole, groups, order)
-            counts = kernels.count_positives(relevance)
+            counts = np.count_nonzero(relevance == kernels.POSITIVE, axis=1)
             starts = np.concatenate([[0], np.cumsum(counts)])
             ranks = np.empty(starts[-1], dtype=np.int64)
             bad = kernels.positive_ranks(distances, relevance, starts, ranks)
@@ -262,7 +261,17 @@ def _score(
             "check that identities are shared and, if the protocol ignores the query's own camera, seen by another one"
         )
     draws = np.maximum(hits.sum(axis=0), 1)
-    per_query = _per_query(query, valid, positives, *(np.nansum(x, axis=0) / draws for x in (ap, inp, first)))
+    means = {name: np.nansum(x, axis=0) / draws for name, x in (("ap", ap), ("inp", inp), ("first_rank", first))}
+    per_query = pd.DataFrame(
+        {
+            "query": np.arange(len(query)),
+            "pid": query.pids,
+            "camid": query.camids,
+            "num_positives": positives.max(axis=0),
+            **{name: np.where(valid, mean, np.nan) for name, mean in means.items()},
+            "valid": valid,
+        }
+    )
     num_valid = int(valid.sum())
     # Each query weighs the same, whatever number of draws held a positive of it.
     weights = np.broadcast_to(1 / draws, shape)[hits]
@@ -294,22 +303,3 @@ def _fill(
     ap[some] = np.add.reduceat(precision, starts[:-1][some]) / counts[some]
     inp[some] = counts[some] / ranks[starts[1:][some] - 1]
     first[some] = ranks[starts[:-1][some]]
-
-
-def _per_query(
-    query: Embeddings, valid: np.ndarray, positives: np.ndarray, ap: np.ndarray, inp: np.ndarray, first: np.ndarray
-) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            "query": np.arange(len(query)),
-            "pid": query.pids,
-            "camid": query.camids,
-            "num_positives": positives.max(axis=0),
-            "ap": np.where(valid, ap, np.nan),
-            "inp": np.where(valid, inp, np.nan),
-            "first_rank": np.where(valid, first, np.nan),
-            "valid": valid,
-        }
-    )

@@ -81,6 +81,9 @@ def read_matrix(root: Path, file: str) -> np.ndarray:
         root: folder of the data set.
         file: one of :data:`TRACKS`, :data:`QUERIES` and :data:`CLEANED`.
 
+    Returns:
+        (tracklets, 4) of :data:`TRACKS`, (1, queries) of :data:`QUERIES`, (tracklets, 6) of :data:`CLEANED`.
+
     Raises:
         DataError: it cannot be read, or does not hold the variable it should.
     """

@@ -1,4 +1,4 @@
-"""What every loss checks before it computes anything."""
+"""Base class of losses over a labelled batch, and its validation."""
 
 from __future__ import annotations
 

@@ -32,7 +32,15 @@ class CrossEntropy(Loss):
         self.label_smoothing = label_smoothing
 
     def compute(self, rows: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean over the batch; ``rows`` are logits (B, C), ``labels`` classes in 0..C-1."""
+        """Return the mean over the batch, a scalar.
+
+        Args:
+            rows: (B, C) logits.
+            labels: (B,) classes in 0..C-1.
+
+        Raises:
+            ConfigError: a label is no class of the logits.
+        """
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= rows.shape[1]:
             raise ConfigError(

@@ -10,14 +10,12 @@ Counting needs no numbers: a network built on the meta device takes no memory an
         model = video_network("nvan", 625)
     cost(model, (8, 3, 256, 128)).view("whole")
 
-What a module does outside its submodules it can say itself, in either of two methods:
+A module can declare what it does outside its submodules, which are counted by themselves:
 
-- ``pool_macs(input, output) -> int``: accumulations of a pooling;
-- ``cost_macs(inputs, output) -> dict[str, int]``: MACs by kind, e.g. ``{"product": ...}`` for the matrix products of an
-  attention; ``inputs`` are the positional arguments of its ``forward``. Submodules are counted besides, each by itself.
-
-A convolution or linear layer with an attribute ``cost_kind`` is counted under that kind, e.g. ``"projection"`` for the
-1x1x1 convolutions that make queries, keys and values.
+- an attribute ``cost_kind`` is the kind it is counted under: ``"projection"`` for a convolution or linear layer that
+  makes queries, keys or values, ``"pool"`` for a pooling of its own (one accumulation per input value);
+- a method ``cost_macs(inputs, output) -> dict[str, int]`` returns MACs by kind, e.g. ``{"product": ...}`` for an
+  attention's matrix products; ``inputs`` are the positional arguments of its ``forward``.
 """
 
 from __future__ import annotations
@@ -29,8 +27,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd
 
 from reidlab.checks import check_choice
 from reidlab.errors import ConfigError
@@ -41,20 +40,13 @@ if TYPE_CHECKING:
 
 KINDS = ("conv", "linear", "projection", "product", "norm", "pool", "other")
 
-_NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
-_POOLS = (
-    nn.MaxPool1d,
-    nn.MaxPool2d,
-    nn.MaxPool3d,
-    nn.AvgPool1d,
-    nn.AvgPool2d,
-    nn.AvgPool3d,
-    nn.AdaptiveAvgPool1d,
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveAvgPool3d,
-    nn.AdaptiveMaxPool1d,
-    nn.AdaptiveMaxPool2d,
-    nn.AdaptiveMaxPool3d,
+_NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
+#: Classes of layers and the kind they are counted under, unless they have a ``cost_kind``.
+_USUAL_KINDS = (
+    (_ConvNd, "conv"),
+    (nn.Linear, "linear"),
+    (_NORMS, "norm"),
+    ((_MaxPoolNd, _AvgPoolNd, _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd), "pool"),
 )
 
 
@@ -254,15 +246,8 @@ def _works(module: nn.Module) -> bool:
 
 
 def _kind(module: nn.Module) -> str:
-    if isinstance(module, _ConvNd):
-        return getattr(module, "cost_kind", "conv")
-    if isinstance(module, nn.Linear):
-        return getattr(module, "cost_kind", "linear")
-    if isinstance(module, _NORMS):
-        return "norm"
-    if isinstance(module, _POOLS) or hasattr(module, "pool_macs"):
-        return "pool"
-    return "other"
+    usual = next((kind for classes, kind in _USUAL_KINDS if isinstance(module, classes)), "other")
+    return getattr(module, "cost_kind", usual)
 
 
 def _macs(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> dict[str, int]:
@@ -286,9 +271,7 @@ def _layer_macs(module: nn.Module, given: Tensor, output: Tensor) -> int:
         return output.numel() * module.in_features
     if isinstance(module, _NORMS):
         return output.numel()
-    if hasattr(module, "pool_macs"):
-        return module.pool_macs(given, output)
-    if not hasattr(module, "kernel_size"):  # adaptive: every input value is read once
+    if not hasattr(module, "kernel_size"):  # adaptive, or a pooling of its own: every input value is read once
         return given.numel()
     size = module.kernel_size
     axes = output.ndim - 2

@@ -28,13 +28,11 @@ class Output(NamedTuple):
 class AveragePool(nn.Module):
     """Average over a feature map: (B, C, H, W) -> (B, C)."""
 
+    cost_kind = "pool"
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the mean over height and width."""
         return x.mean(dim=(2, 3))
-
-    def pool_macs(self, given: Tensor, output: Tensor) -> int:
-        """Return the accumulations of one pass, for :func:`reidlab.models.cost.cost`."""
-        return given.numel()
 
 
 class ClipPool(nn.Module):
@@ -52,10 +50,12 @@ class ClipPool(nn.Module):
         ConfigError: an argument is neither ``mean`` nor ``max``.
     """
 
+    cost_kind = "pool"
+
     def __init__(self, space: str = "mean", time: str = "mean") -> None:
         super().__init__()
-        for name, way in (("space", space), ("time", time)):
-            check_choice(name, way, ("mean", "max"))
+        for name, mode in (("space", space), ("time", time)):
+            check_choice(name, mode, ("mean", "max"))
         self.space = space
         self.time = time
 
@@ -78,12 +78,8 @@ class ClipPool(nn.Module):
             frames = (x * inside).sum(dim=(3, 4)) / inside.sum(dim=(3, 4))
         return frames.amax(dim=2) if self.time == "max" else frames.mean(dim=2)
 
-    def pool_macs(self, given: Tensor, output: Tensor) -> int:
-        """Return the accumulations of one pass, for :func:`reidlab.models.cost.cost`."""
-        return given.numel()
-
     def extra_repr(self) -> str:
-        """Return the two ways, for printing."""
+        """Return the two poolings, for printing."""
         return f"space={self.space!r}, time={self.time!r}"
 
 
@@ -137,7 +133,7 @@ class ReIDNet(nn.Module):
         num_classes: number of training identities.
 
     Raises:
-        ConfigError: the backbone does not say its ``out_channels``, or ``num_classes`` is less than 1.
+        ConfigError: the backbone has no ``out_channels``, or ``num_classes`` is less than 1.
 
     Example:
         >>> import torch

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from reidlab.checks import check_choice, check_integer
 from reidlab.errors import ConfigError
 
-#: What a block may be asked to put on its (strided) 3x3 convolution's output: a map to a map of the same shape.
+#: What a block may apply to the output of its (strided) 3x3 convolution: a map to a map of the same shape.
 Then = Callable[[Tensor], Tensor]
 
 
@@ -45,7 +45,26 @@ class SqueezeExcitation(nn.Module):
         return x * self.fc2(self.relu(self.fc1(self.pool(x)))).sigmoid()
 
 
-class BasicBlock(nn.Module):
+class _Block(nn.Module):
+    """A branch, its squeeze-and-excitation where there is one, and a shortcut; a subclass defines the branch."""
+
+    def forward(self, x: Tensor, then: Then | None = None) -> Tensor:
+        """(B, inputs, H, W) -> (B, planes * expansion, H / stride, W / stride).
+
+        ``then`` is applied to the output of the (strided) 3x3 convolution, (B, planes, H / stride, W / stride), before
+        its normalisation: the place where video networks convolve over time. It belongs to the caller, so that the
+        block's weights keep their names.
+        """
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.branch(x, then)
+        return self.relu((x if self.se is None else self.se(x)) + shortcut)
+
+
+def _then(x: Tensor, then: Then | None) -> Tensor:
+    return x if then is None else then(x)
+
+
+class BasicBlock(_Block):
     """Two 3x3 convolutions and a shortcut (ResNet-18 and -34).
 
     Args:
@@ -70,25 +89,13 @@ class BasicBlock(nn.Module):
         self.se = None if se is None else SqueezeExcitation(planes, se)
         self.downsample = downsample
 
-    def forward(self, x: Tensor, then: Then | None = None) -> Tensor:
-        """(B, inputs, H, W) -> (B, planes, H / stride, W / stride).
-
-        ``then`` is put on the first 3x3 convolution's output, (B, planes, H / stride, W / stride), before its
-        normalisation: the place where video networks convolve over time. It belongs to the caller, so that the block's
-        weights keep their names.
-        """
-        shortcut = x if self.downsample is None else self.downsample(x)
-        x = self.conv1(x)
-        if then is not None:
-            x = then(x)
-        x = self.relu(self.bn1(x))
-        x = self.bn2(self.conv2(x))
-        if self.se is not None:
-            x = self.se(x)
-        return self.relu(x + shortcut)
+    def branch(self, x: Tensor, then: Then | None) -> Tensor:
+        """(B, inputs, H, W) -> (B, planes, H / stride, W / stride), before the shortcut is added."""
+        x = self.relu(self.bn1(_then(self.conv1(x), then)))
+        return self.bn2(self.conv2(x))
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(_Block):
     """1x1, 3x3 and 1x1 convolutions and a shortcut (ResNet-50 and -101); arguments as :class:`BasicBlock`."""
 
     expansion = 4
@@ -107,18 +114,11 @@ class Bottleneck(nn.Module):
         self.se = None if se is None else SqueezeExcitation(planes * self.expansion, se)
         self.downsample = downsample
 
-    def forward(self, x: Tensor, then: Then | None = None) -> Tensor:
-        """(B, inputs, H, W) -> (B, 4 * planes, H / stride, W / stride); ``then`` as in :class:`BasicBlock`."""
-        shortcut = x if self.downsample is None else self.downsample(x)
+    def branch(self, x: Tensor, then: Then | None) -> Tensor:
+        """(B, inputs, H, W) -> (B, 4 * planes, H / stride, W / stride), before the shortcut is added."""
         x = self.relu(self.bn1(self.conv1(x)))
-        x = self.conv2(x)
-        if then is not None:
-            x = then(x)
-        x = self.relu(self.bn2(x))
-        x = self.bn3(self.conv3(x))
-        if self.se is not None:
-            x = self.se(x)
-        return self.relu(x + shortcut)
+        x = self.relu(self.bn2(_then(self.conv2(x), then)))
+        return self.bn3(self.conv3(x))
 
 
 Block = type[BasicBlock] | type[Bottleneck]

@@ -28,16 +28,16 @@ class TemporalConv(nn.Module):
         nn.init.zeros_(self.conv.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return each frame with what the convolution makes of it and its two neighbours; absent ones are 0."""
+        """Return each frame plus the convolution over it and its two neighbouring frames; absent frames are 0."""
         return x + self.conv(x)
 
 
 class AppearancePreservingConv(nn.Module):
-    """AP3D: as :class:`TemporalConv`, but each neighbour is first laid out as the frame in the middle is.
+    """AP3D: as :class:`TemporalConv`, but each neighbouring frame is first aligned with the central one.
 
-    Every position of a frame looks for its like in the neighbour (softmax of the cosine similarities of
-    ``C / reduction`` channels, times a temperature) and takes the neighbour's features from there. A contrastive
-    attention, the sigmoid of the two frames' projections multiplied, then weakens what found no like.
+    Every position of a frame takes the neighbouring frame's features weighted by similarity (softmax of the cosine
+    similarities of ``C / reduction`` channels, times a temperature). A contrastive attention, the sigmoid of the
+    product of the two frames' projections, then weakens positions without a match.
     (B, C, T, H, W) -> the same.
 
     Args:
@@ -63,12 +63,12 @@ class AppearancePreservingConv(nn.Module):
         nn.init.zeros_(self.conv.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return each frame with what the convolution makes of it and its two neighbours; absent ones are 0."""
+        """Return each frame plus the convolution over it and its two neighbouring frames; absent frames are 0."""
         neighbours = self.align(x)
         # Every centre is projected once per neighbour although twice the same: Table 2.10 counts the released code.
         centres = x.unsqueeze(3).expand_as(neighbours)
-        likeness = self.centre(centres.flatten(2, 3).detach()) * self.neighbour(neighbours.flatten(2, 3).detach())
-        weight = self.contrast(likeness).sigmoid().unflatten(2, (-1, 2))
+        product = self.centre(centres.flatten(2, 3).detach()) * self.neighbour(neighbours.flatten(2, 3).detach())
+        weight = self.contrast(product).sigmoid().unflatten(2, (-1, 2))
         before, after = (neighbours * weight).unbind(3)
         triples = torch.stack((before, x, after), dim=3).flatten(2, 3)
         return x + self.conv(triples)
@@ -79,12 +79,17 @@ class AppearancePreservingConv(nn.Module):
         semantic = functional.normalize(self.semantic(x), dim=1)
         queries = semantic.permute(0, 2, 3, 4, 1).flatten(2, 3).unsqueeze(2)  # (B, T, 1, HW, C')
         keys = _sides(semantic).permute(0, 2, 3, 1, 4, 5).flatten(4)  # (B, T, 2, C', HW)
-        likeness = (self.temperature * (queries @ keys)).softmax(dim=-1)
+        similarity = (self.temperature * (queries @ keys)).softmax(dim=-1)
         values = _sides(x).permute(0, 2, 3, 4, 5, 1).flatten(3, 4)  # (B, T, 2, HW, C)
-        return (likeness @ values).unflatten(3, size).permute(0, 5, 1, 2, 3, 4)
+        return (similarity @ values).unflatten(3, size).permute(0, 5, 1, 2, 3, 4)
 
     def cost_macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> dict[str, int]:
-        """Return the products of one pass, for :func:`reidlab.models.cost.cost`: likeness, re-assembly, contrast."""
+        """Return the products of one pass, for :func:`reidlab.models.cost.cost`: similarity, re-assembly, contrast.
+
+        Args:
+            inputs: the map alone, (B, C, T, H, W).
+            output: the same shape; not needed here.
+        """
         batch, channels, frames, height, width = inputs[0].shape
         inner, places = self.semantic.out_channels, height * width
         return {"product": 2 * batch * frames * places * (places * (inner + channels) + inner)}

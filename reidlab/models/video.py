@@ -45,7 +45,7 @@ class VideoNet(nn.Module):
         num_classes: number of training identities.
         blocks: per stage the modules put after its last residual blocks: n modules go after the last n blocks, one
             each. Each maps (B, C, T, H, W) to (B, C, T', H, W).
-        convolutions: per stage, by number of the residual block, the module put on its (first) 3x3 convolution's
+        convolutions: per stage, by number of the residual block, the module applied to its (first) 3x3 convolution's
             output, before the normalisation. Each maps (B, C, T, H, W) to the same shape.
         pool: module that maps maps (B, D, T, h, w), and boxes on the maps or None, to (B, D) as :class:`ClipPool`,
             the default, does.
@@ -149,7 +149,7 @@ class VideoNet(nn.Module):
         size = torch.tensor(size, device=clips.device)
         stride = self.backbone.strides[-1]
         first = start // stride
-        # A picture's last position may stand for fewer pixels than the stride.
+        # A frame's last position may cover fewer pixels than the stride.
         last = torch.where(stop == size, -(-size // stride), stop // stride).maximum(first + 1)
         return torch.stack((first, last), dim=3).flatten(2)
 
@@ -181,7 +181,7 @@ def _clips(x: Tensor, batch: int) -> Tensor:
 
 
 def _on_clips(module: nn.Module, batch: int, x: Tensor) -> Tensor:
-    """Put a module of clips on the frames (B * T, C, H, W) and return frames (B * T', C, H, W)."""
+    """Apply a module of clips to frames (B * T, C, H, W) and return frames (B * T', C, H, W)."""
     x = module(_clips(x, batch))
     return x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
 

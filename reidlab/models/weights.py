@@ -30,7 +30,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             ``state_dict`` or ``model``. No code in the file is run.
 
     Returns:
-        Tensors by name.
+        Tensors by name, of any shape.
 
     Raises:
         MissingDataError: there is no such file.

@@ -1,9 +1,9 @@
 """The embedded world: synthetic pedestrians seen by surveillance cameras, drawn from a seed.
 
-It stands in for data sets that cannot be shipped. :mod:`~reidlab.world.people` and :mod:`~reidlab.world.dress` say who
-is there, :mod:`~reidlab.world.camera` who looks, :mod:`~reidlab.world.render` what is seen;
-:mod:`~reidlab.world.scene` lets everybody walk, :mod:`~reidlab.world.recording` spoils the record and
-:mod:`~reidlab.world.export` writes it in the formats of real data sets.
+It stands in for data sets that cannot be shipped. :mod:`~reidlab.world.people` and :mod:`~reidlab.world.dress` draw
+identities, :mod:`~reidlab.world.camera` cameras, and :mod:`~reidlab.world.render` pictures;
+:mod:`~reidlab.world.scene` simulates who walks where, :mod:`~reidlab.world.recording` adds detection, tracking and
+label errors, and :mod:`~reidlab.world.export` writes the formats of real data sets.
 
 Example:
     >>> from reidlab.world import cached, scenario

@@ -53,8 +53,8 @@ class Background:
 def background_of(camera: Camera, occluders: int, plain: float) -> Background:
     """Return the (cached) background of ``camera`` with its first ``occluders`` things.
 
-    Painting takes as long as some hundred pictures before it, and worlds that differ in one knob share their
-    cameras, so that backgrounds are kept on disk too.
+    Painting one takes as long as drawing some hundred pictures, and worlds that differ in one parameter share
+    their cameras, so backgrounds are cached on disk too.
 
     Args:
         camera: where and how; its look is not applied, only its light.
@@ -91,14 +91,7 @@ class _Scene:
         v = ((np.arange(c.height * k, dtype=np.float32) + 0.5) / k - 0.5 * c.height) / c.focal_px
         axes = c.axes().astype(np.float32)
         self.rays = u[None, :, None] * axes[0] + v[:, None, None] * axes[1] + axes[2]
-        self.light = np.array(
-            [
-                np.cos(c.look.light_elevation) * np.sin(c.look.light_azimuth),
-                np.sin(c.look.light_elevation),
-                -np.cos(c.look.light_elevation) * np.cos(c.look.light_azimuth),
-            ],
-            np.float32,
-        )
+        self.light = c.look.light_direction.astype(np.float32)
         self.sun = c.look.sun
         self.pixel = 1.0 / (c.focal_px * k)  # width of a pixel at one metre
         self.tile = _noise_tile(self.random)
@@ -141,15 +134,15 @@ class _Scene:
         if plain > 0:
             grey = 118 + 24 * np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
             self.rgb += np.float32(plain) * (grey - self.rgb)
-        layers = [self._solid(o) for o in self.kept]
-        rgb = _shrink(self.rgb)
-        kept = [layer for layer in layers if layer is not None]
-        for layer in sorted(kept, key=lambda one: -one.occluder.z_m):
+        layers = [layer for o in self.kept if (layer := self._solid(o)) is not None]
+        size = (width // SUPERSAMPLING, height // SUPERSAMPLING)
+        rgb = np.clip(cv2.resize(self.rgb, size, interpolation=cv2.INTER_AREA), 0, 255).astype(np.uint8)
+        for layer in sorted(layers, key=lambda one: -one.occluder.z_m):
             h, w = layer.rgba.shape[:2]
             part = rgb[layer.y : layer.y + h, layer.x : layer.x + w]
             alpha = layer.rgba[..., 3:].astype(np.float32) / 255
             part[:] = np.clip(part + alpha * (layer.rgba[..., :3] - part.astype(np.float32)), 0, 255)
-        return Background(rgb, tuple(kept))
+        return Background(rgb, tuple(layers))
 
     def _sky(self) -> None:
         up = np.clip(self.rays[..., 1] / np.linalg.norm(self.rays, axis=2), 0, 1)
@@ -173,13 +166,12 @@ class _Scene:
             if not near.any():
                 continue
             px, pz = x[near], z[near]
-            contact = np.exp(-np.maximum(_outside(o, px, pz), 0) / 0.22)
-            lost = 0.5 * contact
+            lost = 0.5 * np.exp(-np.maximum(_outside(o, px, pz), 0) / 0.22)
             reach = min(o.height_m / np.tan(self.camera.look.light_elevation), 4.0)
             cast = np.zeros_like(px)
+            dx, dz = -self.light[0], -self.light[2]
+            norm = np.hypot(dx, dz) + 1e-6
             for share in np.linspace(0, 1, 7):
-                dx, dz = -self.light[0], -self.light[2]
-                norm = np.hypot(dx, dz) + 1e-6
                 d = _outside(o, px - dx / norm * reach * share, pz - dz / norm * reach * share)
                 cast = np.maximum(cast, np.clip(0.5 - d / (0.1 + 0.25 * share), 0, 1))
             out[near] *= 1 - np.maximum(lost, 0.75 * self.sun * cast)
@@ -216,9 +208,9 @@ class _Scene:
             at = eye + local[hit] * enter[hit][:, None]
             normal = planes[which[hit], :3]
             if painter == "round":
-                normal = at * (1.0, 0.0, 1.0) / (np.hypot(at[:, 0], at[:, 2])[:, None] + 1e-6) * (
-                    np.abs(planes[which[hit], 1:2]) < 0.5
-                ) + normal * (np.abs(planes[which[hit], 1:2]) >= 0.5)
+                radial = at * (1.0, 0.0, 1.0) / (np.hypot(at[:, 0], at[:, 2])[:, None] + 1e-6)
+                upright = np.abs(normal[:, 1:2]) < 0.5
+                normal = radial * upright + normal * ~upright
             up = normal[:, 1]
             light = (1 - self.sun) * (0.62 + 0.38 * up) + self.sun * np.maximum(normal @ sun, 0) * 1.1 + 0.1
             colour = _solid_colour(self, o, painter, at, normal, enter[hit])
@@ -228,11 +220,6 @@ class _Scene:
         colour = cv2.resize(rgb, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA) / np.maximum(down, 1e-3)[..., None]
         rgba = np.dstack([np.clip(colour, 0, 255), 255 * down]).astype(np.uint8)
         return Layer(o, rgba, x0, y0)
-
-
-def _shrink(rgb: Array) -> Array:
-    size = (rgb.shape[1] // SUPERSAMPLING, rgb.shape[0] // SUPERSAMPLING)
-    return np.clip(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), 0, 255).astype(np.uint8)
 
 
 def _noise_tile(random: np.random.Generator) -> Array:
@@ -390,16 +377,12 @@ class _Surface:
         with np.errstate(divide="ignore", invalid="ignore"):
             t = room / slope
         rows, cols = np.nonzero((t > 0.3) & (t < s.far))
-        if not len(rows):
-            return
         t = t[rows, cols]
         at = s.rays[rows, cols] * t[:, None]
         x, y, z = at[:, 0], at[:, 1] + s.camera.height_m, at[:, 2]
         if self.keep is not None:
             kept = self.keep(x, y, z)
             rows, cols, t, x, y, z = rows[kept], cols[kept], t[kept], x[kept], y[kept], z[kept]
-            if not len(rows):
-                return
         colour = self.texture(s, x, y, z, t)
         drawn = np.isfinite(colour[:, 0])
         rows, cols = rows[drawn], cols[drawn]
@@ -409,18 +392,16 @@ class _Surface:
 
 def _tone(random: np.random.Generator, *colours: tuple[int, int, int], spread: float = 8.0) -> Array:
     base = np.array(colours[int(random.integers(len(colours)))], np.float32)
-    return np.clip(base * float(random.normal(1.0, 0.08)) + random.normal(0, spread * 0.25, 3), 12, 245).astype(
-        np.float32
-    )
+    drawn = base * float(random.normal(1.0, 0.08)) + random.normal(0, spread * 0.25, 3)
+    return np.clip(drawn, 12, 245).astype(np.float32)
 
 
 def _line(value: Array, width: float, t: Array, s: _Scene) -> Array:
     """Return how much (0..1) of a pixel a line of ``width`` metres at ``value`` = 0 covers."""
     # Seen at a slant, a pixel on the ground is several times longer than it is wide.
     foot = s.pixel * t * 1.6
-    return np.clip((0.5 * width + 0.5 * foot - np.abs(value)) / np.maximum(foot, 1e-4), 0, 1) * np.minimum(
-        1.0, width / np.maximum(foot, width)
-    )
+    covered = np.clip((0.5 * width + 0.5 * foot - np.abs(value)) / np.maximum(foot, 1e-4), 0, 1)
+    return covered * np.minimum(1.0, width / np.maximum(foot, width))
 
 
 def _cells(x: Array, y: Array, s: _Scene) -> Array:
@@ -546,11 +527,8 @@ def _facade(s: _Scene, along: str, light: float, floor_m: float = 3.3, shops: bo
     """Return the texture of a building front: plinth, shop windows or doors, rows of windows above."""
     r = s.random
     brick = bool(r.random() < 0.45)
-    wall = (
-        _tone(r, (150, 104, 84), (128, 92, 78), (168, 134, 110))
-        if brick
-        else _tone(r, (186, 178, 162), (166, 164, 160), (150, 154, 158), (196, 184, 158), (142, 134, 126))
-    )
+    plaster = ((186, 178, 162), (166, 164, 160), (150, 154, 158), (196, 184, 158), (142, 134, 126))
+    wall = _tone(r, *(((150, 104, 84), (128, 92, 78), (168, 134, 110)) if brick else plaster))
     frame = _tone(r, (70, 70, 72), (206, 204, 198), (96, 78, 62))
     glass = _tone(r, (54, 62, 70), (78, 86, 92), (40, 46, 52))
     bay, window = float(r.uniform(2.2, 3.6)), float(r.uniform(0.42, 0.62))
@@ -569,26 +547,23 @@ def _facade(s: _Scene, along: str, light: float, floor_m: float = 3.3, shops: bo
             tone *= 1 - 0.25 * _line((np.mod(y / 0.075, 1) - 0.5) * 0.075, 0.012, t, s)
         else:
             tone *= 1 - 0.16 * _line(np.mod(y, floor_m) - 0.05, 0.03, t, s)
-        drip = np.clip(s.noise(u, y * 0.08, 0.5) - 0.7, 0, 2)
-        tone *= 1 - 0.1 * drip
+        tone *= 1 - 0.1 * np.clip(s.noise(u, y * 0.08, 0.5) - 0.7, 0, 2)
         rgb *= tone[:, None]
         storey = np.floor(y / floor_m)
         in_y, in_u = np.mod(y, floor_m) / floor_m, np.mod(u, bay) / bay
         number = _cells(u / bay, storey, s)
-        half = 0.5 * window
+        aside, half = np.abs(in_u - 0.5), 0.5 * window
+        opened = (aside < half) & (in_y > 0.3) & (in_y < 0.84)
+        inner = (aside < half - 0.025) & (in_y > 0.32) & (in_y < 0.82)
         if shop:
             ground_floor = storey == 0
-            opened = np.where(ground_floor, (np.abs(in_u - 0.5) < 0.43) & (in_y > 0.12) & (in_y < 0.76),
-                              (np.abs(in_u - 0.5) < half) & (in_y > 0.3) & (in_y < 0.84))  # fmt: skip
-            inner = np.where(ground_floor, (np.abs(in_u - 0.5) < 0.405) & (in_y > 0.14) & (in_y < 0.74),
-                             (np.abs(in_u - 0.5) < half - 0.025) & (in_y > 0.32) & (in_y < 0.82))  # fmt: skip
+            opened = np.where(ground_floor, (aside < 0.43) & (in_y > 0.12) & (in_y < 0.76), opened)
+            inner = np.where(ground_floor, (aside < 0.405) & (in_y > 0.14) & (in_y < 0.74), inner)
             rgb[ground_floor & (in_y > 0.8) & (in_y < 0.97)] = sign
         else:
             door = (storey == 0) & (np.mod(np.floor(u / bay), 3) == 1)
-            opened = np.where(door, (np.abs(in_u - 0.5) < 0.24) & (in_y < 0.68),
-                              (np.abs(in_u - 0.5) < half) & (in_y > 0.3) & (in_y < 0.84))  # fmt: skip
-            inner = opened & np.where(door, (np.abs(in_u - 0.5) < 0.2) & (in_y < 0.65),
-                                      (np.abs(in_u - 0.5) < half - 0.025) & (in_y > 0.32) & (in_y < 0.82))  # fmt: skip
+            opened = np.where(door, (aside < 0.24) & (in_y < 0.68), opened)
+            inner = opened & np.where(door, (aside < 0.2) & (in_y < 0.65), inner)
         rgb[opened] = frame
         pane = glass * (1 + 0.18 * number)[:, None]
         # Panes show the sky towards their top, a blind, or something lit inside.
@@ -599,10 +574,8 @@ def _facade(s: _Scene, along: str, light: float, floor_m: float = 3.3, shops: bo
         inside = (number < -0.7) & (storey == 0)
         pane[inside] += (np.clip(s.noise(u[inside], y[inside], 0.7), -0.3, 1.5) * 34)[:, None]
         rgb[inner] = pane[inner]
-        mullion = inner & (np.abs(in_u - 0.5) < 0.012)
-        rgb[mullion] = frame
-        foot = np.exp(-y / 0.35)
-        rgb *= (light * (1 - 0.3 * foot))[:, None]
+        rgb[inner & (aside < 0.012)] = frame
+        rgb *= (light * (1 - 0.3 * np.exp(-y / 0.35)))[:, None]
         rgb[(y < 0.35) & ~opened] *= 0.82
         return rgb
 
@@ -612,10 +585,8 @@ def _facade(s: _Scene, along: str, light: float, floor_m: float = 3.3, shops: bo
 def _inside_wall(s: _Scene, along: str, light: float):
     """Return the texture of an indoor wall: skirting, doors, notice boards, a handrail line."""
     r = s.random
-    upper, lower = (
-        _tone(r, (206, 202, 190), (188, 194, 196), (196, 186, 170)),
-        _tone(r, (168, 160, 144), (132, 146, 150)),
-    )
+    upper = _tone(r, (206, 202, 190), (188, 194, 196), (196, 186, 170))
+    lower = _tone(r, (168, 160, 144), (132, 146, 150))
     door = _tone(r, (126, 98, 72), (92, 100, 108), (148, 140, 128))
     board = _tone(r, (92, 108, 124), (138, 120, 92), (110, 122, 104), (164, 96, 84))
     split = float(r.uniform(0.9, 1.3)) if r.random() < 0.7 else 0.0
@@ -651,12 +622,8 @@ def _ceiling(s: _Scene, height: float):
 
     def texture(s: _Scene, x: Array, y: Array, z: Array, t: Array) -> Array:
         dx, dz = np.mod(x / 0.6, 1), np.mod(z / 0.6, 1)
-        rgb = (
-            base
-            * (0.72 - 0.12 * _line((dx - 0.5) * 0.6, 0.02, t, s) - 0.1 * _line((dz - 0.5) * 0.6, 0.02, t * 2, s))[
-                :, None
-            ]
-        )
+        across, ahead = _line((dx - 0.5) * 0.6, 0.02, t, s), _line((dz - 0.5) * 0.6, 0.02, t * 2, s)
+        rgb = base * (0.72 - 0.12 * across - 0.1 * ahead)[:, None]
         lamp = (np.abs(np.mod(x + 1.6, 3.2) - 1.6) < 0.3) & (np.mod(z, 2.4) < 1.2)
         rgb[lamp] = (246, 246, 238)
         return rgb
@@ -724,7 +691,7 @@ def _near_walls(*distances: object):
     return light
 
 
-_GROUND = (0.0, 1.0, 0.0)
+_GROUND, _CEILING, _BACK = (0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)
 _INDOOR = ("corridor", "hall")
 _SLABS = ((168, 162, 152), (150, 148, 146), (178, 168, 150), (160, 136, 122), (132, 132, 136))
 
@@ -754,8 +721,7 @@ def _street(s: _Scene) -> list[_Surface]:
         on_kerb = np.abs(beyond) <= 0.14
         joint = _line(np.mod(z, 0.9) - 0.45, 0.02, t, s)
         rgb[on_kerb] = (stone * (1 - 0.3 * joint + 0.05 * s.noise(x, z, 0.2))[:, None])[on_kerb]
-        gutter = (beyond > 0.14) & (beyond < 0.4)
-        rgb[gutter] *= 0.8
+        rgb[on_road & (beyond < 0.4)] *= 0.8  # the gutter
         return rgb
 
     normal = (-side, 0.0, 0.0)
@@ -766,8 +732,8 @@ def _street(s: _Scene) -> list[_Surface]:
                  lambda x, y, z: (y > 0) & (y < 11) & (z < end)),
         _Surface((side, 0.0, 0.0), side * far_x, _facade(s, "z", s.lit((side, 0.0, 0.0))),
                  lambda x, y, z: (y > 0) & (y < 10) & (z < end)),
-        _Surface((0.0, 0.0, -1.0), -end, _facade(s, "x", s.lit((0.0, 0.0, -1.0))), lambda x, y, z: (y > 0) & (y < 12)),
-        _Surface((0.0, 0.0, -1.0), -(end - 2), _foliage(s, 0.0, 6.0, bushy=False),
+        _Surface(_BACK, -end, _facade(s, "x", s.lit(_BACK)), lambda x, y, z: (y > 0) & (y < 12)),
+        _Surface(_BACK, -(end - 2), _foliage(s, 0.0, 6.0, bushy=False),
                  lambda x, y, z: (y > 0) & (x * -side > abs(kerb))),
     ]  # fmt: skip
 
@@ -777,11 +743,10 @@ def _plaza(s: _Scene) -> list[_Surface]:
     walls = _near_walls(lambda x, z: end - z)
     size = float(s.random.choice((0.4, 0.5, 0.8)))
     ground = _paving(s, _SLABS, size, size, 0.0, 0.014, _sun_patches(s, 0.0), walls)
-    light = s.lit((0.0, 0.0, -1.0))
     return [
         _Surface(_GROUND, 0.0, ground),
-        _Surface((0.0, 0.0, -1.0), -end, _facade(s, "x", light, 3.8), lambda x, y, z: y > 0),
-        _Surface((0.0, 0.0, -1.0), -(end - 2.5), _foliage(s, 0.0, float(s.random.uniform(0.9, 5.5)),
+        _Surface(_BACK, -end, _facade(s, "x", s.lit(_BACK), 3.8), lambda x, y, z: y > 0),
+        _Surface(_BACK, -(end - 2.5), _foliage(s, 0.0, float(s.random.uniform(0.9, 5.5)),
                  bushy=bool(s.random.random() < 0.5)), lambda x, y, z: (y > 0) & (np.mod(x + 31, 11) < 6)),
     ]  # fmt: skip
 
@@ -792,10 +757,10 @@ def _park(s: _Scene) -> list[_Surface]:
     ground = _grass(s, _sun_patches(s, 0.0), path, float(s.random.uniform(3.4, 6.0)))
     return [
         _Surface(_GROUND, 0.0, ground),
-        _Surface((0.0, 0.0, -1.0), -end - 9, _facade(s, "x", s.lit((0.0, 0.0, -1.0)), shops=False),
+        _Surface(_BACK, -end - 9, _facade(s, "x", s.lit(_BACK), shops=False),
                  lambda x, y, z: (y > 0) & (y < 9)),
-        _Surface((0.0, 0.0, -1.0), -end, _foliage(s, 0.0, 2.0, bushy=True), lambda x, y, z: y > 0),
-        _Surface((0.0, 0.0, -1.0), -(end - 3), _foliage(s, 0.0, 7.0, bushy=False),
+        _Surface(_BACK, -end, _foliage(s, 0.0, 2.0, bushy=True), lambda x, y, z: y > 0),
+        _Surface(_BACK, -(end - 3), _foliage(s, 0.0, 7.0, bushy=False),
                  lambda x, y, z: (y > 0) & (np.abs(x - path) > 2.5)),
     ]  # fmt: skip
 
@@ -804,12 +769,12 @@ def _carpark(s: _Scene) -> list[_Surface]:
     end = _end(s)
     walls = _near_walls(lambda x, z: end - z)
     ground = _asphalt(s, _sun_patches(s, 0.5), walls, _bays(2.6, float(s.random.uniform(13, 19))))
-    back = _facade(s, "x", s.lit((0.0, 0.0, -1.0)), shops=False)
+    back = _facade(s, "x", s.lit(_BACK), shops=False)
     fence = bool(s.random.random() < 0.5)
     return [
         _Surface(_GROUND, 0.0, ground),
-        _Surface((0.0, 0.0, -1.0), -end - 4, back, lambda x, y, z: (y > 0) & (y < 10)),
-        _Surface((0.0, 0.0, -1.0), -end, _foliage(s, 0.0, 1.5 if fence else 5.0, bushy=fence), lambda x, y, z: y > 0),
+        _Surface(_BACK, -end - 4, back, lambda x, y, z: (y > 0) & (y < 10)),
+        _Surface(_BACK, -end, _foliage(s, 0.0, 1.5 if fence else 5.0, bushy=fence), lambda x, y, z: y > 0),
     ]  # fmt: skip
 
 
@@ -822,8 +787,8 @@ def _corridor(s: _Scene) -> list[_Surface]:
         _Surface(_GROUND, 0.0, floor),
         _Surface((-1.0, 0.0, 0.0), -right, _inside_wall(s, "z", 0.95)),
         _Surface((1.0, 0.0, 0.0), left, _inside_wall(s, "z", 0.88)),
-        _Surface((0.0, 0.0, -1.0), -end, _inside_wall(s, "x", 0.9)),
-        _Surface((0.0, -1.0, 0.0), -top, _ceiling(s, top)),
+        _Surface(_BACK, -end, _inside_wall(s, "x", 0.9)),
+        _Surface(_CEILING, -top, _ceiling(s, top)),
     ]
 
 
@@ -836,9 +801,9 @@ def _hall(s: _Scene) -> list[_Surface]:
     normal = (-side, 0.0, 0.0)
     return [
         _Surface(_GROUND, 0.0, floor),
-        _Surface((0.0, 0.0, -1.0), -end, _facade(s, "x", 0.92, 3.6)),
+        _Surface(_BACK, -end, _facade(s, "x", 0.92, 3.6)),
         _Surface(normal, -side * wall_x, _inside_wall(s, "z", 0.86)),
-        _Surface((0.0, -1.0, 0.0), -6.5, _ceiling(s, 6.5)),
+        _Surface(_CEILING, -6.5, _ceiling(s, 6.5)),
     ]
 
 

@@ -62,7 +62,6 @@ class _Builder:
     grids: list[np.ndarray] = field(default_factory=list)
     weights: list[np.ndarray] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
 
     def tube(
         self, name: str, centre: np.ndarray, a: np.ndarray, front: np.ndarray, back: np.ndarray,
@@ -90,7 +89,6 @@ class _Builder:
         self.grids.append(grid)
         self.weights.append(w)
         self.parts.append(name)
-        self.counts.append(len(centre))
 
 
 def _column(x: float, y: np.ndarray, z: np.ndarray | float) -> np.ndarray:
@@ -118,8 +116,9 @@ _EASE = {"tshirt": 0.003, "shirt": 0.004, "hoodie": 0.009, "jacket": 0.010, "coa
 _SLEEVE_EASE = {"tshirt": 0.0075, "shirt": 0.0045, "hoodie": 0.0075, "jacket": 0.008, "coat": 0.0095}
 
 
-def build_mesh(person: Person) -> Mesh:
-    """Return the dressed body of ``person`` at rest, standing on y = 0."""
+@lru_cache(maxsize=512)
+def mesh_of(person: Person) -> Mesh:
+    """Return the (cached) dressed body of ``person`` at rest, standing on y = 0."""
     out = _Builder()
     g, sh, hp = person.build, person.shoulder, person.hip
     ease = _EASE[person.upper]
@@ -207,8 +206,7 @@ def _head(out: _Builder, p: Person) -> None:
         t = np.linspace(0, 1, 9)
         r = np.array([0.7, 0.97, 1.05, 1.08, 1.08, 1.08, 1.06, 0.95, 0.5])
         tuck = np.clip((0.86 - yy) / 0.05, 0, 1)
-        centre = _column(0.0, yy, 0.0)
-        centre[:, 2] = 0.0 - 0.035 * tuck - 0.006 * t
+        centre = _column(0.0, yy, 0.0 - 0.035 * tuck - 0.006 * t)
         bones = _blend(yy, 0.82, 0.1, "head", "chest")
         out.tube("mane", centre, 0.0475 * r * (1 + 0.2 * tuck), 0.016 * r, 0.052 * r * (1 - 0.1 * tuck), bones)
     elif p.hair == "ponytail":
@@ -313,7 +311,7 @@ def _bag(out: _Builder, p: Person, g: float, sh: float) -> None:
 
 def _finish(out: _Builder, stature: float) -> Mesh:
     points = np.concatenate(out.grids)
-    part = np.repeat(np.arange(len(out.parts)), out.counts)
+    part = np.repeat(np.arange(len(out.parts)), [len(grid) for grid in out.grids])
     solid = np.repeat((part[1:] == part[:-1])[:, None], SEGMENTS, axis=1)
     normals = np.concatenate([_normals(g, c) for g, c in zip(out.grids, out.centres)])
     if "hood" in out.parts:  # the opening for the face
@@ -336,34 +334,33 @@ def _finish(out: _Builder, stature: float) -> Mesh:
 def _recede(out: _Builder, points: np.ndarray, part: np.ndarray) -> np.ndarray:
     height = 0.5 * (points[1:, :-1, 1] + points[:-1, :-1, 1])
     metres = np.zeros((len(part) - 1, SEGMENTS))
-    shifts = {"leg_l": (0.14, 0.0), "leg_r": (0.14, 0.0), "skirt": (-0.02, -0.02), "tails": (-0.03, -0.03)}
-    shifts["bag"] = (-0.04, -0.04)
-    for name, (upper, lower) in shifts.items():
-        if name in out.parts:
-            rows = part[:-1] == out.parts.index(name)
-            metres[rows] = lower + (upper - lower) * np.clip((height[rows] - 0.22) / 0.1, 0, 1)
+    shifts = {"skirt": -0.02, "tails": -0.03, "bag": -0.04}
+    for number, name in enumerate(out.parts):
+        rows = part[:-1] == number
+        if name in ("leg_l", "leg_r"):
+            metres[rows] = 0.14 * np.clip((height[rows] - 0.22) / 0.1, 0, 1)
+        else:
+            metres[rows] = shifts.get(name, 0.0)
     return metres.astype(np.float32)
 
 
 def _drop_covered(out: _Builder, points: np.ndarray, part: np.ndarray, solid: np.ndarray) -> None:
     """Take away the surface that another garment always hides."""
-    low = points[1:, 0, 1]
-    high = points[:-1, 0, 1]
-    bottom, top = np.minimum(low, high), np.maximum(low, high)
+    height = points[:, 0, 1]
+    bottom, top = np.minimum(height[1:], height[:-1]), np.maximum(height[1:], height[:-1])
     of = {name: part[:-1] == i for i, name in enumerate(out.parts)}
-    shells = [points[part == out.parts.index(n), 0, 1].min() for n in ("skirt", "tails") if n in of]
+    lowest = {name: height[part == i].min() for i, name in enumerate(out.parts)}
+    shells = [lowest[name] for name in ("skirt", "tails") if name in of]
+    legs = of["leg_l"] | of["leg_r"]
     if shells:
         solid[of["trunk"] & (top < WAIST_Y - 0.01)] = False
-        for leg in ("leg_l", "leg_r"):
-            solid[of[leg] & (bottom > min(shells) + 0.045)] = False
+        solid[legs & (bottom > min(shells) + 0.045)] = False
         if len(shells) == 2:
             solid[of["skirt"] & (bottom > shells[1] + 0.03)] = False
     else:
-        for leg in ("leg_l", "leg_r"):
-            solid[of[leg] & (bottom > 0.474)] = False
-    hat = next((points[part == out.parts.index(n), 0, 1].min() for n in ("hat",) if n in of), None)
-    if hat is not None:
-        solid[of["head"] & (bottom > hat + 0.012)] = False
+        solid[legs & (bottom > 0.474)] = False
+    if "hat" in of:
+        solid[of["head"] & (bottom > lowest["hat"] + 0.012)] = False
     if "hood" in of:
         solid[of["head"] & (bottom > 0.975)] = False
         solid[of["head"] & (top < 0.85)] = False
@@ -416,14 +413,14 @@ def pose(person: Person, phase: float, stride: float) -> np.ndarray:
     pelvis_y = -low
     rise = pelvis_y - HIP_Y
     twist = 0.16 * swing / 0.42 * math.cos(phase)
-    rows = [_affine(0.0, 0.0, -0.5 * twist, (0.0, HIP_Y, 0.0), (0.0, pelvis_y, 0.0))]
-    waist = (0.0, 0.56, 0.0)
-    rows.append(_affine(lean, 0.0, 0.8 * twist, waist, (0.0, 0.56 + rise, 0.0)))
-    chest = rows[1]
+    chest = _affine(lean, 0.0, 0.8 * twist, (0.0, 0.56, 0.0), (0.0, 0.56 + rise, 0.0))
     neck = (0.0, NECK_Y, 0.0)
-    rows.append(_affine(0.4 * lean - 0.05, 0.0, 0.0, neck, _apply(chest, neck)))
-    arm_rows, fore_rows, carry_rows = [], [], []
-    for side, shift in ((1, 0.0), (-1, math.pi)):
+    bones = {
+        "pelvis": _affine(0.0, 0.0, -0.5 * twist, (0.0, HIP_Y, 0.0), (0.0, pelvis_y, 0.0)),
+        "chest": chest,
+        "head": _affine(0.4 * lean - 0.05, 0.0, 0.0, neck, _apply(chest, neck)),
+    }
+    for side, tag, shift in ((1, "l", 0.0), (-1, "r", math.pi)):
         back = -person.arm_swing * stride * math.cos(phase + shift)
         upper, bend = back + 0.02, 0.22 + 0.5 * max(0.0, back)
         if person.arms == "pockets":
@@ -440,17 +437,12 @@ def pose(person: Person, phase: float, stride: float) -> np.ndarray:
         roll = -side * (0.45 if bend > 1.0 else 0.12 if person.arms == "pockets" else 0.04)
         fore = _affine(upper + bend, roll, 0.0, elbow, at)
         hand = (x, SHOULDER_Y - HAND, -0.004)
-        arm_rows.append(arm)
-        fore_rows.append(fore)
-        carry_rows.append(_affine(0.25 * back, 0.0, 0.0, hand, _apply(fore, hand)))
-    rows += arm_rows + fore_rows
-    thighs, shanks, feet = [], [], []
-    for (hip, shank, foot, knee_y, knee_z, ankle_y, ankle_z), side in zip(legs, (1, -1)):
-        x = side * 0.045
-        thighs.append(_affine(hip, 0.0, 0.0, (x, HIP_Y, 0.0), (x, pelvis_y, 0.0)))
-        shanks.append(_affine(shank, 0.0, 0.0, (x, KNEE_Y, 0.0), (x, pelvis_y + knee_y, knee_z)))
-        feet.append(_affine(foot, 0.0, 0.0, (x, ANKLE_Y, 0.0), (x, pelvis_y + ankle_y, ankle_z)))
-    rows += thighs + shanks + feet
+        bones |= {f"arm_{tag}": arm, f"fore_{tag}": fore}
+        bones[f"carry_{tag}"] = _affine(0.25 * back, 0.0, 0.0, hand, _apply(fore, hand))
+    for (hip, shank, foot, knee_y, knee_z, ankle_y, ankle_z), x, tag in zip(legs, (0.045, -0.045), "lr"):
+        bones[f"thigh_{tag}"] = _affine(hip, 0.0, 0.0, (x, HIP_Y, 0.0), (x, pelvis_y, 0.0))
+        bones[f"shank_{tag}"] = _affine(shank, 0.0, 0.0, (x, KNEE_Y, 0.0), (x, pelvis_y + knee_y, knee_z))
+        bones[f"foot_{tag}"] = _affine(foot, 0.0, 0.0, (x, ANKLE_Y, 0.0), (x, pelvis_y + ankle_y, ankle_z))
     # Skirts and coat tails are pushed open, front and back, by the thighs under them.
     deep = HIP_Y - (hem_height(person) if person.hem > 0.12 else lower_end(person))
     reach = [min(deep, THIGH) * math.sin(a) + max(0.0, deep - THIGH) * math.sin(b) for a, b in angles]
@@ -458,9 +450,8 @@ def pose(person: Person, phase: float, stride: float) -> np.ndarray:
     spread = 1.0 + max(0.0, (0.5 * (ahead + behind) + 0.05) / 0.085 - 1.0)
     drape = _affine(0.0, 0.0, 0.0, (0.0, HIP_Y, 0.0), (0.0, pelvis_y, 0.5 * (ahead - behind)))
     drape[10] *= spread
-    rows.append(drape)
-    rows += carry_rows
-    out = np.array(rows, dtype=np.float32).reshape(len(BONES), 3, 4)
+    bones["drape"] = drape
+    out = np.array([bones[name] for name in BONES], dtype=np.float32).reshape(len(BONES), 3, 4)
     out[:, :, 3] *= h
     return out
 
@@ -498,9 +489,3 @@ def _apply(m: list[float], point: tuple[float, float, float]) -> tuple[float, fl
         m[4] * x + m[5] * y + m[6] * z + m[7],
         m[8] * x + m[9] * y + m[10] * z + m[11],
     )
-
-
-@lru_cache(maxsize=512)
-def mesh_of(person: Person) -> Mesh:
-    """Return the (cached) mesh of ``person``."""
-    return build_mesh(person)

@@ -1,4 +1,4 @@
-"""Where the eyes are and how they see: geometry, look and the objects that stand before each camera.
+"""Cameras: geometry, colour response and the objects that stand in front of each.
 
 Ground frame of a camera: ``x`` to the right, ``z`` away from it, ``y`` up, in metres; the camera stands at
 ``(0, height_m, 0)``. Pixels are those of its full frame, origin at the top left.
@@ -52,10 +52,16 @@ class Look:
     jpeg_quality: int = 80
     vignette: float = 0.15
 
+    @property
+    def light_direction(self) -> np.ndarray:
+        """Return the unit vector (3,) towards the light in the camera's ground frame."""
+        across, up = np.cos(self.light_elevation), np.sin(self.light_elevation)
+        return np.array([across * np.sin(self.light_azimuth), up, -across * np.cos(self.light_azimuth)])
+
 
 @dataclass(frozen=True)
 class Occluder:
-    """A thing that stands on the ground and hides who is behind it.
+    """An object on the ground that hides people behind it.
 
     Attributes:
         kind: one of :data:`OCCLUDERS`.
@@ -112,7 +118,7 @@ class Camera:
         left_m, right_m: ``x`` between which people walk; walls stand a little farther out.
         scene: one of :data:`SCENES`.
         look: how it sees.
-        occluders: static things before it.
+        occluders: static objects in front of it.
         seed: what the background is drawn from.
     """
 
@@ -184,6 +190,19 @@ class Camera:
             scale = np.where(rays[..., 1] < -1e-9, -self.height_m / rays[..., 1], np.inf)
             return rays[..., [0, 2]] * scale[..., None]
 
+    def ground_area(self) -> np.ndarray:
+        """Return the polygon (k, 2) of walkable ground on which a whole person is in the picture: (x, z) in metres."""
+        depths = np.linspace(self.near_m, self.far_m, 6)
+        left, right = (np.array([self._reach(z, side) for z in depths]) for side in (-1, 1))
+        return np.concatenate([np.stack([right, depths], 1), np.stack([left, depths], 1)[::-1]])
+
+    def _reach(self, z: float, side: int) -> float:
+        """Return the x at which a person at depth ``z`` begins to leave the frame on one side."""
+        edge = 0.0 if side < 0 else float(self.width)
+        (at, _), depth = self.project(np.array([0.0, 0.9, z]))
+        x = float((edge - at) * depth / self.focal_px - side * 0.4)
+        return min(max(x, self.left_m), self.right_m)
+
 
 def make_cameras(
     n: int,
@@ -205,7 +224,7 @@ def make_cameras(
         height: frame height in pixels.
         look_strength: 0 gives every camera the same neutral look, 1 looks as different as in real networks;
             up to 2.
-        occluders: static things before each camera.
+        occluders: static objects in front of each camera.
         scenes: kinds of scene, dealt in a random order.
         first_camid: number of the first camera.
 

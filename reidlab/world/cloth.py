@@ -12,16 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from reidlab.seeding import rng
-from reidlab.world.body import (
-    ANKLE_Y,
-    SEGMENTS,
-    SHOULDER_Y,
-    WAIST_Y,
-    WRIST,
-    Mesh,
-    hem_height,
-    lower_end,
-)
+from reidlab.world.body import ANKLE_Y, SEGMENTS, SHOULDER_Y, WAIST_Y, WRIST, Mesh, hem_height, lower_end
 from reidlab.world.people import Person
 
 TEXELS_ALONG = 8
@@ -30,7 +21,7 @@ TEXELS_AROUND = 6
 
 @dataclass
 class _Canvas:
-    """One part's texels: colour, light, and where they lie (statures; ``angle`` 0 = front, + = the left)."""
+    """The texels of one part: colour, light, and where they lie (statures; ``angle`` 0 = front, + = the left)."""
 
     rgb: np.ndarray
     light: np.ndarray
@@ -66,10 +57,8 @@ def paint(person: Person, mesh: Mesh) -> np.ndarray:
     rgb = np.empty((rows, cols, 3), np.float32)
     light = np.ones((rows, cols), np.float32)
     grain, folds = _weaves()
-    first = int(random.integers(len(folds) - rows))
-    folds = folds[first : first + rows]
-    first = int(random.integers(len(grain) - rows))
-    grain = grain[first : first + rows]
+    firsts = [int(random.integers(len(strip) - rows)) for strip in (folds, grain)]
+    folds, grain = (strip[first : first + rows] for strip, first in zip((folds, grain), firsts))
     for number, name in enumerate(mesh.parts):
         rings = np.flatnonzero(mesh.part == number)
         span = slice(rings[0] * TEXELS_ALONG, (rings[-1] + 1) * TEXELS_ALONG)
@@ -77,7 +66,7 @@ def paint(person: Person, mesh: Mesh) -> np.ndarray:
             rgb[span], light[span], place[span, :, 0], place[span, :, 1], place[span, :, 2], angle[span], grain[span],
             folds[span],
         )  # fmt: skip
-        _PAINTERS[name.split("_")[0]](canvas, person, name)
+        _PAINTERS[name.split("_")[0]](canvas, person)
     return np.clip(rgb * light[..., None], 0, 255).astype(np.uint8)
 
 
@@ -106,7 +95,7 @@ def _cloth(c: _Canvas, folds: float, grain: float = 0.035) -> None:
 
 
 def _pattern(c: _Canvas, p: Person, along: np.ndarray, across: np.ndarray, where: np.ndarray, sleeve: bool) -> None:
-    """Paint the upper garment's own pattern; ``along`` and ``across`` are lengths on the cloth in statures."""
+    """Paint the upper garment's pattern; ``along`` and ``across`` are lengths on the cloth in statures."""
     c.fill(p.upper_colour, where)
     second = p.second_colour
     width = 0.012 + 0.012 * ((p.seed >> 14) % 8) / 8
@@ -127,11 +116,15 @@ def _pattern(c: _Canvas, p: Person, along: np.ndarray, across: np.ndarray, where
         c.fill(second, where & (c.folds + 0.35 * c.grain > 0.55))
 
 
-def _neckline(p: Person) -> float:
-    return {"tshirt": 0.836, "shirt": 0.846, "hoodie": 0.842, "jacket": 0.85, "coat": 0.85}[p.upper]
+def _quilt(c: _Canvas, p: Person, along: np.ndarray, pitch: float) -> bool:
+    """Paint the seams of a puffer jacket, ``pitch`` apart; return whether the upper garment is one."""
+    puffer = p.upper in ("jacket", "coat") and (p.seed >> 3) % 3 == 0
+    if puffer:
+        c.light *= 0.9 + 0.2 * np.abs(np.sin(np.pi * along / pitch)) ** 0.5
+    return puffer
 
 
-def _trunk(c: _Canvas, p: Person, name: str) -> None:
+def _trunk(c: _Canvas, p: Person) -> None:
     hem = hem_height(p)
     front = np.abs(c.angle)
     c.fill(p.lower_colour)
@@ -148,16 +141,15 @@ def _trunk(c: _Canvas, p: Person, name: str) -> None:
         c.fill(p.second_colour, logo)
         if (p.seed >> 19) % 2:
             c.fill(p.second_colour, (np.abs(c.y - 0.76) < 0.014) & (np.abs(c.x) < 0.07) & (c.z < 0) & (c.grain > -1.1))
-    skin_at = _neckline(p) - (0.02 + 0.02 * ((p.seed >> 21) % 3)) * np.clip(1 - side / 0.028, 0, 1) * (front < 1.4)
     if p.upper in ("tshirt", "shirt"):
-        c.fill(p.skin, c.y > skin_at)
+        neckline = 0.836 if p.upper == "tshirt" else 0.846
+        opened = (0.02 + 0.02 * ((p.seed >> 21) % 3)) * np.clip(1 - side / 0.028, 0, 1) * (front < 1.4)
+        c.fill(p.skin, c.y > neckline - opened)
     c.light *= 1 - 0.22 * np.exp(-(((front - 1.57) / 0.4) ** 2)) * (c.y < 0.79)  # under the arms
     c.light *= np.where((c.y < hem) & (c.y > hem - 0.012), 0.62, 1.0)
     if p.lower not in ("skirt", "dress") and hem > 0.49:
         c.fill((38, 34, 32), (np.abs(c.y - hem + 0.006) < 0.006) & (p.seed % 2 == 0))
-    puffer = p.upper in ("jacket", "coat") and (p.seed >> 3) % 3 == 0
-    if puffer:
-        c.light *= 0.9 + 0.2 * np.abs(np.sin(np.pi * c.y / 0.042)) ** 0.5
+    puffer = _quilt(c, p, c.y, 0.042)
     _cloth(c, 0.05 if puffer else 0.09 if p.upper in ("shirt", "hoodie", "coat") else 0.07)
     strap = np.array(p.bag_colour, np.float32)
     if p.bag == "backpack":
@@ -179,8 +171,7 @@ def _front(c: _Canvas, p: Person) -> None:
     if p.upper in ("jacket", "coat", "shirt") and p.open_front:
         gap = 0.028 + 0.022 * ((p.seed >> 23) % 4) / 4 + 0.02 * np.clip((0.7 - c.y) / 0.15, -0.5, 1)
         c.fill(p.inner_colour, ahead & (np.abs(c.x) < gap))
-        rim = ahead & (np.abs(np.abs(c.x) - gap) < 0.005)
-        c.light[rim] *= 0.7
+        c.light[ahead & (np.abs(np.abs(c.x) - gap) < 0.005)] *= 0.7
         below = 0.53 + 0.03 * ((p.seed >> 25) % 2)
         c.fill(p.lower_colour, ahead & (np.abs(c.x) < gap) & (c.y < below))
         c.fill(p.skin, ahead & (np.abs(c.x) < gap * 0.7) & (c.y > 0.83))
@@ -195,22 +186,20 @@ def _front(c: _Canvas, p: Person) -> None:
             c.light[ahead & (np.abs(c.y - 0.585) < 0.004) & (np.abs(c.x) < 0.06)] *= 0.75
 
 
-def _arm(c: _Canvas, p: Person, name: str) -> None:
+def _arm(c: _Canvas, p: Person) -> None:
     t = SHOULDER_Y - c.y
     c.fill(p.skin)
     inside = t < p.sleeve * WRIST
     _pattern(c, p, t + 0.03, c.angle * 0.026 + 0.5, inside, sleeve=True)
-    edge = inside & (t > p.sleeve * WRIST - 0.008)
-    c.light[edge] *= 0.78
+    c.light[inside & (t > p.sleeve * WRIST - 0.008)] *= 0.78
     c.light *= np.where(~inside & (t < p.sleeve * WRIST + 0.01), 0.8, 1.0)
-    if p.upper in ("jacket", "coat") and (p.seed >> 3) % 3 == 0:
-        c.light *= 0.9 + 0.2 * np.abs(np.sin(np.pi * t / 0.038)) ** 0.5
+    _quilt(c, p, t, 0.038)
     inner = -np.sign(c.x) * np.sin(c.angle)
     c.light *= 1 - 0.18 * np.clip(inner, 0, 1)
     c.light[inside] *= (1.0 + 0.09 * c.folds + 0.035 * c.grain)[inside]
 
 
-def _leg(c: _Canvas, p: Person, name: str) -> None:
+def _leg(c: _Canvas, p: Person) -> None:
     end = lower_end(p)
     c.fill(p.skin if p.socks is None or p.lower == "trousers" else p.socks)
     covered = c.y > end
@@ -222,8 +211,7 @@ def _leg(c: _Canvas, p: Person, name: str) -> None:
             worn = np.exp(-(((c.y - 0.38) / 0.09) ** 2)) * np.clip(np.cos(c.angle), 0, 1)
             c.rgb += covered[..., None] * worn[..., None] * np.array([20, 22, 24], np.float32)
         if p.lower == "trousers" and (p.seed >> 29) % 9 == 0:  # a track suit's stripe
-            outer = np.abs(c.angle - np.sign(c.x) * 1.57) < 0.22
-            c.fill(p.second_colour, covered & outer)
+            c.fill(p.second_colour, covered & (np.abs(c.angle - np.sign(c.x) * 1.57) < 0.22))
     else:
         c.light *= np.where(covered, 0.6, 1.0)
     ankle = np.clip((ANKLE_Y + 0.05 - c.y) / 0.05, 0, 1)
@@ -236,16 +224,15 @@ def _leg(c: _Canvas, p: Person, name: str) -> None:
     c.light *= 1 - 0.3 * np.clip(1 - (hidden - c.y) / 0.05, 0, 1)
 
 
-def _shoe(c: _Canvas, p: Person, name: str) -> None:
+def _shoe(c: _Canvas, p: Person) -> None:
     c.fill(p.shoes)
     pale = sum(p.shoes) > 330
-    sole = c.y < 0.009
-    c.fill((208, 206, 200) if pale or (p.seed >> 33) % 3 == 0 else (30, 29, 29), sole)
+    c.fill((208, 206, 200) if pale or (p.seed >> 33) % 3 == 0 else (30, 29, 29), c.y < 0.009)  # the sole
     c.light *= 1 - 0.25 * np.exp(-(((c.y - 0.011) / 0.003) ** 2)) + 0.04 * c.grain
     c.light[(c.z > 0.02) & (c.z < 0.05) & (c.y > 0.025)] *= 1.15 if not pale else 0.85
 
 
-def _head(c: _Canvas, p: Person, name: str) -> None:
+def _head(c: _Canvas, p: Person) -> None:
     c.fill(p.skin)
     front = np.abs(c.angle)
     c.light *= 1 - 0.3 * np.clip((0.884 - c.y) / 0.012, 0, 1) * (c.y > 0.846)  # under the chin
@@ -264,8 +251,7 @@ def _head(c: _Canvas, p: Person, name: str) -> None:
         frame = (np.abs(c.y - 0.935) < 0.011) & (front < 0.85) & (front > 0.08)
         c.fill((34, 34, 38), frame & ~((np.abs(c.y - 0.935) < 0.006) & (front > 0.2) & (front < 0.62)))
         c.fill((34, 34, 38), (np.abs(c.y - 0.938) < 0.003) & (front < 1.7))
-    beard = p.hair in ("short", "bald") and (p.seed >> 35) % 5 == 0
-    if beard:
+    if p.hair in ("short", "bald") and (p.seed >> 35) % 5 == 0:  # a beard
         c.rgb += (0.55 * ((c.y < 0.902) & (c.y > 0.866) & (front < 1.5)))[..., None] * (hair - c.rgb)
     line = 0.966 + 0.006 * np.cos(3 * c.angle) - 0.05 * np.clip((front - 0.75) / 0.35, 0, 1)
     line = line - 0.045 * np.clip((front - 1.55) / 0.3, 0, 1)
@@ -283,13 +269,12 @@ def _head(c: _Canvas, p: Person, name: str) -> None:
     c.light *= 1 - 0.25 * ((p.hat == "cap") & (c.y > 0.925) & (c.y < 0.946) & (front < 1.2))
 
 
-def _mane(c: _Canvas, p: Person, name: str) -> None:
+def _mane(c: _Canvas, p: Person) -> None:
     c.fill(p.hair_colour)
-    strands = np.sin(c.angle * 23 + 5 * c.folds)
-    c.light *= 1.0 + 0.1 * strands + 0.1 * c.folds + 0.06 * c.grain
+    c.light *= 1.0 + 0.1 * np.sin(c.angle * 23 + 5 * c.folds) + 0.1 * c.folds + 0.06 * c.grain
 
 
-def _skirt(c: _Canvas, p: Person, name: str) -> None:
+def _skirt(c: _Canvas, p: Person) -> None:
     c.fill(p.lower_colour)
     if p.lower == "dress" and p.upper == "tshirt":
         _pattern(c, p, SHOULDER_Y - c.y + 0.03, c.x + 0.5, np.ones_like(c.x, bool), sleeve=False)
@@ -301,7 +286,7 @@ def _skirt(c: _Canvas, p: Person, name: str) -> None:
     _cloth(c, 0.06)
 
 
-def _tails(c: _Canvas, p: Person, name: str) -> None:
+def _tails(c: _Canvas, p: Person) -> None:
     c.fill(p.upper_colour)
     _pattern(c, p, SHOULDER_Y - c.y + 0.03, c.x + 0.5, np.ones_like(c.x, bool), sleeve=False)
     ahead = c.z > 0
@@ -317,19 +302,17 @@ def _tails(c: _Canvas, p: Person, name: str) -> None:
         c.light[ahead & (np.abs(c.x - 0.004) < 0.004)] *= 0.65
     if p.upper in ("jacket", "coat"):
         if (p.seed >> 41) % 2:
-            belt = np.abs(c.y - 0.597) < 0.011
-            c.light[belt] *= 0.7
+            c.light[np.abs(c.y - 0.597) < 0.011] *= 0.7  # a belt
         c.light[(c.z < 0) & (np.abs(c.x) < 0.004) & (low > 0.5)] *= 0.65
         pocket = (np.abs(c.y - 0.53) < 0.005) & (np.abs(np.abs(c.x) - 0.065) < 0.025) & ahead
         c.light[pocket] *= 0.7
-    if p.upper in ("jacket", "coat") and (p.seed >> 3) % 3 == 0:
-        c.light *= 0.9 + 0.2 * np.abs(np.sin(np.pi * c.y / 0.042)) ** 0.5
+    _quilt(c, p, c.y, 0.042)
     c.light *= 1.0 + 0.07 * low * np.sin(c.angle * 6 + 3 * c.folds)
     c.light[c.y < hem_height(p) + 0.003] *= 0.55
     _cloth(c, 0.08)
 
 
-def _hat(c: _Canvas, p: Person, name: str) -> None:
+def _hat(c: _Canvas, p: Person) -> None:
     c.fill(p.hat_colour)
     if p.hat == "beanie":
         c.light *= 1.0 + 0.07 * np.sin(c.angle * 22)
@@ -339,7 +322,7 @@ def _hat(c: _Canvas, p: Person, name: str) -> None:
     _cloth(c, 0.04)
 
 
-def _hood(c: _Canvas, p: Person, name: str) -> None:
+def _hood(c: _Canvas, p: Person) -> None:
     c.fill(p.upper_colour)
     rim = np.abs(np.abs(c.angle) - 1.2) < 0.2
     if (p.seed >> 43) % 3 == 0 and p.upper in ("coat", "jacket"):  # a fur rim
@@ -349,18 +332,18 @@ def _hood(c: _Canvas, p: Person, name: str) -> None:
     _cloth(c, 0.1)
 
 
-def _brim(c: _Canvas, p: Person, name: str) -> None:
+def _brim(c: _Canvas, p: Person) -> None:
     c.fill(p.hat_colour)
     c.light *= np.where(np.abs(c.angle) < 1.57, 1.0, 0.5)
 
 
-def _cowl(c: _Canvas, p: Person, name: str) -> None:
+def _cowl(c: _Canvas, p: Person) -> None:
     c.fill(p.upper_colour)
     c.light *= np.where(c.y > 0.858, 0.6, 0.92)
     _cloth(c, 0.12)
 
 
-def _collar(c: _Canvas, p: Person, name: str) -> None:
+def _collar(c: _Canvas, p: Person) -> None:
     c.fill(p.upper_colour)
     c.light *= np.where(np.abs(c.x) < 0.006, 0.6, 0.94)
     opened = (np.abs(c.angle) < 0.45) & (c.y > 0.835)
@@ -368,7 +351,7 @@ def _collar(c: _Canvas, p: Person, name: str) -> None:
     _cloth(c, 0.05)
 
 
-def _scarf(c: _Canvas, p: Person, name: str) -> None:
+def _scarf(c: _Canvas, p: Person) -> None:
     c.fill(p.scarf)
     if (p.seed >> 45) % 3 == 0:
         c.fill(p.second_colour, (c.angle * 5 / np.pi) % 1.0 < 0.3)
@@ -376,7 +359,7 @@ def _scarf(c: _Canvas, p: Person, name: str) -> None:
     _cloth(c, 0.12)
 
 
-def _bag(c: _Canvas, p: Person, name: str) -> None:
+def _bag(c: _Canvas, p: Person) -> None:
     c.fill(p.bag_colour)
     low, high = float(c.y.min()), float(c.y.max())
     t = (c.y - low) / (high - low)

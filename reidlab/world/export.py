@@ -59,7 +59,7 @@ LAYOUTS: dict[str, Callable[..., Path]] = {}
 
 
 def _layout(name: str) -> Callable[[Callable[..., Any]], Callable[..., Path]]:
-    """Make a writer write a whole folder, with its spec, or nothing: it is given the folder under another name."""
+    """Let a writer write a whole folder with its spec, or nothing, and register it as a layout."""
 
     def decorate(write: Callable[..., Any]) -> Callable[..., Path]:
         @wraps(write)
@@ -199,24 +199,17 @@ def _write_person(
 ) -> Row:  # fmt: skip
     """Write one picture and return its row of the truth."""
     who = scene.visit(visit)
-    key = "junk" if fault == "junk" else "picture"
-    write_picture(folder / path, _draw(scene, visit, frame, box, key, companion))
+    # Shadows reach farther than bodies.
+    actors = [scene.actor(v, frame) for v in scene.visits_near(who.camid, frame, box, reach=2.0)]
+    if companion is not None:
+        actors.append(companion)
+    random = rng(scene.spec.seed, "junk" if fault == "junk" else "picture", visit, frame)
+    renderer, shot = scene.renderer(who.camid), scene.shot(frame)
+    write_picture(folder / path, renderer.crop(actors, box, size=scene.spec.crop_size, rng=random, shot=shot))
     return {
         "path": path, "split": split, "visit": visit, "camid": who.camid, "frame": frame, "label": label,
         "pid": who.pid, "fault": fault, **_box_columns(box, sighting.window), "visibility": sighting.visibility,
     }  # fmt: skip
-
-
-def _draw(
-    scene: Scene, visit: int, frame: int, box: np.ndarray, key: str, companion: Actor | None = None
-) -> np.ndarray:
-    camid = scene.visit(visit).camid
-    # Shadows reach farther than bodies.
-    actors = [scene.actor(v, frame) for v in scene.visits_near(camid, frame, box, reach=2.0)]
-    if companion is not None:
-        actors.append(companion)
-    random = rng(scene.spec.seed, key, visit, frame)
-    return scene.renderer(camid).crop(actors, box, size=scene.spec.crop_size, rng=random, shot=scene.shot(frame))
 
 
 def _box_columns(box: np.ndarray, true: np.ndarray) -> Row:
@@ -293,17 +286,15 @@ def _plan_tracks(scene: Scene, split: str) -> list[Tracklet]:
 def _tracklet_unit(scene: Scene, folder: Path, unit: tuple[str, int, Tracklet, tuple[str, ...]]) -> list[Row]:
     """Draw all pictures of one tracklet."""
     split, number, track, names = unit
-    companions: list[Actor | None] = [None] * len(track.frames)
-    if track.other > 0:
-        companions = [beside(scene, track.visit, track.other, frame) for frame in track.frames]
+    pair = track.other > 0
+    companions = [beside(scene, track.visit, track.other, frame) if pair else None for frame in track.frames]
     sightings = [see(scene, track.visit, frame, who) for frame, who in zip(track.frames, companions)]
-    if track.other > 0:
+    if pair:
         together = zip(track.frames, companions)
         windows = [(window_around(scene, track.visit, frame, who), track.visit) for frame, who in together]
     elif track.fault == "junk":
         random = rng(scene.spec.seed, "junk box", track.visit, track.frames[0])
-        still = bad_box(sightings[0].window, random)
-        windows = [(still, -1) for _ in sightings]
+        windows = [(bad_box(sightings[0].window, random), -1)] * len(sightings)
     else:
         windows = slipped(scene, track, sightings)
     rows = []
@@ -372,7 +363,8 @@ def export_mot(scene: Scene, out: Path, *, workers: int | None = None, quiet: bo
         StorageError: ``out`` exists already, or the disk is full.
     """
     spec = scene.spec
-    lengths = {split: _video_length(scene, split) for split in SPLITS}
+    longest = max(1, round(spec.mot_seconds * spec.frame_rate))
+    lengths = {split: min(session.last - session.first + 1, longest) for split, session in scene.sessions.items()}
     units = [
         (split, camera.camid, start, min(start + _MOT_CHUNK, length))
         for split, length in lengths.items()
@@ -396,12 +388,6 @@ _DETECTION_COLUMNS = [
     "sequence", "split", "camid", "frame", "line", "pid", "visit", "x", "y", "w", "h", *_TRUE_BOX, "iou", "visibility",
 ]  # fmt: skip
 Annotation = tuple[list[str], list[tuple[str, Row]]]
-
-
-def _video_length(scene: Scene, split: str) -> int:
-    """Return the number of frames of a session's videos."""
-    session = scene.sessions[split]
-    return min(session.last - session.first + 1, max(1, round(scene.spec.mot_seconds * scene.spec.frame_rate)))
 
 
 def sequence_name(scene: Scene, camid: int) -> str:
@@ -432,8 +418,11 @@ def _detections(scene: Scene, camid: int, frame: int, number: int, boxes: pd.Dat
     for row in boxes.itertuples():
         true = np.array([row.x, row.y, row.w, row.h])
         random = rng(spec.seed, "detection", int(row.visit), frame)
-        missed = not detected(scene, int(row.visit), frame)
-        if missed or row.visibility < spec.min_visibility or row.h < MIN_HEIGHT * camera.height:
+        if (
+            not detected(scene, int(row.visit), frame)
+            or row.visibility < spec.min_visibility
+            or row.h < MIN_HEIGHT * camera.height
+        ):
             continue
         box = cut(jittered(true, spec.nuisances.box_jitter, random), camera)
         score = float(np.clip(0.45 + 0.5 * row.visibility + random.normal(0, 0.06), 0.05, 0.999))

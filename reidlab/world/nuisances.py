@@ -1,6 +1,6 @@
-"""Everything that makes pictures of one person differ, as one dial each; zero means off.
+"""Everything that makes pictures of one person differ, one parameter each; zero means off.
 
-The dials that change pixels are read by :class:`~reidlab.world.render.Renderer`; those that change boxes,
+The parameters that change pixels are read by :class:`~reidlab.world.render.Renderer`; those that change boxes,
 tracks and labels are read by the scene, which knows who walks where.
 """
 
@@ -13,7 +13,7 @@ from reidlab.checks import check_names, check_number
 
 @dataclass(frozen=True)
 class Nuisances:
-    """Strength of each nuisance; ``Nuisances()`` is a clean world, :meth:`typical` a lifelike one.
+    """Strength of each nuisance; ``Nuisances()`` is a clean world, :meth:`typical` a realistic one.
 
     Attributes:
         colour_shift: share (0..1) of each camera's own white balance, colour matrix, gamma and saturation that
@@ -45,7 +45,7 @@ class Nuisances:
     label_noise: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse dials outside their range.
+        """Check every strength.
 
         Raises:
             ConfigError: if a value is not a number in its range.
@@ -64,17 +64,17 @@ class Nuisances:
 
     @classmethod
     def full(cls) -> Nuisances:
-        """Return the setting with every dial that changes pixels at the top of its range."""
+        """Return the setting with every parameter that changes pixels at the top of its range."""
         return cls(
             colour_shift=1.0, light_change=0.5, blur=1.0, noise=1.0, jpeg=1.0, occlusion=1.0, crossing=0.5,
             box_jitter=0.08, drift=0.1, label_noise=0.05,
         )  # fmt: skip
 
     def with_(self, **changes: float) -> Nuisances:
-        """Return a copy with some dials changed.
+        """Return a copy with some parameters changed.
 
         Raises:
-            ConfigError: if a name is not a dial or a value is out of range.
+            ConfigError: if there is no such parameter or a value is out of range.
         """
         check_names("Nuisances", changes, (field.name for field in fields(self)))
         return replace(self, **changes)

@@ -1,4 +1,4 @@
-"""Who is there: bodies, ways of walking and clothes, drawn once per identity and then fixed."""
+"""Identities: body, gait and clothes, drawn once per person and then fixed."""
 
 from __future__ import annotations
 

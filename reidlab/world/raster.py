@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,6 +24,27 @@ from reidlab.world.people import Person
 
 # Points per metre of the levels of detail; each is dense enough for that many pixels a metre.
 LEVELS = tuple(11.0 * 1.17**i for i in range(18))
+Window = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A person somewhere, at one moment.
+
+    Attributes:
+        person: who.
+        x_m, z_m: where, in the camera's ground frame.
+        heading_rad: where they walk: 0 = towards the camera, pi/2 = to the right of the picture.
+        phase_rad: phase of the double step, 2 pi a stride.
+        stride: share of the person's own stride; 0 = stands still.
+    """
+
+    person: Person
+    x_m: float
+    z_m: float
+    heading_rad: float = 0.0
+    phase_rad: float = 0.0
+    stride: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -146,38 +168,54 @@ class Posed:
     sun: np.ndarray
     up: np.ndarray
     facing: np.ndarray
-    box: tuple[float, float, float, float]
+    box: Window
     scale: float
 
 
-def place(
-    camera: Camera,
-    axes: np.ndarray,
-    lights: np.ndarray,
-    person: Person,
-    ground: tuple[float, float],
-    heading: float,
-    phase: float,
-    stride: float,
-) -> Posed:
+@dataclass(frozen=True)
+class View:
+    """A canvas and the part of the frame that it shows.
+
+    Attributes:
+        canvas: (h, w) uint32 or (h, w, 4) uint8, pixels of RGBA; drawn on in place.
+        corner: frame pixel (x, y) at its top left corner.
+        scale: canvas pixels per frame pixel, x and y.
+        response: the camera's colours, where the canvas is in them already.
+    """
+
+    canvas: np.ndarray
+    corner: tuple[float, float]
+    scale: tuple[float, float]
+    response: Response | None = None
+
+    def place(self, box: Window) -> Window:
+        """Return a box x0, y0, x1, y1 of frame pixels in canvas pixels."""
+        (x, y), (sx, sy) = self.corner, self.scale
+        return (box[0] - x) * sx, (box[1] - y) * sy, (box[2] - x) * sx, (box[3] - y) * sy
+
+    def pixels(self, box: Window, margin: int) -> tuple[int, int, int, int]:
+        """Return left, top, right and bottom of a box's pixels, with a margin as far as the canvas goes."""
+        x0, y0, x1, y1 = self.place(box)
+        height, width = self.canvas.shape[:2]
+        right, bottom = min(int(x1) + margin + 1, width), min(int(y1) + margin + 1, height)
+        return max(int(x0) - margin, 0), max(int(y0) - margin, 0), right, bottom
+
+
+def place(camera: Camera, axes: np.ndarray, lights: np.ndarray, actor: Actor) -> Posed:
     """Pose a body on the ground and project it into the frame.
 
     Args:
         camera: whose frame.
         axes: (3, 3), :meth:`Camera.axes`.
         lights: (2, 3) directions to the sun and to the zenith, in camera axes.
-        person: who.
-        ground: x and z in metres.
-        heading: as in :class:`~reidlab.world.render.Actor`, as are the next.
-        phase: of the double step, radians.
-        stride: share of the person's own stride.
+        actor: who, where and in which phase of the gait.
     """
+    person, x, z = actor.person, actor.x_m, actor.z_m
     mesh = mesh_of(person)
-    x, z = ground
-    sin, cos = math.sin(heading), math.cos(heading)
+    sin, cos = math.sin(actor.heading_rad), math.cos(actor.heading_rad)
     body = np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [sin, 0.0, -cos]])  # rows: left, up, front
     turn = (axes @ body.T).astype(np.float32)
-    bones = turn @ pose(person, phase, stride)
+    bones = turn @ pose(person, actor.phase_rad, actor.stride)
     bones[:, :, 3] += (axes @ (x, -camera.height_m, z)).astype(np.float32)
     rings = (mesh.weights @ bones.reshape(len(bones), 12)).reshape(-1, 3, 4)
     turned = np.ascontiguousarray(rings[:, :, :3].transpose(0, 2, 1))
@@ -203,39 +241,22 @@ def place(
 _CELL = np.ones((2, 2), np.uint8)
 
 
-def level_for(pixels_per_metre: float) -> int:
-    """Return the coarsest level that leaves no holes at this scale."""
-    for i, density in enumerate(LEVELS):
-        if density >= pixels_per_metre:
-            return i
-    return len(LEVELS) - 1
-
-
-def splat(
-    canvas: np.ndarray,
-    posed: Posed,
-    window: tuple[float, float],
-    scale: tuple[float, float],
-    shade: np.ndarray | None,
-    mark: int = 1,
-    response: Response | None = None,
-) -> None:
-    """Draw a body on ``canvas``.
+def splat(view: View, posed: Posed, shade: np.ndarray | None, mark: int = 1) -> None:
+    """Draw a body.
 
     Args:
-        canvas: (h, w) uint32, pixels of RGBA bytes; drawn on in place.
+        view: what it is drawn on; a canvas (h, w) uint32.
         posed: the body.
-        window: frame pixel at the canvas's top left corner.
-        scale: canvas pixels per frame pixel, x and y.
         shade: (R, 17) light on the rings; None writes ``mark`` instead of colours.
         mark: value for the silhouette.
-        response: the camera's colours, where the canvas is in them already.
     """
-    height, width = canvas.shape
+    height, width = view.canvas.shape
+    scale = view.scale
     ppm = posed.scale * max(scale)
     # Each point covers a block of pixels, so points may lie almost a block apart.
     # A silhouette is counted, so its points are dense and cover one pixel each: blocks would widen it.
-    level = level_for(ppm / 1.9 if shade is not None else 1.2 * ppm)
+    # The coarsest level that leaves no holes.
+    level = min(bisect_left(LEVELS, ppm / 1.9 if shade is not None else 1.2 * ppm), len(LEVELS) - 1)
     block = 1 if shade is None else max(2, int(np.ceil(ppm / LEVELS[level])))
     pts = points_of(posed.person, level)
     cells = np.flatnonzero(posed.facing)
@@ -251,7 +272,7 @@ def splat(
     pick += np.repeat(pts.start[cells] - (ends - count), count)
     grid = np.empty((*d.shape, 3), np.float32)
     half = 0.5 * (block - 1)
-    for k, (at, origin) in enumerate(zip((posed.px, posed.py), window)):
+    for k, (at, origin) in enumerate(zip((posed.px, posed.py), view.corner)):
         plane = grid[..., k]
         np.multiply(at, np.float32(scale[k]), out=plane)
         plane -= np.float32(origin * scale[k] + half)
@@ -264,14 +285,8 @@ def splat(
     placed = workspace("placed", (rows, 256, 3), np.float32)
     cv2.remap(grid, uv.reshape(rows, 256, 2), None, cv2.INTER_LINEAR, dst=placed)
     placed = placed.reshape(-1, 3)[:total]
-    x0, y0, x1, y1 = posed.box
-    inside = (
-        (x0 - window[0]) * scale[0] > block
-        and (y0 - window[1]) * scale[1] > block
-        and (x1 - window[0]) * scale[0] < width - block
-        and (y1 - window[1]) * scale[1] < height - block
-    )
-    if not inside:
+    x0, y0, x1, y1 = view.place(posed.box)
+    if not (x0 > block and y0 > block and x1 < width - block and y1 < height - block):
         px, py = placed[:, 0], placed[:, 1]
         keep = np.flatnonzero((px >= 0) & (py >= 0) & (px < width - block + 1) & (py < height - block + 1))
         if not len(keep):
@@ -286,15 +301,15 @@ def splat(
     spread = workspace("spread", (n, len(shifts)), np.intp)
     for k, shift in enumerate(shifts):
         np.add(index, shift, out=spread[:, k])
-    flat = canvas.reshape(-1)
+    flat = view.canvas.reshape(-1)
     if shade is None:
         flat[spread.ravel()] = mark
         return
     # Light in 1/128 steps, so that bytes are multiplied by bytes.
     light = cv2.convertScaleAbs(np.ascontiguousarray(placed[:, 2]), alpha=128.0)
     rgba, unit = pts.rgba, 128.0
-    if response is not None:
-        rgba, light, unit = response.palette(pts), cv2.LUT(light, response.light), 64.0
+    if view.response is not None:
+        rgba, light, unit = view.response.palette(pts), cv2.LUT(light, view.response.light), 64.0
     colours = np.take(rgba, pick, mode="clip").view(np.uint8).reshape(n, 1, 4)
     colours = cv2.multiply(colours, cv2.merge([light] * 4), scale=1.0 / unit)
     values = colours.view(np.int32).ravel()

@@ -1,4 +1,4 @@
-"""How badly the scene is recorded: the detector's boxes, the tracker's slips, the labels' errors.
+"""Imperfect recording of a scene: the detector's boxes, the tracker's drift, label errors.
 
 Every fault is drawn from a key of its own (visit, frame), so that it does not depend on the order of work, and is kept
 in the truth table of an export.
@@ -46,14 +46,14 @@ def jittered(window: np.ndarray, jitter: float, random: np.random.Generator) -> 
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the intersection over union of two boxes x, y, w, h."""
+    """Return the intersection over union, 0..1, of two boxes (4,) x, y, w, h in pixels."""
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
     both = float(np.prod(np.clip(high - low, 0, None)))
     return both / (float(a[2] * a[3] + b[2] * b[3]) - both + 1e-12)
 
 
 def frames_in_view(scene: Scene, visit: int) -> np.ndarray:
-    """Return the frames of a visit at which the whole person is within the picture and tall enough."""
+    """Return the frames (n,) of a visit at which the whole person is within the picture and tall enough."""
     row = scene.visit(visit)
     camera = scene.cameras[row.camid - 1]
     x, y, w, h = scene.outline(visit).T
@@ -63,7 +63,7 @@ def frames_in_view(scene: Scene, visit: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Sighting:
-    """Somebody at one frame, as the detector's perfect twin would see them.
+    """Somebody at one frame, as an ideal detector would see them.
 
     Attributes:
         visits: this person's and those of everybody near them in the picture.
@@ -117,7 +117,7 @@ def window_around(scene: Scene, visit: int, frame: int, companion: Actor) -> np.
 
 
 def detected(scene: Scene, visit: int, frame: int) -> bool:
-    """Say whether the detector, which misses some at random, finds a visit's person at a frame."""
+    """Return whether the detector, which misses some at random, finds a visit's person at a frame."""
     return rng(scene.spec.seed, "miss", visit, frame).random() >= scene.spec.misses
 
 
@@ -136,7 +136,7 @@ def cut(box: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def bad_box(window: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return a box that overlaps ``window`` by less than half: a detection nobody would call a person."""
+    """Return a box (4,) that overlaps ``window`` (4,) by less than half: a detection nobody would call a person."""
     while True:
         shift = random.uniform(-0.8, 0.8, 2)
         grow = np.exp(random.uniform(-0.6, 0.6, 2))
@@ -179,14 +179,12 @@ def tracks_of(scene: Scene, visit: int) -> list[tuple[tuple[int, ...], tuple[boo
         return []
     drift = drifting(len(frames), spec.nuisances.drift, random)
     cuts = [int(random.integers(1, len(frames)))] if random.random() < spec.fragments else []
-    return [
-        (tuple(int(v) for v in part), tuple(bool(v) for v in off))
-        for part, off in zip(np.split(frames, cuts), np.split(drift, cuts))
-    ]
+    parts = zip(np.split(frames, cuts), np.split(drift, cuts))
+    return [(tuple(part.tolist()), tuple(off.tolist())) for part, off in parts]
 
 
 def drifting(n: int, share: float, random: np.random.Generator) -> np.ndarray:
-    """Choose the frames of a track on which the tracker is off, in spells spread over its whole length.
+    """Choose the frames of a track on which the tracker is off, in runs spread over its whole length.
 
     Args:
         n: length of the track.
@@ -208,10 +206,10 @@ def drifting(n: int, share: float, random: np.random.Generator) -> np.ndarray:
 
 
 def slipped(scene: Scene, track: Tracklet, sightings: list[Sighting]) -> list[tuple[np.ndarray, int]]:
-    """Return the tracker's window on each frame of a track, and the visit it is on (-1: the background).
+    """Return the tracker's window (4,) on each frame of a track, and the visit it is on (-1: the background).
 
-    In a spell of drift the window slides onto whoever is nearest in the picture; with nobody near it stays behind,
-    where it was when the spell began.
+    During drift the window slides onto whoever is nearest in the picture; with nobody near it stays where it was when
+    the drift began.
     """
     out: list[tuple[np.ndarray, int]] = []
     left: np.ndarray | None = None
@@ -255,8 +253,7 @@ class Labels:
     def __init__(self, scene: Scene) -> None:
         spec = scene.spec
         visits = scene.visits
-        distractor = {pid for session in scene.sessions.values() for pid in session.distractors}
-        self._labels = np.where(visits.pid.isin(distractor), 0, visits.pid).astype(int)
+        self._labels = np.array([0 if scene.is_distractor(pid) else pid for pid in visits.pid], dtype=int)
         self._faults = np.full(len(visits), "", dtype=object)
         fresh = len(scene.people)
         pids, camids = visits.pid.to_numpy(), visits.camid.to_numpy()
@@ -298,7 +295,7 @@ class Labels:
 
 
 def _other(scene: Scene, pids: tuple[int, ...], pid: int, random: np.random.Generator) -> int:
-    """Choose somebody to be taken for: a look-alike half of the time, where there is one."""
+    """Choose the identity of a wrong label: a look-alike's half of the time, where there is one."""
     group = scene.people[pid].group
     alike = [p for p in pids if p != pid and group >= 0 and scene.people[p].group == group]
     others = alike if alike and random.random() < 0.5 else [p for p in pids if p != pid]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import cv2
@@ -15,34 +15,12 @@ from reidlab.seeding import rng as seeded
 from reidlab.world.background import Layer, background_of
 from reidlab.world.camera import Camera, Look
 from reidlab.world.nuisances import Nuisances
-from reidlab.world.people import Person
-from reidlab.world.raster import Posed, Response, place, splat, workspace
+from reidlab.world.raster import Actor, Posed, Response, View, Window, place, splat, workspace
 
 # Bodies are drawn at twice the picture's size and averaged down.
 SUPERSAMPLING = 2
 # Height in pixels at which silhouettes are counted for visibility.
 _COUNT_HEIGHT = 56.0
-Window = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Actor:
-    """A person somewhere, at one moment.
-
-    Attributes:
-        person: who.
-        x_m, z_m: where, in the camera's ground frame.
-        heading_rad: where they walk: 0 = towards the camera, pi/2 = to the right of the picture.
-        phase_rad: phase of the double step, 2 pi a stride.
-        stride: share of the person's own stride; 0 = stands still.
-    """
-
-    person: Person
-    x_m: float
-    z_m: float
-    heading_rad: float = 0.0
-    phase_rad: float = 0.0
-    stride: float = 1.0
 
 
 class Renderer:
@@ -73,12 +51,9 @@ class Renderer:
             round(n.occlusion * len(camera.occluders)), 1.0 - n.background,
         )  # fmt: skip
         self._axes = camera.axes()
-        look = camera.look
-        ce, se = np.cos(look.light_elevation), np.sin(look.light_elevation)
-        light = np.array([ce * np.sin(look.light_azimuth), se, -ce * np.cos(look.light_azimuth)])
-        step = -light[[0, 2]] / max(se, 0.3)
+        look, light = camera.look, camera.look.light_direction
         self._lights = np.stack([self._axes @ light, self._axes[:, 1]])
-        cast = step * 1.55
+        cast = -light[[0, 2]] / max(light[1], 0.3) * 1.55
         side = np.array([-cast[1], cast[0]]) / (np.hypot(*cast) + 1e-6) * 0.2
         ring = np.concatenate([_DISC * (0.36, 0.24), side * _OVAL[:, :1] + cast * _OVAL[:, 1:]])
         self._shadow_ring = ring @ self._axes[:, [0, 2]].T + self._axes @ (0.0, -camera.height_m, 0.0)
@@ -95,29 +70,10 @@ class Renderer:
             np.empty(self.background.rgb.shape, np.uint8),
         )
 
-    def ground_area(self) -> np.ndarray:
-        """Return the polygon (k, 2) of walkable ground on which a whole person is in the picture: (x, z) in metres."""
-        c = self.camera
-        depths = np.linspace(c.near_m, c.far_m, 6)
-        left = np.array([self._reach(z, -1) for z in depths])
-        right = np.array([self._reach(z, 1) for z in depths])
-        return np.concatenate([np.stack([right, depths], 1), np.stack([left, depths], 1)[::-1]])
-
-    def _reach(self, z: float, side: int) -> float:
-        """Return the x at which a person at depth ``z`` begins to leave the frame on one side."""
-        c = self.camera
-        edge = 0.0 if side < 0 else float(c.width)
-        _, depth = c.project(np.array([0.0, 0.9, z]))
-        (at, _), _ = c.project(np.array([0.0, 0.9, z]))
-        x = float((edge - at) * depth / c.focal_px - side * 0.4)
-        return min(max(x, c.left_m), c.right_m)
-
     def boxes(self, actors: Sequence[Actor]) -> np.ndarray:
         """Return tight boxes (n, 4) x, y, w, h in frame pixels around the bodies, not clipped to the frame."""
-        out = np.zeros((len(actors), 4))
-        for row, posed in zip(out, (self._pose(a) for a in actors)):
-            x0, y0, x1, y1 = posed.box
-            row[:] = x0, y0, x1 - x0, y1 - y0
+        out = np.array([self._pose(actor).box for actor in actors]).reshape(-1, 4)
+        out[:, 2:] -= out[:, :2]
         return out
 
     def visibility(self, actors: Sequence[Actor]) -> np.ndarray:
@@ -127,21 +83,22 @@ class Renderer:
         for i, (actor, body) in enumerate(zip(actors, posed)):
             x0, y0, x1, y1 = body.box
             scale = _COUNT_HEIGHT / max(y1 - y0, 1e-3)
-            window = x0 - 2 / scale, y0 - 2 / scale
+            corner = x0 - 2 / scale, y0 - 2 / scale
             shape = int((y1 - y0) * scale) + 5, int((x1 - x0) * scale) + 5
             canvas = np.zeros(shape, np.uint32)
-            splat(canvas, body, window, (scale, scale), None, 1)
+            view = View(canvas, corner, (scale, scale))
+            splat(view, body, None, 1)
             whole = int((canvas == 1).sum())
             for j, (other, nearer) in enumerate(zip(actors, posed)):
                 if (other.z_m, -j) < (actor.z_m, -i) and _overlap(body.box, nearer.box):
-                    splat(canvas, nearer, window, (scale, scale), None, 2)
+                    splat(view, nearer, None, 2)
             for layer in self.background.layers:
                 if layer.occluder.hides(actor.x_m, actor.z_m) and _overlap(body.box, _layer_box(layer)):
-                    view = (*window, shape[1] / scale, shape[0] / scale)
-                    canvas[_sample(layer.rgba[..., 3], view, shape, layer.x, layer.y) > 127] = 2
+                    window = (*corner, shape[1] / scale, shape[0] / scale)
+                    canvas[_sample(layer.rgba[..., 3], window, shape, layer.x, layer.y) > 127] = 2
             # Pixels outside the frame.
-            xs = window[0] + (np.arange(shape[1]) + 0.5) / scale
-            ys = window[1] + (np.arange(shape[0]) + 0.5) / scale
+            xs = corner[0] + (np.arange(shape[1]) + 0.5) / scale
+            ys = corner[1] + (np.arange(shape[0]) + 0.5) / scale
             canvas[:, (xs < 0) | (xs > self.camera.width)] = 2
             canvas[(ys < 0) | (ys > self.camera.height)] = 2
             out[i] = (canvas == 1).sum() / max(whole, 1)
@@ -162,7 +119,7 @@ class Renderer:
             self._exposed = shot, response.apply_rgba(self._plate), layers
         canvas, image = self._buffers
         np.copyto(canvas, self._exposed[1])
-        self._draw(canvas, actors, (0.0, 0.0), (1.0, 1.0), self._exposed[2], response)
+        self._draw(View(canvas, (0.0, 0.0), (1.0, 1.0), response), actors, self._exposed[2])
         cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB, dst=image)
         return self._record(image, rng, shot, 1.0)
 
@@ -194,79 +151,55 @@ class Renderer:
         shape = max(min(size[0], round(h)), 8), max(min(size[1], round(w)), 8)
         canvas = _sample(self._plate, (x, y, w, h), shape)
         scale = shape[1] / w, shape[0] / h
-        self._draw(canvas, actors, (x, y), scale, self.background.layers)
+        self._draw(View(canvas, (x, y), scale), actors, self.background.layers)
         image = self._response_of(shot).apply(cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB))
         image = self._record(image, rng, shot, scale[1])
         if shape != tuple(size):
             image = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
         return image
 
-    def _pose(self, a: Actor) -> Posed:
-        return place(
-            self.camera, self._axes, self._lights, a.person, (a.x_m, a.z_m), a.heading_rad, a.phase_rad, a.stride
-        )
+    def _pose(self, actor: Actor) -> Posed:
+        return place(self.camera, self._axes, self._lights, actor)
 
-    def _draw(
-        self,
-        canvas: np.ndarray,
-        actors: Sequence[Actor],
-        window: tuple[float, float],
-        scale: tuple[float, float],
-        things: Sequence[Layer],
-        response: Response | None = None,
-    ) -> None:
-        """Draw shadows, people and what stands before them on ``canvas`` (h, w, 4), from far to near.
+    def _draw(self, view: View, actors: Sequence[Actor], things: Sequence[Layer]) -> None:
+        """Draw shadows, people and the objects in front of them, from far to near.
 
-        With ``response`` the canvas and the things are in the camera's own colours already.
+        With ``view.response`` the objects too are in the camera's own colours already.
         """
-        height, width = canvas.shape[:2]
-        seen: list[tuple[float, Posed, Actor]] = []
+        height, width = view.canvas.shape[:2]
+        seen: list[tuple[Actor, Posed]] = []
         for actor in actors:
             if actor.z_m < 0.5:
                 continue
             posed = self._pose(actor)
-            x0, y0, x1, y1 = _on_canvas(posed.box, window, scale)
-            reach = 1.6 * posed.scale * scale[0]
+            x0, y0, x1, y1 = view.place(posed.box)
+            reach = 1.6 * posed.scale * view.scale[0]
             if x1 < -reach or y1 < -0.5 * reach or x0 > width + reach or y0 > height + reach:
                 continue
-            seen.append((actor.z_m, posed, actor))
-            self._shade_ground(canvas, actor, window, scale, response)
-        seen.sort(key=lambda item: -item[0])
+            seen.append((actor, posed))
+            self._shade_ground(view, actor)
+        seen.sort(key=lambda item: -item[0].z_m)
         waiting = sorted(things, key=lambda layer: -layer.occluder.z_m)
         painted: list[Window] = []
-        for _, posed, actor in seen:
+        for actor, posed in seen:
             behind = [layer for layer in waiting if not layer.occluder.hides(actor.x_m, actor.z_m)]
-            self._put_layers(canvas, behind, painted, window, scale)
+            self._put_layers(view, behind, painted)
             waiting = [layer for layer in waiting if not any(layer is b for b in behind)]
-            self._put_body(canvas, posed, window, scale, response)
+            self._put_body(view, posed)
             painted.append(posed.box)
-        self._put_layers(canvas, waiting, painted, window, scale)
+        self._put_layers(view, waiting, painted)
 
-    def _put_layers(
-        self,
-        canvas: np.ndarray,
-        layers: Sequence[Layer],
-        painted: Sequence[Window],
-        window: tuple[float, float],
-        scale: tuple[float, float],
-    ) -> None:
-        """Paint things again over the people drawn behind them; the background has them already."""
+    def _put_layers(self, view: View, layers: Sequence[Layer], painted: Sequence[Window]) -> None:
+        """Paint objects again over the people drawn behind them; the background has them already."""
         for layer in layers:
             if any(_overlap(box, _layer_box(layer)) for box in painted):
-                self._put_layer(canvas, layer, window, scale)
+                self._put_layer(view, layer)
 
-    def _put_body(
-        self,
-        canvas: np.ndarray,
-        posed: Posed,
-        window: tuple[float, float],
-        scale: tuple[float, float],
-        response: Response | None,
-    ) -> None:
-        left, top, right, bottom = _pixels(posed.box, window, scale, canvas, 2)
+    def _put_body(self, view: View, posed: Posed) -> None:
+        left, top, right, bottom = view.pixels(posed.box, 2)
         if right - left < 2 or bottom - top < 2:
             return
-        part = canvas[top:bottom, left:right]
+        part = view.canvas[top:bottom, left:right]
         k = SUPERSAMPLING
         fine = workspace("fine", (k * (bottom - top), k * (right - left), 4), np.uint8)
         cv2.resize(part, (fine.shape[1], fine.shape[0]), dst=fine, interpolation=cv2.INTER_NEAREST)
@@ -276,40 +209,30 @@ class Renderer:
         direct += (1 - sun) * np.float32(0.26) * posed.up
         direct += np.float32(0.76 - 0.52 * sun)
         direct *= np.float32(self._corner_light(posed.box))
-        origin = window[0] + left / scale[0], window[1] + top / scale[1]
-        splat(fine.view(np.uint32)[..., 0], posed, origin, (k * scale[0], k * scale[1]), direct, response=response)
+        (x, y), (sx, sy) = view.corner, view.scale
+        corner = x + left / sx, y + top / sy
+        splat(View(fine.view(np.uint32)[..., 0], corner, (k * sx, k * sy), view.response), posed, direct)
         cv2.resize(fine, (right - left, bottom - top), dst=part, interpolation=cv2.INTER_AREA)
 
-    def _put_layer(
-        self, canvas: np.ndarray, layer: Layer, window: tuple[float, float], scale: tuple[float, float]
-    ) -> None:
-        left, top, right, bottom = _pixels(_layer_box(layer), window, scale, canvas, 1)
+    def _put_layer(self, view: View, layer: Layer) -> None:
+        left, top, right, bottom = view.pixels(_layer_box(layer), 1)
         if right <= left or bottom <= top:
             return
-        view = (
-            window[0] + left / scale[0], window[1] + top / scale[1],
-            (right - left) / scale[0], (bottom - top) / scale[1],
-        )  # fmt: skip
-        rgba = _sample(layer.rgba, view, (bottom - top, right - left), layer.x, layer.y)
-        part = canvas[top:bottom, left:right]
+        (x, y), (sx, sy) = view.corner, view.scale
+        window = x + left / sx, y + top / sy, (right - left) / sx, (bottom - top) / sy
+        rgba = _sample(layer.rgba, window, (bottom - top, right - left), layer.x, layer.y)
+        part = view.canvas[top:bottom, left:right]
         alpha = cv2.merge([rgba[..., 3]] * 4)
         front = cv2.multiply(rgba, alpha, scale=self._corner_light(_layer_box(layer)) / 255.0)
         part[:] = cv2.add(cv2.multiply(part, 255 - alpha, scale=1.0 / 255.0), front)
 
-    def _shade_ground(
-        self,
-        canvas: np.ndarray,
-        a: Actor,
-        window: tuple[float, float],
-        scale: tuple[float, float],
-        response: Response | None,
-    ) -> None:
+    def _shade_ground(self, view: View, a: Actor) -> None:
         """Darken the ground under a body and, in sunlight, along its shadow."""
-        sun = self.camera.look.sun
+        sun, canvas = self.camera.look.sun, view.canvas
         seen = self._shadow_ring + self._axes @ (a.x_m, 0.0, a.z_m)
         pixels = seen[:, :2] * (self.camera.focal_px / np.maximum(seen[:, 2:], 0.1))
-        pixels += (0.5 * self.camera.width - window[0], 0.5 * self.camera.height - window[1])
-        pixels *= scale
+        pixels += (0.5 * self.camera.width - view.corner[0], 0.5 * self.camera.height - view.corner[1])
+        pixels *= view.scale
         contact, cast = pixels[: len(_DISC)], pixels[len(_DISC) :]
         strong = sun > 0.3
         points = pixels if strong else contact
@@ -326,9 +249,9 @@ class Renderer:
         cv2.fillConvexPoly(mask, np.round((contact - (x0, y0)) * 16).astype(np.int32), 130, cv2.LINE_4, 4)
         width = 2 * int(2 * soft) + 1
         mask = cv2.blur(mask, (width, max(3, width // 3 * 2 + 1)))
-        if response is not None:
+        if view.response is not None:
             # The tone curve is a power, so light lost before it is a power of that light lost after it.
-            mask = cv2.LUT(mask, response.tones)
+            mask = cv2.LUT(mask, view.response.tones)
         part = canvas[y0:y1, x0:x1]
         cv2.multiply(part, cv2.merge([mask] * 4), dst=part, scale=1.0 / 255.0)
 
@@ -361,9 +284,8 @@ class Renderer:
         """Return what lens, sensor and encoder make of ``image`` (h, w, 3), whose memory is used up."""
         sigma = self.nuisances.blur * self.camera.look.blur_px * min(zoom, 1.0)
         if sigma > 0.25:
-            image = cv2.GaussianBlur(
-                image, (5, 5) if sigma > 0.7 else (3, 3), sigma, dst=workspace("blurred", image.shape, np.uint8)
-            )
+            size = (5, 5) if sigma > 0.7 else (3, 3)
+            image = cv2.GaussianBlur(image, size, sigma, dst=workspace("blurred", image.shape, np.uint8))
         if self._noise is not None:
             if random is None:
                 random = seeded(self.camera.seed, "noise", shot)
@@ -398,40 +320,18 @@ def _layer_box(layer: Layer) -> Window:
     return layer.x, layer.y, layer.x + w, layer.y + h
 
 
-def _on_canvas(box: Window, window: tuple[float, float], scale: tuple[float, float]) -> Window:
-    return (
-        (box[0] - window[0]) * scale[0], (box[1] - window[1]) * scale[1],
-        (box[2] - window[0]) * scale[0], (box[3] - window[1]) * scale[1],
-    )  # fmt: skip
-
-
-def _pixels(
-    box: Window, window: tuple[float, float], scale: tuple[float, float], canvas: np.ndarray, margin: int
-) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of a box's pixels on a canvas, with a margin as far as that goes."""
-    x0, y0, x1, y1 = _on_canvas(box, window, scale)
-    height, width = canvas.shape[:2]
-    return (
-        max(int(x0) - margin, 0), max(int(y0) - margin, 0),
-        min(int(x1) + margin + 1, width), min(int(y1) + margin + 1, height),
-    )  # fmt: skip
-
-
-def _sample(image: np.ndarray, view: Window, shape: tuple[int, int], left: int = 0, top: int = 0) -> np.ndarray:
-    """Return ``image``, whose corner is at frame pixel (left, top), seen through ``view`` at ``shape``.
+def _sample(image: np.ndarray, window: Window, shape: tuple[int, int], left: int = 0, top: int = 0) -> np.ndarray:
+    """Return ``image``, whose corner is at frame pixel (left, top), seen through a window x, y, w, h at ``shape``.
 
     Opaque pictures are continued over their edge; an occluder's layer ends there.
     """
-    sx, sy = view[2] / shape[1], view[3] / shape[0]
-    back = np.array([
-        [sx, 0.0, view[0] - left + 0.5 * sx - 0.5],
-        [0.0, sy, view[1] - top + 0.5 * sy - 0.5],
-    ])  # fmt: skip
+    x, y, w, h = window
+    sx, sy = w / shape[1], h / shape[0]
+    back = np.array([[sx, 0.0, x - left + 0.5 * sx - 0.5], [0.0, sy, y - top + 0.5 * sy - 0.5]])
     whole = image.ndim == 3 and left == 0 and top == 0 and image[0, 0, 3] == 255
-    return cv2.warpAffine(
-        image, back, (shape[1], shape[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE if whole else cv2.BORDER_CONSTANT,
-    )  # fmt: skip
+    border = cv2.BORDER_REPLICATE if whole else cv2.BORDER_CONSTANT
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, back, (shape[1], shape[0]), flags=flags, borderMode=border)
 
 
 def _colours(look: Look, share: float) -> tuple[np.ndarray, float]:

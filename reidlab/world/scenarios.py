@@ -10,8 +10,8 @@ from reidlab.world.spec import WorldSpec
 
 SCENARIOS: dict[str, WorldSpec] = {}
 
-#: Cameras that change colours little and hide few: dials of a world in which a small network, trained on little, begins
-#: about where the dissertation's does. Under a scenario's own dials it finds so few people that clusters are noise.
+#: Cameras that change colours little and hide few people: nuisances under which a small network, trained on little,
+#: starts at about the accuracy of the dissertation's. Under a scenario's own its clusters are noise.
 KIND_CAMERAS = {"colour_shift": 0.25, "light_change": 0.08, "occlusion": 0.2, "crossing": 0.1, "box_jitter": 0.02}
 
 
@@ -20,10 +20,10 @@ def scenario(name: str, **overrides: Any) -> WorldSpec:
 
     Args:
         name: one of :data:`SCENARIOS`.
-        **overrides: fields of :class:`~reidlab.world.spec.WorldSpec` or dials of its nuisances.
+        **overrides: fields of :class:`~reidlab.world.spec.WorldSpec` or of its nuisances.
 
     Raises:
-        ConfigError: there is no such scenario or knob (the message suggests one), or a value is out of range.
+        ConfigError: there is no such scenario or field (the message suggests one), or a value is out of range.
 
     Example:
         >>> scenario("standard", seed=4, box_jitter=0.1).nuisances.box_jitter
@@ -44,7 +44,7 @@ def _add(base: WorldSpec, **changes: Any) -> WorldSpec:
     return spec
 
 
-# Five cameras of a campus in summer. A small network trained for a minute finds about two of three people.
+# Five cameras of a campus in summer. A small network trained for a minute identifies about two of three people.
 _STANDARD = _add(
     WorldSpec(
         name="standard", train_people=100, test_people=80, lookalikes=0.15,
@@ -54,7 +54,7 @@ _STANDARD = _add(
         ),
     )
 )  # fmt: skip
-# The same campus with kind cameras and loose crowds, and with harsh cameras, tight crowds and people dressed alike.
+# The same campus with easy cameras and few crossings, and with hard cameras, many crossings and more look-alikes.
 _add(
     _STANDARD, name="easy", lookalikes=0.0, look_strength=0.7, colour_shift=0.3, light_change=0.08, occlusion=0.2,
     crossing=0.1, box_jitter=0.01,
@@ -71,7 +71,7 @@ _add(
     _STANDARD, name="target_domain", place="harbour", winter=0.5, look_strength=1.4, colour_shift=0.7,
     scenes=("hall", "carpark", "street"),
 )  # fmt: skip
-# Tracks on which people are hidden in turn and the tracker slips: no single frame tells all.
+# Tracks on which people are hidden in turn and the tracker slips: no single frame is enough.
 _add(
     _STANDARD, name="video", place="arcade", train_people=60, test_people=60, occluders=5, occlusion=1.0, crossing=0.6,
     site_spacing_m=15.0, occupancy=3.0, drift=0.2, box_jitter=0.06, misses=0.05, fragments=0.1, tracklet_frames=16,

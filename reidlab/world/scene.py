@@ -100,7 +100,7 @@ class Scene:
             occluders=spec.occluders, scenes=spec.scenes,
         )  # fmt: skip
         self.renderers: dict[int, Renderer] = {}
-        self.areas = [_Ground(camera).ground_area() for camera in self.cameras]
+        self.areas = [camera.ground_area() for camera in self.cameras]
         self.graph = WalkGraph.draw(spec.cameras, spec.site_spacing_m, rng(spec.seed, "site"))
         self.people: dict[int, Person] = {}
         self.sessions: dict[str, Session] = {}
@@ -132,7 +132,7 @@ class Scene:
         return self.renderers[camid]
 
     def is_distractor(self, pid: int) -> bool:
-        """Say whether a person is nobody's query."""
+        """Return whether a person is a distractor, who is nobody's query."""
         return any(pid in session.distractors for session in self.sessions.values())
 
     def shot(self, frame: int) -> int:
@@ -140,7 +140,11 @@ class Scene:
         return int(frame / (self.spec.light_period_s * self.spec.frame_rate))
 
     def visits_at(self, camid: int, frame: int) -> list[int]:
-        """Return the visits that are going on before a camera at a frame."""
+        """Return the visits that are going on before a camera at a frame.
+
+        Raises:
+            ConfigError: there is no such camera.
+        """
         if not 1 <= camid <= len(self.cameras):
             raise ConfigError(f"camera {camid} does not exist; this world has cameras 1..{len(self.cameras)}")
         index = self._index[camid - 1]
@@ -191,7 +195,17 @@ class Scene:
         return self._outlines[visit]
 
     def visits_near(self, camid: int, frame: int, box: np.ndarray, reach: float = 0.0) -> list[int]:
-        """Return the visits whose person's rough box, widened by ``reach`` of its width, touches ``box``."""
+        """Return the visits whose person's rough box, widened by ``reach`` of its width, touches another box.
+
+        Args:
+            camid: camera.
+            frame: frame number.
+            box: (4,) x, y, w, h in frame pixels.
+            reach: share of the rough box's width that is added on either side.
+
+        Raises:
+            ConfigError: there is no such camera.
+        """
         found = []
         for visit in self.visits_at(camid, frame):
             x, y, w, h = self.outline(visit)[frame - self._visits[visit].start_frame]
@@ -210,7 +224,7 @@ class Scene:
         visits = self.visits_at(camid, frame)
         actors = [self.actor(visit, frame) for visit in visits]
         renderer = self.renderer(camid)
-        boxes = clip_boxes(renderer.boxes(actors).reshape(-1, 4), self.cameras[camid - 1])
+        boxes = clip_boxes(renderer.boxes(actors), self.cameras[camid - 1])
         table = pd.DataFrame(boxes, columns=["x", "y", "w", "h"])
         table.insert(0, "pid", np.array([actor.person.pid for actor in actors], dtype=np.int64))
         table.insert(0, "visit", np.array(visits, dtype=np.int64))
@@ -314,13 +328,6 @@ class Scene:
         table = pd.DataFrame(self._visits)
         table["path"] = [track[:, :2] for track in self._tracks]
         return table
-
-
-class _Ground(Renderer):
-    """A renderer that knows its ground and nothing else: a scene is planned before backgrounds are painted."""
-
-    def __init__(self, camera: Camera) -> None:
-        self.camera = camera
 
 
 class _Walker:

@@ -22,19 +22,19 @@ from reidlab.world.nuisances import Nuisances
 SPLITS = ("train", "test")
 
 
-def _knob(default: Any, low: float, high: float) -> Any:
+def _in_range(default: Any, low: float, high: float) -> Any:
     return field(default=default, metadata={"range": (low, high)})
 
 
 @dataclass(frozen=True)
 class WorldSpec:
-    """One world: people, cameras, what they wear and how badly they are recorded.
+    """One world: people, cameras, what they wear and how imperfectly they are recorded.
 
     The same spec gives the same world, picture by picture, on any number of workers. Training and test identities
-    are disjoint and are recorded in two sessions, one after the other, so that nobody of one is seen in the other.
+    are disjoint and are recorded in two sessions, one after the other, so that nobody appears in both.
 
     Attributes:
-        name: what the data set calls itself.
+        name: name of the data set.
         place: where it is recorded; with one seed, another place has other people and other cameras.
         seed: seed of everything: people, cameras, walks, faults.
         camera_seed: seed of the cameras alone; None takes ``seed``. Two worlds of one place
@@ -46,14 +46,14 @@ class WorldSpec:
         winter: season of the clothes, from 0 (summer) to 1 (winter).
         cameras: number of cameras.
         look_strength: how differently the cameras see, 0 (alike) to 2; 1 is a real network.
-        occluders: static things before each camera.
+        occluders: static objects in front of each camera.
         scenes: kinds of place the cameras look at.
         frame_width, frame_height: size of a frame in pixels.
         frame_rate: frames a second.
         coverage: share (0..1) of the cameras that a person passes, at least two where there are two.
-        visits: how often a person walks past each of their cameras; the visits are spread over the session.
-        occupancy: mean number of people before a camera at a time, as far as walking times allow.
-        site_spacing_m: median way between neighbouring cameras, in metres.
+        visits: how often a person walks past each of their cameras; visits are spread over the session.
+        occupancy: mean number of people in view of a camera at a time, as far as walking times allow.
+        site_spacing_m: median distance between neighbouring cameras, in metres.
         travel_noise: standard deviation of the logarithm of a travel time between two cameras.
         light_period_s: seconds after which the light has changed.
         mot_seconds: length of an exported video of each session, in seconds.
@@ -67,12 +67,12 @@ class WorldSpec:
         false_alarms: mean number of boxes per frame where nobody is.
         fragments: share (0..1) of tracks that break into two.
         duplicates: share (0..1) of identities that carry a second label from some camera on.
-        buried: share (0..1) of test tracks that lie in the distractor class (gallery only).
+        buried: share (0..1) of test tracks that are labelled as distractors (gallery only).
         ambiguous: share (0..1) of test tracklets whose box holds two people from beginning to end (gallery only).
         fault_splits: splits whose labels may be wrong (``nuisances.label_noise`` and ``duplicates``).
         sites: number of federated sites that share the training identities.
         site_skew: concentration of the Dirichlet shares of the sites; small is uneven, 1000 nearly even.
-        nuisances: the dials of :class:`~reidlab.world.nuisances.Nuisances`.
+        nuisances: what makes pictures of one person differ.
 
     Raises:
         ConfigError: if a value has the wrong type or is out of range.
@@ -87,42 +87,42 @@ class WorldSpec:
     place: str = "campus"
     seed: int = 0
     camera_seed: int | None = None
-    train_people: int = _knob(80, 1, 3000)
-    test_people: int = _knob(80, 1, 3000)
-    distractors: int = _knob(12, 0, 1500)
-    lookalikes: float = _knob(0.3, 0, 1)
-    group_size: int = _knob(3, 2, 50)
-    winter: float = _knob(0.0, 0, 1)
-    cameras: int = _knob(5, 1, 9)
-    look_strength: float = _knob(1.0, 0, 2)
-    occluders: int = _knob(3, 0, 20)
+    train_people: int = _in_range(80, 1, 3000)
+    test_people: int = _in_range(80, 1, 3000)
+    distractors: int = _in_range(12, 0, 1500)
+    lookalikes: float = _in_range(0.3, 0, 1)
+    group_size: int = _in_range(3, 2, 50)
+    winter: float = _in_range(0.0, 0, 1)
+    cameras: int = _in_range(5, 1, 9)
+    look_strength: float = _in_range(1.0, 0, 2)
+    occluders: int = _in_range(3, 0, 20)
     scenes: tuple[str, ...] = SCENES
-    frame_width: int = _knob(640, 160, 4096)
-    frame_height: int = _knob(360, 90, 2160)
-    frame_rate: float = _knob(10.0, 1, 60)
-    coverage: float = _knob(1.0, 0, 1)
-    visits: int = _knob(2, 1, 20)
-    occupancy: float = _knob(2.0, 0.1, 30)
-    site_spacing_m: float = _knob(40.0, 5, 2000)
-    travel_noise: float = _knob(0.15, 0, 1)
-    light_period_s: float = _knob(60.0, 1, 86400)
-    mot_seconds: float = _knob(60.0, 1, 86400)
-    shots: int = _knob(4, 1, 200)
-    crop_height: int = _knob(128, 16, 1024)
-    crop_width: int = _knob(64, 8, 512)
-    tracklet_frames: int = _knob(16, 1, 999)
-    tracklet_stride: int = _knob(3, 1, 100)
-    min_visibility: float = _knob(0.35, 0.05, 1)
-    junk: float = _knob(0.1, 0, 2)
-    misses: float = _knob(0.0, 0, 0.9)
-    false_alarms: float = _knob(0.0, 0, 20)
-    fragments: float = _knob(0.0, 0, 1)
-    duplicates: float = _knob(0.0, 0, 1)
-    buried: float = _knob(0.0, 0, 0.9)
-    ambiguous: float = _knob(0.0, 0, 1)
+    frame_width: int = _in_range(640, 160, 4096)
+    frame_height: int = _in_range(360, 90, 2160)
+    frame_rate: float = _in_range(10.0, 1, 60)
+    coverage: float = _in_range(1.0, 0, 1)
+    visits: int = _in_range(2, 1, 20)
+    occupancy: float = _in_range(2.0, 0.1, 30)
+    site_spacing_m: float = _in_range(40.0, 5, 2000)
+    travel_noise: float = _in_range(0.15, 0, 1)
+    light_period_s: float = _in_range(60.0, 1, 86400)
+    mot_seconds: float = _in_range(60.0, 1, 86400)
+    shots: int = _in_range(4, 1, 200)
+    crop_height: int = _in_range(128, 16, 1024)
+    crop_width: int = _in_range(64, 8, 512)
+    tracklet_frames: int = _in_range(16, 1, 999)
+    tracklet_stride: int = _in_range(3, 1, 100)
+    min_visibility: float = _in_range(0.35, 0.05, 1)
+    junk: float = _in_range(0.1, 0, 2)
+    misses: float = _in_range(0.0, 0, 0.9)
+    false_alarms: float = _in_range(0.0, 0, 20)
+    fragments: float = _in_range(0.0, 0, 1)
+    duplicates: float = _in_range(0.0, 0, 1)
+    buried: float = _in_range(0.0, 0, 0.9)
+    ambiguous: float = _in_range(0.0, 0, 1)
     fault_splits: tuple[str, ...] = ("train",)
-    sites: int = _knob(4, 1, 100)
-    site_skew: float = _knob(1000.0, 0.01, 1000)
+    sites: int = _in_range(4, 1, 100)
+    site_skew: float = _in_range(1000.0, 0.01, 1000)
     nuisances: Nuisances = field(default_factory=Nuisances.typical)
 
     def __post_init__(self) -> None:
@@ -132,7 +132,7 @@ class WorldSpec:
             object.__setattr__(self, "nuisances", Nuisances(**self.nuisances))
         if not isinstance(self.nuisances, Nuisances):
             raise ConfigError(
-                f"WorldSpec.nuisances = {self.nuisances!r} must be Nuisances(...) or a mapping of its dials"
+                f"WorldSpec.nuisances = {self.nuisances!r} must be Nuisances(...) or a mapping of its fields"
             )
         for name in ("name", "place"):
             word = getattr(self, name)
@@ -142,7 +142,7 @@ class WorldSpec:
             value = getattr(self, item.name)
             if "range" in item.metadata:
                 check, kind = (check_integer, int) if item.type == "int" else (check_number, float)
-                # 1 and 1.0 are the same knob and must give the same key.
+                # 1 and 1.0 are the same value and must give the same key.
                 value = kind(check(f"WorldSpec.{item.name}", value, *item.metadata["range"]))
                 object.__setattr__(self, item.name, value)
             elif item.name == "seed" or (item.name == "camera_seed" and value is not None):
@@ -191,22 +191,22 @@ class WorldSpec:
         """Return a copy with some fields changed.
 
         Args:
-            **changes: fields of the spec or dials of its nuisances (``drift=0.2``); ``nuisances`` itself may be a
-                mapping of the dials to change.
+            **changes: fields of the spec or of its nuisances (``drift=0.2``); ``nuisances`` itself may be a mapping of
+                those to change.
 
         Raises:
             ConfigError: a name is unknown (the message suggests one) or a value is not allowed.
         """
-        dials = {item.name for item in fields(Nuisances)}
-        check_names("a world", changes, [*(item.name for item in fields(self)), *dials])
+        strengths = {item.name for item in fields(Nuisances)}
+        check_names("a world", changes, [*(item.name for item in fields(self)), *strengths])
         given = changes.pop("nuisances", self.nuisances)
-        turned = {name: changes.pop(name) for name in dials & changes.keys()}
+        changed = {name: changes.pop(name) for name in strengths & changes.keys()}
         if isinstance(given, Mapping):
-            check_names("Nuisances", given, dials)
-            turned = {**given, **turned}
+            check_names("Nuisances", given, strengths)
+            changed = {**given, **changed}
             given = self.nuisances
-        if turned:
-            given = given.with_(**turned)
+        if changed:
+            given = given.with_(**changed)
         return replace(self, nuisances=given, **changes)
 
     def key(self) -> str:

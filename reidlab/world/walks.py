@@ -1,4 +1,4 @@
-"""Where people walk: the plan of the site, the order in which somebody passes its cameras, and paths before one."""
+"""Where people walk: the site plan, the order in which people pass its cameras, and paths in view of one."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def _track(curve: np.ndarray, person: Person, frame_rate: float, phase: float) -
 
 
 def nearness(track: np.ndarray, other: np.ndarray) -> tuple[float, bool]:
-    """Say how close two people come as the camera sees them, and whether they would bump into each other.
+    """Return how close two people come as the camera sees them, and whether they would collide.
 
     Args:
         track: (frames, 4) of one, from the moment it starts.

@@ -34,7 +34,7 @@ def spread(
     quiet: bool = False,
     title: str = "world",
 ) -> list[Result]:
-    """Call ``work(scene, folder, unit)`` for every unit, on several processes if that is worth it.
+    """Call ``work(scene, folder, unit)`` for every unit, on several processes if that is faster.
 
     Args:
         scene: the scene; other processes get a copy.

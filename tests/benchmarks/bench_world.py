@@ -32,7 +32,7 @@ def rate(job: Callable[[], object], pictures: int, repeats: int) -> tuple[float,
 
 def standing(random: np.random.Generator, renderer: Renderer, people: list, n: int) -> list[Actor]:
     """Return ``n`` people spread over a camera's walkable ground."""
-    polygon = renderer.ground_area().astype(np.float32)[:, None]
+    polygon = renderer.camera.ground_area().astype(np.float32)[:, None]
     (x0, z0), (x1, z1) = polygon.min(axis=(0, 1)), polygon.max(axis=(0, 1))
     actors: list[Actor] = []
     while len(actors) < n:

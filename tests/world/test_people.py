@@ -5,7 +5,7 @@ import pytest
 
 from reidlab.errors import ConfigError
 from reidlab.world import Dress, Person, make_people
-from reidlab.world.body import ANKLE_Y, BONES, build_mesh, mesh_of, pose
+from reidlab.world.body import ANKLE_Y, BONES, mesh_of, pose
 
 GARMENTS = ("upper", "upper_colour", "second_colour", "pattern", "lower", "lower_colour", "hair", "hair_colour", "hem")
 
@@ -107,4 +107,4 @@ def test_standing_body_is_the_mesh_at_rest_but_for_bent_joints():
 
 def test_weights_of_every_ring_sum_to_one():
     for person in make_people(20, Dress.blend(0.5), 2):
-        np.testing.assert_allclose(build_mesh(person).weights.sum(axis=1), 1.0, atol=1e-5)
+        np.testing.assert_allclose(mesh_of(person).weights.sum(axis=1), 1.0, atol=1e-5)

@@ -199,7 +199,7 @@ def test_nuisances_do_what_they_say():
 def test_ground_area_holds_people_inside_the_frame():
     for camera in make_cameras(6, 2):
         renderer = Renderer(camera, PLAIN)
-        polygon = renderer.ground_area()
+        polygon = camera.ground_area()
         person = make_people(1, Dress.summer(), 0)[0]
         centre = polygon.mean(axis=0)
         corners = centre + 0.97 * (polygon - centre)

@@ -106,7 +106,7 @@ def test_boxes_lie_in_the_frame_and_belong_to_who_is_there(scene):
     assert seen > 20
 
 
-def test_the_crossing_dial_makes_people_cross():
+def test_the_crossing_strength_makes_people_cross():
     base = WorldSpec(seed=3, train_people=30, test_people=1, distractors=0, cameras=3, occupancy=3.0)
     none, many = Scene(base.with_(crossing=0.0)), Scene(base.with_(crossing=1.0))
     assert (none.visits.met < 0).all()

@@ -88,7 +88,7 @@ def test_the_key_is_the_same_in_another_process():
     assert answer.stdout.strip() == WorldSpec(seed=5).key()
 
 
-def test_the_key_changes_with_every_knob_but_not_with_how_a_number_is_written():
+def test_the_key_changes_with_every_field_but_not_with_how_a_number_is_written():
     base = WorldSpec()
     keys = {base.key()}
     for name, item in RANGED.items():
@@ -116,7 +116,7 @@ def test_the_code_hash_sees_code_and_not_comments(tmp_path):
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_with_turns_fields_and_dials():
+def test_with_changes_fields_of_the_spec_and_of_its_nuisances():
     spec = WorldSpec().with_(seed=4, drift=0.2, nuisances={"blur": 0.1})
     assert (spec.seed, spec.nuisances.drift, spec.nuisances.blur) == (4, 0.2, 0.1)
     assert spec.nuisances.noise == WorldSpec().nuisances.noise

@@ -1,4 +1,4 @@
-"""Axial attention: along the height, then the width, then time, each place looking only along one line.
+"""Axial attention: along the height, then the width, then time; each position attends only along its line.
 
 J. Ho et al., "Axial attention in multidimensional transformers", 2019 (https://arxiv.org/abs/1912.12180).
 H. Wang et al., "Axial-DeepLab: stand-alone axial-attention for panoptic segmentation", ECCV 2020
@@ -90,7 +90,7 @@ class AxisAttention(nn.Module):
         self.output_norm = nn.BatchNorm3d((2 if relative else 1) * channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what each place gathers along the axis."""
+        """(B, C, T, H, W) -> (B, C, T, H, W)."""
         axis = AXES[self.axis]
         length = x.shape[axis]
         if self.encoding is not None and length != self.encoding.length:
@@ -126,9 +126,13 @@ class AxisAttention(nn.Module):
         return gathered.unflatten(1, (len(parts), -1)).sum(dim=1)
 
     def cost_macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> dict[str, int]:
-        """Return MACs of one pass by kind, for :func:`reidlab.models.cost.cost`; the projection counts for itself.
+        """Return the MACs of one pass by kind, for :func:`reidlab.models.cost.cost`; the projection counts for itself.
 
         Each of the similarity maps takes d / 2 products per pair of places and head, each part of the output d.
+
+        Args:
+            inputs: the map; not needed here.
+            output: (B, C, T, H, W).
         """
         similarities, parts = (1, 1) if self.encoding is None else (3, 2)
         return {"product": output.numel() * output.shape[AXES[self.axis]] * (similarities + 2 * parts) // 2}
@@ -191,7 +195,16 @@ class Axial(ResidualAttention):
 
 
 def check_encoding(encoding: str, size: tuple[int, int, int] | None) -> None:
-    """Raise ConfigError where the encoding is unknown, or relative without a (T, H, W), or the size is none."""
+    """Check an encoding of positions and the size that it is made for.
+
+    Args:
+        encoding: one of :data:`ENCODINGS`.
+        size: (T, H, W) of the map, or None.
+
+    Raises:
+        ConfigError: the encoding is unknown, it is relative and there is no size, or the size is not three numbers
+            of at least 1.
+    """
     check_choice("encoding", encoding, ENCODINGS)
     if encoding != "relative" and size is None:
         return

@@ -1,4 +1,4 @@
-"""What every block between two ResNet blocks of a video network keeps to: a clip's maps in, a clip's maps out.
+"""Interface of the blocks between the ResNet blocks of a video network: a clip's feature maps in and out.
 
 A clip's maps are one tensor (B, C, T, H, W): clips, channels, frames, height, width. That is the logical order. In a
 network that runs channels-last the channels lie last in memory, and frames (B * T, C, H, W) become a clip by a view.
@@ -82,7 +82,14 @@ class ClipBlock(nn.Module, ABC):
         return self.transform(x)
 
     def check(self, x: Tensor) -> None:
-        """Raise ConfigError where ``x`` is not maps of clips with the block's channels."""
+        """Check maps before they are transformed.
+
+        Args:
+            x: (B, C, T, H, W).
+
+        Raises:
+            ConfigError: there are not five axes, or not the block's channels.
+        """
         if x.ndim != 5:
             raise ConfigError(f"x: shape {tuple(x.shape)} must have the five axes (B, C, T, H, W) of a clip's maps")
         if self.channels is not None and x.shape[1] != self.channels:
@@ -125,5 +132,5 @@ class ResidualAttention(ClipBlock):
         return self.norm(self.project(self.attend(x)))
 
     def transform(self, x: Tensor) -> Tensor:
-        """Return the maps with what attention adds to them."""
+        """Return maps (B, C, T, H, W) plus what attention adds to them."""
         return x + self.refinement(x)

@@ -22,6 +22,8 @@ class SpatialMax(nn.Module):
         factor: of reduction. A side shorter than it is reduced to one place, never to none.
     """
 
+    cost_kind = "pool"
+
     def __init__(self, factor: int) -> None:
         super().__init__()
         self.factor = factor
@@ -33,10 +35,6 @@ class SpatialMax(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the reduced maps."""
         return F.adaptive_max_pool3d(x, (x.shape[2], *self.reduced(*x.shape[3:])))
-
-    def pool_macs(self, given: Tensor, output: Tensor) -> int:
-        """Return the comparisons of one pass, for :func:`reidlab.models.cost.cost`."""
-        return given.numel()
 
 
 class CoarseToFineAxial(ResidualAttention):

@@ -1,4 +1,4 @@
-"""Non-local attention: every place of every frame looks at every other.
+"""Non-local attention: every position of every frame attends to every other.
 
 X. Wang et al., "Non-local neural networks", CVPR 2018 (https://arxiv.org/abs/1711.07971): the embedded Gaussian.
 C.-T. Liu et al., "Spatially and temporally efficient non-local attention network for video-based person
@@ -34,7 +34,12 @@ class DotProductAttention(nn.Module):
         return F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
 
     def cost_macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> dict[str, int]:
-        """Return MACs of one pass by kind, for :func:`reidlab.models.cost.cost`."""
+        """Return the MACs of one pass by kind, for :func:`reidlab.models.cost.cost`.
+
+        Args:
+            inputs: queries, keys and values, as :meth:`forward` takes them.
+            output: (B, heads, L, E).
+        """
         queries, keys, _ = inputs
         return {"product": (queries.numel() + output.numel()) * keys.shape[2]}
 
@@ -49,13 +54,19 @@ class StripeMean(nn.Module):
         ConfigError: S is less than 1; in use: the height does not divide into S stripes.
     """
 
+    cost_kind = "pool"
+
     def __init__(self, stripes: int) -> None:
         super().__init__()
         check_integer("stripes", stripes, 1)
         self.stripes = stripes
 
     def split(self, x: Tensor) -> Tensor:
-        """Return a view (B, C, T, S, H / S, W) of maps (B, C, T, H, W)."""
+        """Return a view (B, C, T, S, H / S, W) of maps (B, C, T, H, W).
+
+        Raises:
+            ConfigError: H does not divide into S stripes.
+        """
         if x.shape[3] % self.stripes:
             raise ConfigError(f"stripes: a map of height H = {x.shape[3]} does not divide into {self.stripes} stripes")
         return x.unflatten(3, (self.stripes, -1))
@@ -63,10 +74,6 @@ class StripeMean(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the stripes' means."""
         return self.split(x).mean(dim=(4, 5)).unsqueeze(-1)
-
-    def pool_macs(self, given: Tensor, output: Tensor) -> int:
-        """Return the accumulations of one pass, for :func:`reidlab.models.cost.cost`."""
-        return given.numel()
 
 
 class NonLocal(ResidualAttention):
@@ -109,7 +116,14 @@ class NonLocal(ResidualAttention):
         self.pairs = pairs
 
     def check(self, x: Tensor) -> None:
-        """Raise ConfigError where ``x`` is not maps this block can take."""
+        """Check maps before attention.
+
+        Args:
+            x: (B, C, T, H, W).
+
+        Raises:
+            ConfigError: the axes or channels do not fit, or T is odd where frames attend in pairs.
+        """
         super().check(x)
         if self.pairs and x.shape[2] % 2:
             raise ConfigError(f"pairs: a clip of T = {x.shape[2]} frames does not divide into pairs of adjacent frames")
@@ -122,7 +136,7 @@ class NonLocal(ResidualAttention):
         return mixed.reshape(values.movedim(1, -1).shape).movedim(-1, 1)
 
     def transform(self, x: Tensor) -> Tensor:
-        """Return the maps with what attention adds to them, the same over each stripe where there are stripes."""
+        """Return maps (B, C, T, H, W) plus what attention adds, the same over a whole stripe if there are any."""
         if self.pool is None:
             return super().transform(x)
         added = self.refinement(self.pool(x))
@@ -137,8 +151,8 @@ class NonLocal(ResidualAttention):
             query: frame, row and column of the place i.
 
         Returns:
-            (B, T, H, W), 0 in frames out of reach. The sum over a clip is 1; with stripes a stripe's weight stands at
-            each of its places, and the sum over stripes is 1.
+            (B, T, H, W), 0 in frames out of reach. The sum over a clip is 1; with stripes a stripe's weight is given
+            at each of its positions, and the sum over stripes is 1.
 
         Raises:
             ConfigError: the place lies outside the map, or the block cannot take the map.

@@ -1,4 +1,4 @@
-"""Temporal reduction: fewer frames on the way through a network.
+"""Temporal reduction: fewer frames after each stage of a network.
 
 C.-T. Liu et al., "Spatially and temporally efficient non-local attention network for video-based person
 re-identification", BMVC 2019 (https://arxiv.org/abs/1908.01683).
@@ -25,15 +25,14 @@ class TemporalMax(ClipBlock):
         tensor([3., 5.])
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    cost_kind = "pool"
 
     def transform(self, x: Tensor) -> Tensor:
-        """Return the larger of frames 0 and 1, 2 and 3, and so on."""
+        """Return the larger of frames 0 and 1, 2 and 3, and so on: (B, C, T, H, W) -> (B, C, T / 2, H, W).
+
+        Raises:
+            ConfigError: T is odd.
+        """
         if x.shape[2] % 2:
             raise ConfigError(f"x: T = {x.shape[2]} frames do not divide into pairs of adjacent frames; give an even T")
         return torch.maximum(x[:, :, 0::2], x[:, :, 1::2])
-
-    def pool_macs(self, given: Tensor, output: Tensor) -> int:
-        """Return the comparisons of one pass, for :func:`reidlab.models.cost.cost`."""
-        return given.numel()
