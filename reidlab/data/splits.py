@@ -169,6 +169,9 @@ class LabelledSplit:
         seed: that drew it.
         labelled: identities whose labels may be used.
         unlabelled: the other identities; only a measurement may look at their labels.
+
+    Raises:
+        DataError: an identity is in both parts, or fewer than 2 are labelled or none is unlabelled.
     """
 
     setting: str

@@ -331,7 +331,7 @@ class AffinityPropagation:
         """Cluster the same points with other preferences, going on with the messages there are.
 
         Args:
-            preference: one number, or one per point.
+            preference: one number, or (N,) one per point.
 
         Raises:
             ConfigError: there is nothing to go on from, or the preference does not fit.
@@ -345,7 +345,7 @@ class AffinityPropagation:
         return self
 
     def fit_predict(self, X: np.ndarray, y: object = None) -> np.ndarray:
-        """Return the clusters of points; see :meth:`fit`."""
+        """Return the clusters (N,) of N points; see :meth:`fit`."""
         return self.fit(X).labels_
 
     def _run(self, messages: MessagePassing, preferences: np.ndarray, warm: bool) -> None:

@@ -42,7 +42,7 @@ class MinedPairs:
         return len(self.ranks)
 
     def partners(self, i: int) -> np.ndarray:
-        """Return the pictures that picture ``i`` is mutually paired with, rising; none at all is common.
+        """Return the pictures (P,) that picture ``i`` is mutually paired with, rising; often there is none.
 
         Raises:
             ConfigError: there is no such picture.

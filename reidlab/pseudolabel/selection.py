@@ -143,7 +143,10 @@ def medoids(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: (N,) clusters 0..C-1; -1 is an outlier.
 
     Returns:
-        (C,) positions.
+        (C,) int64 positions.
+
+    Raises:
+        DataError: a cluster's number has no member.
     """
     count = int(np.max(labels, initial=-1)) + 1
     out = np.empty(count, dtype=np.int64)

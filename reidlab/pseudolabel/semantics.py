@@ -129,7 +129,7 @@ def search_preference(
     (``unchanged``), or nothing is left between the ends (``exhausted``).
 
     Args:
-        similarities: those observed, in any order; none above 0, and not all 0.
+        similarities: (M,) observed ones, in any order; none above 0, and not all 0.
         wanted: count to match.
         count_at: clusters with a preference and returns the count.
         patience: probes in a row with one count after which to give up.
@@ -262,7 +262,7 @@ class SemanticsGuidedAP:
 
     @property
     def cluster_centers_indices_(self) -> np.ndarray:
-        """The exemplars, by scikit-learn's name."""
+        """The exemplars (C',), by scikit-learn's name."""
         return self.exemplars_
 
     def fit(

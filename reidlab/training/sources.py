@@ -53,7 +53,7 @@ class Batch(NamedTuple):
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with."""
+        """What the network is called with: (B, 3, H, W) pictures."""
         return (self.images,)
 
 
@@ -75,7 +75,7 @@ class ClipBatch(NamedTuple):
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with: the clips, and the masks where there are any."""
+        """What the network is called with: clips (B, T, 3, H, W), and masks (B, T, 4) where there are any."""
         return (self.images,) if self.masks is None else (self.images, self.masks)
 
 
@@ -116,5 +116,5 @@ class IdentitySource:
 
 
 def digest(values: np.ndarray) -> str:
-    """Return a short hash of an array's bytes."""
+    """Return a short hash of the bytes of an array of any shape."""
     return hashlib.blake2b(values.tobytes(), digest_size=8).hexdigest()
