@@ -1,4 +1,4 @@
-"""Ways to describe a picture of a person: colours, a network as it was initialised, and a network that was trained."""
+"""Descriptions of a person's picture: a colour histogram, an untrained network, and a trained network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("methods")
 
 @METHODS.add("histogram")
 def histogram(place: Place, condition: Condition) -> Result:
-    """Colours in horizontal stripes, the classic hand-made description; nothing is learnt.
+    """Colour histograms of horizontal stripes, the classic hand-crafted descriptor; nothing is learnt.
 
     D. Gray and H. Tao, "Viewpoint invariant pedestrian recognition with an ensemble of localized features", ECCV 2008,
     describe a person by features of horizontal stripes; this is their colour part.
@@ -31,7 +31,7 @@ def histogram(place: Place, condition: Condition) -> Result:
 
 @METHODS.add("untrained")
 def untrained(place: Place, condition: Condition) -> Result:
-    """The network as it was initialised: what its architecture alone is worth."""
+    """The network with its initial weights, which shows the effect of the architecture alone."""
     model = place.study.recipe.network(place.target.train.identities, place.seed)
     return _scored(place, picture_extractor(model))
 

@@ -90,8 +90,9 @@ class BaselineStudy(Study):
     def vary(self, place: Place) -> Iterator[Row]:
         """Vary one difficulty of the world at a time and score the trained network, which is not trained again.
 
-        The people are others than in the comparison of methods, but the same in every setting, and walk the same ways.
-        Where the layout has tracklets, the features of a tracklet's pictures are brought to length 1 and averaged.
+        The people are others than in the comparison of methods, but the same in every setting, on the same
+        trajectories. Where the layout has tracklets, the features of a tracklet's pictures are brought to length 1 and
+        averaged.
         """
         extractor = place.run(Condition("network")).model
         base = self.world(place.seed).with_(train_people=1)
@@ -117,8 +118,8 @@ class BaselineStudy(Study):
     def on_real(self, place: Place, name: str) -> Iterator[Row]:
         """Score on a real data set.
 
-        First ``unseen``: as fitted on the world, tested on everybody of the data set. Then ``held_out``: fitted on the
-        data set's training people, tested on its test people.
+        First ``unseen``: as fitted on the world, tested on all identities of the data set. Then ``held_out``: fitted on
+        the data set's training people, tested on its test people.
         """
         from reidlab.data import across_cameras, load
 

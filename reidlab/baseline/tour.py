@@ -1,4 +1,4 @@
-"""What chapter 1 shows before it measures: one ranking counted by hand, and pictures of the embedded world."""
+"""Examples of chapter 1: one ranking scored by hand, and pictures of the embedded world."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def one_query() -> tuple[Embeddings, Embeddings]:
 
 
 def walk(query: Embeddings, gallery: Embeddings) -> pd.DataFrame:
-    """Walk down the one query's gallery and say what each entry counts for under the protocol of Market-1501.
+    """Rank the one query's gallery and show how each entry counts under the protocol of Market-1501.
 
     Returns:
         A row per entry in order of distance: ``distance, person, camera, counts as, rank, precision``; the precision is
@@ -90,9 +90,9 @@ def busiest_frame(scene: Scene) -> tuple[int, int]:
 
 
 def knob_sheet(spec: WorldSpec, knobs: Sequence[str]) -> Sheet:
-    """Return pictures of one person by each camera with every knob off, and then with one knob after the other high.
+    """Return pictures of one person by each camera with all difficulties off, and then with each of them high.
 
-    Knobs whose effect does not show in single pictures are left out.
+    Difficulties that do not show in single pictures are left out.
     """
     from reidlab.data import load_world
 

@@ -57,7 +57,7 @@ class Pictures:
 
     @property
     def pids(self) -> np.ndarray:
-        """Identities (N,); a method without labels must not look at them."""
+        """Identities (N,); a method without labels must not use them."""
         return self.table["pid"].to_numpy()
 
     @property

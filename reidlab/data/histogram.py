@@ -1,4 +1,4 @@
-"""Colour histograms of horizontal stripes: the description of a person that needs no training.
+"""Colour histograms of horizontal stripes: a description of a person that needs no training.
 
 D. Gray and H. Tao, "Viewpoint invariant pedestrian recognition with an ensemble of localized features", ECCV 2008,
 describe people by eight colour channels (RGB, YCbCr, hue and saturation) and texture filters of horizontal stripes;

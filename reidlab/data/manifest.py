@@ -47,7 +47,7 @@ class FileCount:
 
 @dataclass(frozen=True)
 class Edition:
-    """One form in which a data set is handed around.
+    """One published form of a data set.
 
     Attributes:
         name: of the edition; empty if there is only one.
@@ -85,7 +85,7 @@ class Manifest:
         layout: name of the reader; empty if no reader makes a sample table of it.
         folders: names under which its folder is found in ``REIDLAB_DATA``.
         protocol: named protocol under which it is scored; Market-1501's where empty.
-        distractor: identity that stands for nobody in particular, or None.
+        distractor: identity of the distractor class, or None.
         editions: what whole copies hold, the usual one first.
         notes: what a user should know, such as label faults.
         used_in: chapters, and ``survey``.
@@ -112,7 +112,7 @@ class Manifest:
 
     @cached_property
     def hash(self) -> str:
-        """16 hexadecimal digits that stand for the content."""
+        """Hash of the content, 16 hexadecimal digits."""
         content = {key: value for key, value in asdict(self).items() if key != "path"}
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
 

@@ -1,8 +1,8 @@
-"""The sample table: one pandas row per picture, the form in which every data set enters the house.
+"""The sample table: one pandas row per picture, the form in which every data set is read.
 
 ========== ======== =============================================================================================
 ``path``    str      absolute path of the picture, or of the frame that holds it
-``pid``     int64    identity as the data set names it; -1: junk, or nobody knows
+``pid``     int64    identity as the data set names it; -1: junk, or unknown
 ``camid``   int64    camera as the data set names it, from 1
 ``tracklet`` int64   tracklet the picture is part of; -1: none
 ``frame``   int64    frame number as the data set names it; -1: unknown
@@ -50,7 +50,7 @@ def schema() -> pa.DataFrameSchema:
 
     def text(holds: Any, expected: str) -> pa.Check:
         def fits(values: pd.Series) -> pd.Series:
-            # Each different text is looked at once; most columns hold few.
+            # Each distinct text is checked once; most columns hold few.
             places, different = pd.factorize(values, use_na_sentinel=False)
             good = np.array(
                 [isinstance(text, str) and bool(holds(text)) for text in np.asarray(different, dtype=object)],

@@ -1,8 +1,8 @@
-"""Clusterers for pseudo-labels: DBSCAN as SSG sets it up, the usual others by name, and labels fit to be learnt from.
+"""Clusterers for pseudo-labels: DBSCAN as SSG sets it up, others by name, and checked labels to train on.
 
-Any object with scikit-learn's interface is a clusterer. What differs between them (their numbers for outliers, what
-they do when nothing is found) is evened out by :func:`checked_labels`, so that a loop of clustering and training meets
-either labels it can train on or one exception.
+Any object with scikit-learn's interface is a clusterer. Clusterers number outliers and report failure in different
+ways; :func:`checked_labels` hides the differences, so that a loop of clustering and training gets either labels it can
+train on or one exception.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLUSTERERS = ("dbscan", "dbscan-ssg", "kmeans", "agglomerative", "hdbscan", "ap"
 
 
 class Clusterer(Protocol):
-    """What a clusterer must have: scikit-learn's interface.
+    """Scikit-learn's interface, which a clusterer must have.
 
     Attributes:
         labels_: (N,) whole numbers after ``fit``: a number per cluster, a negative one for outliers.
@@ -39,19 +39,19 @@ class Clusterer(Protocol):
     labels_: np.ndarray
 
     def fit(self, features: np.ndarray, /) -> Any:
-        """Cluster (N, D) features; what it returns is not looked at."""
+        """Cluster (N, D) features; the return value is ignored."""
         ...
 
 
 class ClusteringFailed(RunError):
-    """Clusters were found from which nothing can be learnt: none, one, or one per picture.
+    """The clusters cannot be trained on: there is none, only one, or one per picture.
 
     Args:
         message: what happened and what to change.
         labels: see below.
 
     Attributes:
-        labels: (N,) int64 labels as they were found, 0..C-1 and -1 for outliers.
+        labels: (N,) int64 labels that were found, 0..C-1 and -1 for outliers.
     """
 
     def __init__(self, message: str, labels: np.ndarray) -> None:
@@ -76,8 +76,8 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
         share: of all pairs that the rule averages over; at least one pair is. It belongs to data sets as large as
             SSG's: among Market-1501's 12,936 pictures it makes 20.7 neighbours a picture, among a thousand only 1.6,
             where the radius is that of the few closest pairs and most pictures are outliers.
-        neighbours: how many neighbours a picture the rule averages over, whatever the number of pictures; replaces
-            ``share`` where given.
+        neighbours: mean number of neighbours per picture that the rule averages over; replaces ``share`` where
+            given, and does not depend on the number of pictures.
         min_samples: neighbours within the radius, the picture itself among them, that make a cluster's core.
         k1: see :func:`~reidlab.evaluation.jaccard.jaccard_distances`.
         k2: see there.
@@ -120,7 +120,7 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
 
         Args:
             X: (N, D) features.
-            y: not used; there so that pipelines can call it.
+            y: ignored; part of scikit-learn's interface.
 
         Raises:
             ConfigError: ``k1`` or ``k2`` does not fit the number of features.
@@ -137,7 +137,7 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
             if self.neighbours is not None:
                 share = min(1.0, self.neighbours / (distances.shape[0] - 1))
             self.eps_ = smallest_mean(distances, share)
-        # What is farther than the radius is nobody's neighbour: without it there is less to sort and to copy.
+        # Distances above the radius join no neighbours; without them there is less to sort and to copy.
         near = _within(distances, self.eps_)
         found = DBSCAN(eps=self.eps_, min_samples=self.min_samples, metric="precomputed").fit(near)
         self.labels_ = found.labels_.astype(np.int64)
@@ -219,7 +219,7 @@ def make_clusterer(name: str, *, seed: int = 0, **options: Any) -> Clusterer:
         fixed = {"n_clusters": None}
     elif name in ("kmeans", "agglomerative") and options.get("n_clusters") is None:
         either = " (or distance_threshold)" if name == "agglomerative" else ""
-        raise ConfigError(f"n_clusters: {name} must be told how many clusters to make; give n_clusters{either}")
+        raise ConfigError(f"n_clusters: {name} needs the number of clusters; give n_clusters{either}")
     return build(**{**fixed, **options})
 
 
@@ -267,7 +267,7 @@ def checked_labels(clusterer: Clusterer, features: np.ndarray) -> np.ndarray:
 
 
 def _builder(name: str, seed: int) -> tuple[Callable[..., Clusterer], dict[str, Any]]:
-    """Return what makes a clusterer, and the arguments it is always given."""
+    """Return the class or function that builds a clusterer, and its fixed arguments."""
     from sklearn import cluster
 
     if name == "ap":
@@ -309,7 +309,7 @@ def _renumbered(kind: str, labels: Any, count: int) -> np.ndarray:
 
 
 def _advice(clusterer: Clusterer, *, more: bool) -> str:
-    """Return what to change so that more pictures come together, or fewer."""
+    """Return which parameter to change so that more pictures are clustered together, or fewer."""
     closer, wider = ("lower", "raise") if more else ("raise", "lower")
     eps = getattr(clusterer, "eps_", getattr(clusterer, "eps", None))
     if eps is not None:

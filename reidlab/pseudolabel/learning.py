@@ -1,4 +1,4 @@
-"""Training on labels that are partly guessed: sources of batches, objectives, and networks that get more classes."""
+"""Training on pseudo-labels: sources of batches, objectives, and networks with a new number of classes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def learn_augmented(
     Args:
         recipe: of network and training.
         labelled: pictures with identities.
-        unlabelled: pictures of other people; their identities are not looked at.
+        unlabelled: pictures of other identities; their labels are not used.
         steps: length of the training.
         seed: of weights, batches and augmentation.
         count: U, unlabelled pictures in each batch.
@@ -64,12 +64,12 @@ def learn_augmented(
 def learn_pseudo(
     recipe: Recipe, model: ReIDNet, work: PseudoLabelledSet, steps: int, seed: int, **changes: Any
 ) -> ReIDNet:
-    """Train a network for a round on labels that are partly guessed, in place.
+    """Train a network for a round on pseudo-labels, in place.
 
     Args:
         recipe: of the training.
         model: network with a class for each of the set's.
-        work: pictures and what they are taken for.
+        work: pictures and their pseudo-labels.
         steps: length of the training.
         seed: of batches and augmentation.
         **changes: fields of the training's configuration that differ from the recipe's.
@@ -91,7 +91,7 @@ def learn_pseudo(
 
 @dataclass(frozen=True, eq=False)
 class PseudoLabelledSet:
-    """What a round is trained on.
+    """The training set of a round.
 
     Attributes:
         images: (N, H, W, 3) uint8.
@@ -99,7 +99,7 @@ class PseudoLabelledSet:
             part of no cluster's batch, but may be part of a mined pair.
         targets: (N, C) float32 soft labels, or None where classes are taken as they are.
         metric: ``batch-hard`` or ``weighted``, the kind of triplet loss.
-        mined: pairs found across cameras among these pictures, or None. Where none is mutual, a round does without.
+        mined: pairs found across cameras among these pictures, or None. Without any mutual pair, none are used.
         icm_p: anchors in a batch of mined pairs, or as many as there are.
         icm_k: pictures of each, the anchor among them.
 
@@ -331,8 +331,8 @@ class PseudoObjective:
 def expanded(model: ReIDNet, classes: int, keep: int, seed: int) -> ReIDNet:
     """Return a copy of a network with another number of classes.
 
-    Backbone and neck are copied. The classifier's first rows are kept: labelled identities stay who they are, while
-    clusters are numbered anew each round and begin anew, as a fresh neck does.
+    Backbone and neck are copied. The classifier's first rows are kept: labelled identities keep their class, while
+    clusters are renumbered each round, so that their rows are initialised again.
 
     Args:
         model: the network; it is left as it is.
@@ -357,7 +357,7 @@ def expanded(model: ReIDNet, classes: int, keep: int, seed: int) -> ReIDNet:
 
 
 class Features(NamedTuple):
-    """What clustering looks at.
+    """Features to cluster.
 
     Attributes:
         whole: (N, D) float32 features before the neck, un-normalised.

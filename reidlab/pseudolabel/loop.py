@@ -1,7 +1,7 @@
 """The loop of chapters 3 and 4: cluster, split, select, train, and again.
 
 Semi-supervised learning (SGC-DPL, Sec. 3.3) and unsupervised adaptation (HSR, Sec. 4.3) are the same loop with other
-parts; :class:`PseudoLabelOptions` say which. Any clusterer with scikit-learn's interface fits in.
+parts; :class:`PseudoLabelOptions` says which. Any clusterer with scikit-learn's interface can be used.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GUIDED = "sg-ap"
 
 @dataclass(frozen=True)
 class PseudoLabelOptions:
-    """How pseudo-labels are made, and how they are learnt from.
+    """How pseudo-labels are made, and how a network is trained on them.
 
     Attributes:
         clusterer: ``sg-ap``, a name that :func:`~reidlab.pseudolabel.clusterers.make_clusterer` knows, or an object
@@ -54,9 +54,9 @@ class PseudoLabelOptions:
         progressive: whether only pictures near their exemplar are trained on, more of them each round (Eq. 3.4); needs
             labelled pictures.
         growth: by which share of tau_l the threshold grows each round.
-        reach: share of tau_l at which the threshold begins. The dissertation's is 1; but tau_l parts pairs of pictures,
-            whose squared distances are on average twice those to the middle of their group, so 0.5 asks of a picture
-            and its exemplar what 1 asks of two pictures.
+        reach: share of tau_l at which the threshold begins. The dissertation's is 1; but tau_l separates pairs of
+            pictures, whose squared distances are on average twice those to the centre of their group, so 0.5 requires
+            of a picture and its exemplar what 1 requires of two pictures.
         scaled: whether temperature and growth are such shares. Distances are as large as a network's width makes them:
             the dissertation's own values, a temperature of 1 and 1 more each round in units of its features, mean
             nothing to another network. False takes both as they are.
@@ -67,7 +67,7 @@ class PseudoLabelOptions:
         centre: whether each camera's mean feature is subtracted before clustering; not in the dissertation.
         metric: ``batch-hard`` (chapter 3) or ``weighted`` (Eq. 4.2), the triplet loss.
         rounds: of clustering and training.
-        optimisation: fields of the training's configuration that rounds have otherwise than the recipe says.
+        optimisation: fields of the training's configuration that differ from the recipe's in rounds.
 
     Raises:
         ConfigError: a value is not allowed.
@@ -157,7 +157,7 @@ class Round:
 
     @classmethod
     def from_arrays(cls, kept: Mapping[str, Any], name: str) -> Round:
-        """Return what :meth:`arrays` named."""
+        """Return the round from the arrays that :meth:`arrays` named."""
         return cls(**{item: kept[f"{name}_{item}"] for item in ("number", *_ARRAYS)})
 
 
@@ -190,8 +190,8 @@ def run_loop(
 ) -> LoopResult:
     """Cluster, split, select and train, for as many rounds as the options say.
 
-    Where clustering gives fewer than two clusters or outliers alone, nothing can be learnt from it: the round says why
-    in :attr:`Round.failed`, the network stays as the round found it, and the loop ends.
+    Where clustering gives fewer than two clusters, or outliers only, there is nothing to train on: the round says why
+    in :attr:`Round.failed`, the network is not changed, and the loop ends.
 
     Args:
         model: where to begin; it is left as it is.
@@ -371,7 +371,7 @@ class _State:
             )
 
     def _take_up(self, resume: bool) -> None:
-        """Go on from the folder's state, or clear it."""
+        """Continue from the folder's state, or clear it."""
         if not resume:
             self.checkpoints.clear()
             return
@@ -393,7 +393,7 @@ def _truths(
     unlabelled: Pictures, clustered: np.ndarray, labels: np.ndarray, exemplars: np.ndarray, selected: np.ndarray,
     mined: MinedPairs | None,
 ) -> dict[str, float]:  # fmt: skip
-    """Return what can be measured about pseudo-labels where the truth is known; their number where it is not."""
+    """Return the measures of pseudo-labels against the truth; without a truth, those that need none."""
     pids, camids = unlabelled.pids, unlabelled.camids
     values = {**_counts(labels), "camera_purity": purity(camids, labels)}
     if (pids < 0).any():

@@ -1,4 +1,4 @@
-"""From rounds of the loop to results of a study and rows of records."""
+"""Results of a study and rows of records, from the rounds of the loop."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def searched(rounds: Sequence[Round], identities: int) -> Iterator[Row]:
     """Yield what labelled pictures had at the first and at the chosen preference of the first search, per identity.
 
     ``clusters_per_identity`` counts exemplars among them, which the search goes by; ``divided_per_identity`` the
-    clusters that they lie in, whoever the exemplar.
+    clusters that they lie in, whether or not the exemplar is labelled.
 
     Args:
         rounds: of a loop.
@@ -114,10 +114,10 @@ def searched(rounds: Sequence[Round], identities: int) -> Iterator[Row]:
 
 
 def stages(rounds: Sequence[Round]) -> Iterator[Row]:
-    """Yield what changed from the first round to the last, and what splitting clusters gained.
+    """Yield values of the first and the last round, and the gain from splitting clusters.
 
     The gain in V-measure is the mean (and the least) over the rounds in which a cluster was split; where none ever was,
-    there is no row: no split, no verdict.
+    there is no row.
 
     Args:
         rounds: of a loop.
@@ -139,9 +139,9 @@ def stages(rounds: Sequence[Round]) -> Iterator[Row]:
 
 
 def split_purity(rounds: Sequence[Round], pids: np.ndarray, draw: int) -> Iterator[Row]:
-    """Yield how pure clusters are that PBH splits, before, after, and after a random division, and how pure the others.
+    """Yield the purity of the clusters that PBH splits (before, after, and after a random division) and of the others.
 
-    Any division makes a cluster purer or leaves it so; the random one, into parts of the same sizes, is the measure.
+    No division can lower the purity, so a random one into parts of the same sizes is the reference.
 
     Args:
         rounds: of a loop.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reidlab.world import WorldSpec
 
 #: The rows of Table 3.2 that cluster, as changes of the full method; and one more, not in the dissertation, whose
-#: threshold begins at half of tau_l, where it holds something back (see ``PseudoLabelOptions.reach``).
+#: threshold begins at half of tau_l, where it leaves pictures out (see ``PseudoLabelOptions.reach``).
 LOOPS: Mapping[str, Mapping[str, Any]] = {
     "ap-hard": {"clusterer": "ap", "soft": False, "progressive": False},
     "ap-soft": {"clusterer": "ap", "soft": True, "progressive": False},
@@ -39,9 +39,9 @@ LOOPS: Mapping[str, Mapping[str, Any]] = {
 }
 FULL, UPPER_BOUND, FIRST_ROUND = "sgc-dpl", "supervised", "first-round"
 
-#: Pairs that differ in the selection alone; they are compared where some picture was held back.
+#: Pairs that differ in the selection alone; they are compared where some picture was left out.
 SELECTING = (("ap-progressive", "ap-soft"), ("ap-progressive-half", "ap-soft"))
-#: Differences that the ledger asks for: a method and its reference.
+#: Differences that the ledger needs: a method and its reference.
 GAINS = (
     (FULL, UPPER_BOUND), (FULL, "labelled-only"), (FULL, "ap-progressive"), ("init", "labelled-only"),
 )  # fmt: skip
@@ -53,7 +53,7 @@ CONVERGED = 5
 #: Smallest distances per picture whose mean is DBSCAN's radius: SSG's share of all pairs at Market-1501's size.
 NEAREST = 20
 #: What clusters the first round of Table 3.4, with the options of each; K-means and agglomerative clustering, which
-#: the table lacks, are told the true number of identities.
+#: the table lacks, are given the true number of identities.
 CLUSTERERS = ("ap", "dbscan", "dbscan-ssg", "kmeans", "agglomerative")
 #: What is recorded of that round.
 _OF_CLUSTERS = ("clusters", "outliers", "v_measure", "ami", "ami_all", "ari", "purity", "camera_purity")
@@ -63,12 +63,12 @@ METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("methods")
 
 
 class Division(NamedTuple):
-    """Who is labelled.
+    """The labelled and the unlabelled identities of a place.
 
     Attributes:
         split: identities of both parts.
         labelled: pictures of the labelled identities.
-        unlabelled: everybody else's.
+        unlabelled: pictures of the other identities.
     """
 
     split: LabelledSplit
@@ -77,7 +77,7 @@ class Division(NamedTuple):
 
 
 def division(place: Place, setting: str) -> Division:
-    """Return who is labelled in a place under a setting such as ``1/6``."""
+    """Return a place's division into labelled and unlabelled identities under a setting such as ``1/6``."""
 
     def divide() -> Division:
         train = place.target.train
@@ -104,13 +104,13 @@ def _labelled_only(place: Place, setting: str, steps: int) -> ReIDNet:
 
 @METHODS.add("labelled-only")
 def labelled_only(place: Place, condition: Condition) -> Result:
-    """True labels of the labelled pictures and nothing else."""
+    """Trained on the true labels of the labelled pictures alone."""
     return scored(place, _labelled_only(place, condition.options["labelled"], place.study.total(condition.budget)))
 
 
 @METHODS.add("init")
 def init(place: Place, condition: Condition) -> Result:
-    """The augmented triplet loss beside the true labels, without clusters."""
+    """Trained on true labels with the augmented triplet loss, without clusters."""
     return scored(place, _augmented(place, condition.options["labelled"], place.study.total(condition.budget)))
 
 
@@ -128,7 +128,7 @@ for _name in LOOPS:
 
 @METHODS.add(UPPER_BOUND)
 def supervised(place: Place, condition: Condition) -> Result:
-    """True labels of all pictures: the upper bound."""
+    """Trained on the true labels of all pictures: the upper bound."""
     steps, seed = place.study.total(condition.budget), derive(place.seed, "supervised")
     return scored(place, place.study.recipe.learn(place.target.train, steps, seed))
 
@@ -241,7 +241,7 @@ class SemiSupervisedStudy(Study):
         yield from (self.clustering(name) for name in self.clusterers)
 
     def contrasts(self, place: Place) -> Iterator[Contrast]:
-        """Yield what each part gains; of progressive selection only where it held some picture back."""
+        """Yield the gain of each part; of progressive selection only where it left out some picture."""
 
         def contrast(pair: tuple[str, str], setting: str, budget: str = "long", when: Any = None) -> Contrast:
             ours, theirs = (self.condition(name, setting, budget) for name in pair)
@@ -301,7 +301,7 @@ class SemiSupervisedStudy(Study):
 
 
 def held_back(ours: Result, theirs: Result) -> bool:
-    """Return whether progressive selection left any picture out; where not, two methods did the same."""
+    """Return whether progressive selection left out any picture; if not, the two methods did the same."""
     return any(((item.labels >= 0) & ~item.selected).any() for item in ours.detail)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Retrieval(NamedTuple):
-    """Embeddings of a test; all that ranked lists, match curves and maps are drawn from.
+    """Embeddings of a test, from which ranked lists, CMC curves and maps are drawn.
 
     Attributes:
         query: embeddings of the queries.
@@ -48,7 +48,7 @@ class Retrieval(NamedTuple):
 
     @classmethod
     def from_arrays(cls, kept: Mapping[str, Any], name: str) -> Retrieval:
-        """Return what :meth:`arrays` named."""
+        """Return the embeddings from the arrays that :meth:`arrays` named."""
         fields = ("features", "pids", "camids", "tracklets")
         return cls(*(Embeddings(*(kept.get(f"{name}_{part}_{f}") for f in fields)) for part in cls._fields))
 
@@ -62,7 +62,7 @@ class Sheet(NamedTuple):
 
 
 class RankedSheet(NamedTuple):
-    """Queries and their first answers, as :func:`reidlab.plots.ranked_lists` takes them."""
+    """Queries and their top-ranked gallery pictures, as :func:`reidlab.plots.ranked_lists` takes them."""
 
     queries: list[np.ndarray]
     galleries: list[list[np.ndarray]]
@@ -71,14 +71,14 @@ class RankedSheet(NamedTuple):
 
 
 def ranked_sheet(data: DataSet, found: Retrieval, protocol: Protocol | str, count: int, top: int) -> RankedSheet:
-    """Return queries from the easiest to the hardest by average precision, evenly spaced, with their first answers.
+    """Return queries evenly spaced from the highest to the lowest average precision, with their top-ranked pictures.
 
     Args:
         data: the data set whose test was embedded; of a tracklet one picture is shown.
         found: its embeddings.
         protocol: under which they are ranked.
         count: how many queries.
-        top: how many answers.
+        top: how many gallery pictures per query.
     """
 
     def picture(part: Pictures, embeddings: Embeddings, row: int) -> np.ndarray:

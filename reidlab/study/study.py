@@ -86,7 +86,7 @@ class Result:
     Attributes:
         scores: retrieval scores by name, under the place's usual protocol; empty where there was nothing to score.
         model: the trained network, or whatever else embeds pictures.
-        detail: what the room's own measurements look at, such as histories or embeddings.
+        detail: data for the room's own measurements, such as histories or embeddings.
     """
 
     scores: Mapping[str, float]
@@ -96,11 +96,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference that the ledger asks for: gains in mAP and rank-1 of one condition over another.
+    """A difference that the ledger needs: gains in mAP and rank-1 of one condition over another.
 
     Attributes:
         ours: the condition.
-        reference: the condition that it is held against.
+        reference: the condition it is compared with.
         dims: dimensions of the rows.
         when: given both results, whether the two differ in what is compared at all; always, where None.
     """
@@ -220,7 +220,7 @@ class Study:
         return ()
 
     def contrasts(self, place: Place) -> Iterable[Contrast]:
-        """Yield the differences that the ledger asks for; those of conditions that were not run are left out."""
+        """Yield the differences that the ledger needs; those of conditions that were not run are left out."""
         return ()
 
     def details(self, place: Place, condition: Condition, result: Result) -> Iterable[Row]:
@@ -249,7 +249,7 @@ class Study:
         return {"long": long} | ({"short": short} if short.steps != long.steps else {})
 
     def describe(self) -> dict[str, Any]:
-        """Return the whole configuration as plain data: what tells this study's results from another's."""
+        """Return the whole configuration as plain data: it identifies the results of this study."""
         return {"study": type(self).__name__, **plain(self)}
 
     def sources(self, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -326,4 +326,4 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if hasattr(value, "get_params"):  # a scikit-learn estimator
         return {"kind": type(value).__name__, **plain(value.get_params())}
-    raise ConfigError(f"configuration: {value!r} of type {type(value).__name__} cannot be written down as plain data")
+    raise ConfigError(f"configuration: {value!r} of type {type(value).__name__} cannot be converted to plain data")

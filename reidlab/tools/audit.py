@@ -1,4 +1,4 @@
-"""Auditing the labels of a data set with one call: what ``reidlab data audit-labels`` does."""
+"""Auditing the labels of a data set: the tool behind ``reidlab data audit-labels``."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def audit_data_set(
     """Audit the test labels of a data set.
 
     A small network is trained on the training split, or read from a file. All test tracklets (query and gallery) are
-    embedded as the mean of their pictures' features; without tracklets each picture stands for itself, and its number
-    is its row in the table.
+    embedded as the mean of their pictures' features; without tracklets each picture is a tracklet of its own,
+    numbered by its row in the table.
 
     Args:
         table: sample table.

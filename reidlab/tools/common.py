@@ -1,4 +1,4 @@
-"""What all tools share: the set that is read, a line that describes it, the folder written, and a small network."""
+"""Shared by all tools: reading a data set, describing it, checking the output folder, and a small network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning from pictures that nobody labelled: what ``reidlab learn`` does."""
+"""Learning from unlabelled pictures: the tool behind ``reidlab learn``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NETWORK, CLUSTERS, ROUNDS, STATE = "network.safetensors", "clusters.csv", "round
 
 @dataclass(frozen=True)
 class Learnt:
-    """What :func:`learn_pictures` leaves in its folder.
+    """The result of :func:`learn_pictures`.
 
     Attributes:
         folder: with ``network.safetensors`` (tensors of a :class:`~reidlab.models.ReIDNet`), ``clusters.csv`` (path,
@@ -55,10 +55,10 @@ def learn_pictures(
     resume: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Learnt:
-    """Learn from pictures that nobody labelled, by the loop of chapter 4.
+    """Learn from unlabelled pictures, by the loop of chapter 4.
 
-    Identities in the table are not looked at but for measuring. With pictures of a single camera nothing can be mined
-    across cameras; that part is then left out, and the rounds say so by lacking its values.
+    Identities in the table are used for measuring only. With pictures of a single camera nothing can be mined across
+    cameras; that part is then left out, and the rounds lack its values.
 
     Args:
         table: sample table; its ``train`` rows are learnt from, or all rows where none is.
@@ -75,7 +75,7 @@ def learn_pictures(
     Raises:
         ConfigError: the folder holds something already.
         DataError: a picture cannot be read, there are fewer than two, or the weights do not fit.
-        RunError: clusters of the first round taught nothing; the folder then holds no network.
+        RunError: the clusters of the first round could not be trained on; the folder then holds no network.
         StorageError: the folder cannot be written.
     """
     import pandas as pd
@@ -111,8 +111,8 @@ def hsr(pictures: int, cameras: int = 2, **changes: Any) -> PseudoLabelOptions:
     Centring is not the dissertation's; chapter 4 measures what it adds.
 
     DBSCAN's radius is the mean of the smallest distances: ten for each picture, but never more than a hundredth of
-    all. That is half of what SSG takes at Market-1501's size: a radius too small leaves pictures out, to be found in
-    a later round; one too large makes everybody one.
+    all. That is half of what SSG takes at Market-1501's size: a radius too small leaves pictures out, which a later
+    round can add; one too large puts all people into one cluster.
 
     Args:
         pictures: how many there are.

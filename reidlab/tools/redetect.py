@@ -1,4 +1,4 @@
-"""Drawing the boxes of a data set anew with one call: what ``reidlab data redetect`` does."""
+"""Redrawing the boxes of a data set: the tool behind ``reidlab data redetect``."""
 
 from __future__ import annotations
 

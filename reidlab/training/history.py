@@ -1,4 +1,4 @@
-"""What a run writes down while it goes: rows for a data frame, a CSV file, TensorBoard if wanted."""
+"""The log of a run: rows for a data frame, a CSV file, and TensorBoard on request."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def change_at_the_end(history: pd.DataFrame) -> float:
     loss = history["loss"].to_numpy()
     tenth = len(loss) // 10
     if tenth < 1:
-        raise ConfigError(f"history: {len(loss)} rows; at least 10 are needed to look at its last fifth")
+        raise ConfigError(f"history: {len(loss)} rows; at least 10 are needed for its last fifth")
     before, last = loss[-2 * tenth : -tenth].mean(), loss[-tenth:].mean()
     return float(last / before - 1)
 

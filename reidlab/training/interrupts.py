@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Interrupts:
-    """Remembers that the user asked to stop.
+    """Whether the user wants to stop.
 
     Attributes:
         wanted: True after the first interrupt.
@@ -24,7 +24,7 @@ class Interrupts:
 def deferred_interrupts() -> Iterator[Interrupts]:
     """Hold back the first keyboard interrupt inside the block; a second one acts at once.
 
-    The block asks ``wanted`` where it can stop. Outside the main thread nothing changes: no interrupt arrives there.
+    The block reads ``wanted`` where it can stop. Outside the main thread nothing changes: no interrupt arrives there.
     """
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():

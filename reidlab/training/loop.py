@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a run leaves behind.
+    """The result of a run.
 
     Attributes:
         model: the network that was given, trained, in evaluation mode.

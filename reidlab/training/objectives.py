@@ -1,4 +1,4 @@
-"""What is minimised: a callable from network and batch to named values."""
+"""Objectives: callables from network and batch to named values, of which ``loss`` is minimised."""
 
 from __future__ import annotations
 

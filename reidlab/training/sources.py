@@ -16,7 +16,7 @@ from reidlab.seeding import derive
 class BatchSource(Protocol):
     """An endless stream of batches whose place can be saved and found again.
 
-    Pictures, tracklet clips and pseudo-labelled pictures are such streams; the loop asks no more of them than this.
+    Pictures, tracklet clips and pseudo-labelled pictures are such streams; the loop needs nothing else of them.
     """
 
     def __len__(self) -> int:

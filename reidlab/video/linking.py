@@ -37,7 +37,7 @@ NETWORKS = ("p3d-c", "c2d", "non-local", "ap3d")
 
 @dataclass(frozen=True, kw_only=True)
 class LinkStudy(VideoStudy):
-    """What notebook 02b measures, and on how much; boxes of its world jitter, trackers slip, test labels are wrong.
+    """What notebook 02b measures, and on how much; in its world boxes jitter, trackers drift, and labels are wrong.
 
     All networks are trained with and without re-Detect and Link, CF-AAN on all that is linked. The long budget is that
     of Tables 2.7 and 2.10; with the short, Table 2.7 is measured again and Table 2.8 is measured. Where the two are
@@ -47,7 +47,7 @@ class LinkStudy(VideoStudy):
         networks: rows of Table 2.7.
         detectors: ``truth``, ``hog`` or the path of an ONNX file; the first one's tracklets are those of Tables 2.8
             and 2.10.
-        real_detectors: the same for real data sets, whose truth nobody knows.
+        real_detectors: the same for real data sets, whose truth is not known.
         axial: whether to train the modules of Table 2.8 too.
         box_jitter: standard deviation of a box's position and size, as a share of its size.
 
@@ -151,13 +151,13 @@ class LinkStudy(VideoStudy):
             yield from score_rows(scores, CLEANED, experiment="cleaned", labels="cleaned")
 
     def probes(self, place: Place) -> Iterator[Row]:
-        """Yield how well boxes fit and how precisely the audit finds each fault, where the truth is known."""
+        """Yield the fit of boxes and the audit's precision for each fault, where the truth is known."""
         if place.label == EMBEDDED:
             yield from self.boxes(place)
             yield from self.audited(place)
 
     def boxes(self, place: Place) -> Iterator[Row]:
-        """Yield how well pictures fit the people they are of, before and after re-Detect and Link."""
+        """Yield how well pictures fit their person, before and after re-Detect and Link."""
         keys = {"box_iou": "iou", "right_person": "right"}
         for number, name in enumerate(self.detectors):
             linked = linked_set(place, name)[1]
@@ -177,7 +177,7 @@ class LinkStudy(VideoStudy):
         return place.shared("audit", audit)
 
     def audited(self, place: Place) -> Iterator[Row]:
-        """Yield how precisely the audit of labels finds each fault, beside a shuffled list."""
+        """Yield the average precision of the label audit for each fault, and that of a shuffled list."""
         for kind, found in audit_scores(self.report(place), looking.truth_of_test(place.target)).items():
             if kind in FAULTS and found.total and not math.isnan(found.average_precision):
                 for method, value in (("audit", found.average_precision), ("chance", found.chance)):

@@ -1,4 +1,4 @@
-"""How chapter 2 trains its networks: one backbone learnt on single pictures, then each network on clips, all alike."""
+"""How chapter 2 trains its networks: one backbone on single pictures, then each network on clips in the same way."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("networks")
 
 
 class Trained(NamedTuple):
-    """What is looked at of a network that was trained.
+    """What is measured of a trained network.
 
     Attributes:
         history: of its losses.
@@ -44,7 +44,7 @@ class Trained(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class VideoStudy(Study):
-    """What chapter 2's two studies have in common.
+    """Base of chapter 2's two studies.
 
     A seed stands for a world of its own and for a training run of each network in it. All networks start from one
     backbone and have the same budget. The dissertation starts from ImageNet weights. Where there are none, the backbone
@@ -52,13 +52,13 @@ class VideoStudy(Study):
     candidates in re-Detect and Link.
 
     Attributes:
-        recipe: for clips; its start is a file of ImageNet weights, or from scratch, where it is said backbone's.
+        recipe: for clips; its start is a file of ImageNet weights, or from scratch, which takes that backbone.
         steps: ``pictures``, on single pictures (16 identities with 4 pictures each), and ``clips``, on clips (8
             identities with 4 tracklets each).
         networks: names of :data:`~reidlab.models.video.NETWORKS` that are compared.
         scenario: name of the world.
         people: identities to train on, and as many others to test on.
-        drift: share of a track's frames on which the tracker has slid off.
+        drift: share of a track's frames on which the tracker has drifted off.
         tracklet_frames: pictures of a tracklet.
 
     Raises:

@@ -1,9 +1,9 @@
-"""Re-Detect and Link: tracklets whose pictures are cut anew around one person (Sec. 2.5.1, Figs. 2.7, 2.9 to 2.11).
+"""Re-Detect and Link: pictures of tracklets are cropped again around one person (Sec. 2.5.1, Figs. 2.7, 2.9 to 2.11).
 
 C.-T. Liu et al., "Video-based person re-identification without bells and whistles", CVPRW 2021. Old detectors and
-trackers leave pictures that show half a person, or two. The frames they come from are gone, so a detector looks for
-people inside each picture, features choose among them (Eq. 2.2), and the one chosen is cut out, brought to the wanted
-size with its aspect kept, and padded. A mask says which part of the result is picture; CF-AAN pools over it
+trackers leave pictures that show half a person, or two. The original frames are not available, so a detector searches
+for people inside each picture, features choose among them (Eq. 2.2), and the chosen one is cropped, resized with its
+aspect kept, and padded. A mask says which part of the result is picture; CF-AAN pools over it
 (Sec. 2.5.3). The code was never released: what the text leaves open (thresholds, where a slim box goes, what is done
 with nothing found) is said in :class:`RedetectLink`.
 """
@@ -49,7 +49,7 @@ Embed = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Linked:
-    """What re-Detect and Link made of N pictures.
+    """The result of re-Detect and Link on N pictures.
 
     Attributes:
         pictures: (N, H, W, 3) uint8 RGB.
@@ -66,12 +66,12 @@ class Linked:
 
 
 class RedetectLink:
-    """Detects people in the pictures of tracklets, links them by their features and cuts them out (Sec. 2.5.1).
+    """Detects people in the pictures of tracklets, links them by their features and crops them (Sec. 2.5.1).
 
     Of the first picture with candidates the largest is taken. Of each later one, the one whose feature is nearest to
     the tracklet's global feature, which follows the features of those that were taken (Eq. 2.2). Features are those of
-    the pictures that come out. A picture in which nobody is found is kept as it was, brought to the size and wholly
-    marked as picture; it changes nothing of the global feature.
+    the new pictures. A picture without candidates is kept, resized and marked as picture as a whole; it does not
+    change the global feature.
 
     A box is cut out, scaled to fit the size and put in the middle of padding. If it is slim and touches the left
     (right) edge of its picture but not the other, that edge hides the rest of the person: it is shifted to the right
@@ -121,7 +121,7 @@ class RedetectLink:
     def __call__(
         self, table: pd.DataFrame, *, pictures: Sequence[np.ndarray] | None = None, quiet: bool = False
     ) -> Linked:
-        """Return what becomes of the pictures of a table, in the order of its rows.
+        """Re-detect and link the pictures of a table, in the order of its rows.
 
         Above 4 GiB the pictures lie in a nameless file in the cache folder, which goes when they do.
 
@@ -148,9 +148,9 @@ class RedetectLink:
     def parts(
         self, table: pd.DataFrame, *, pictures: Sequence[np.ndarray] | None = None, quiet: bool = False
     ) -> Iterator[Linked]:
-        """Yield the same a few whole tracklets at a time, for tables whose pictures do not fit in memory.
+        """Yield the result a few whole tracklets at a time, for tables whose pictures do not fit in memory.
 
-        The rows of a part are told by its report.
+        The report of a part gives its rows.
 
         Args:
             table: see :meth:`__call__`.
@@ -377,7 +377,7 @@ def redetect_set(data: DataSet, linker: RedetectLink) -> tuple[DataSet, Linked]:
 def redetect_table(
     table: pd.DataFrame, out: str | Path, linker: RedetectLink, *, root: str | Path | None = None, quiet: bool = False
 ) -> Path:
-    """Write what re-Detect and Link makes of a data set's tracklets as a folder in the layout of MARS.
+    """Re-detect and link a data set's tracklets and write them as a folder in the layout of MARS.
 
     Beside the pictures and what belongs to MARS, ``info/mask_info.csv`` and ``info/mask_info_test.csv`` hold the masks
     as they were released with CF-AAN, so that :func:`~reidlab.data.readers.mars.dl_masks` reads them, and
@@ -388,7 +388,7 @@ def redetect_table(
         table: sample table of a data set of tracklets, splits ``train`` and ``gallery``, and ``query``, whose
             tracklets are the gallery's too.
         out: folder to make.
-        linker: what to do with the pictures.
+        linker: re-detects and links the pictures.
         root: folder of the data set; its corrected labels go along if it has some (``None``: they don't).
         quiet: whether to leave out the progress bar.
 
@@ -404,11 +404,11 @@ def redetect_table(
 
 
 def write_redetected(table: pd.DataFrame, linked: Linked, out: str | Path, *, root: str | Path | None = None) -> Path:
-    """Write what was linked before as :func:`redetect_table` does.
+    """Write pictures that are linked already, as :func:`redetect_table` does.
 
     Args:
         table: the table that was linked, with the rows that :func:`redetect_table` asks for.
-        linked: what came of it.
+        linked: the result.
         out: folder to make.
         root: see :func:`redetect_table`.
 
@@ -468,16 +468,16 @@ def _write(
 
 
 def quality(table: pd.DataFrame, linked: Linked, root: str | Path, *, embed: Embed | None = None) -> pd.DataFrame:
-    """Say how well an embedded world's pictures fit the people they are of, before and after re-Detect and Link.
+    """Measure how well an embedded world's pictures fit their people, before and after re-Detect and Link.
 
     A picture is a window of its camera's frame; one with padding is too, and its window reaches as far as the padding.
-    It is held against the true window, of the aspect and margin that exports give to everybody.
+    It is compared with the true window, which has the aspect and margin of all exported pictures.
 
     Args:
         table: sample table of the export's pictures.
-        linked: what was made of them.
+        linked: the result for them.
         root: folder of the export (layout ``mars``).
-        embed: network to judge by, if wanted.
+        embed: for the feature drift; without it there is none.
 
     Returns:
         A row per picture: ``row``, ``tracklet``; ``iou_before`` and ``iou_after``, the intersection over union with the

@@ -179,7 +179,7 @@ def test_named_clusterers_are_what_they_say():
     with pytest.raises(ConfigError, match="dbscan-ssg has no 'rho'; it knows eps, share"):
         make_clusterer("dbscan-ssg", rho=0.1)
     for name in ("kmeans", "agglomerative"):
-        with pytest.raises(ConfigError, match=f"n_clusters: {name} must be told"):
+        with pytest.raises(ConfigError, match=f"n_clusters: {name} needs the number of clusters"):
             make_clusterer(name)
 
 

@@ -109,7 +109,7 @@ def test_a_description_tells_configurations_apart_and_knows_no_seed(study, tmp_p
     file.write_bytes(b"two")
     assert plain(WeightFile(str(file))) != first
     assert plain(Scratch()) != first
-    with pytest.raises(ConfigError, match="cannot be written down"):
+    with pytest.raises(ConfigError, match="cannot be converted"):
         plain({"model": object()})
 
 

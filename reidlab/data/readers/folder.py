@@ -2,7 +2,7 @@
 
 =========================== =====================================================================================
 ``<person>/<camera>/*.jpg`` labelled; people and cameras may have any names
-``<camera>/*.jpg``          nobody said who is who: identity -1
+``<camera>/*.jpg``          unlabelled: identity -1
 ``*.jpg``                   the same, of one camera
 =========================== =====================================================================================
 
