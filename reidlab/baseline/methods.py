@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from reidlab.data.decoded import Pictures
 from reidlab.data.histogram import colour_histogram
+from reidlab.evaluation import Embeddings
 from reidlab.study.registry import Registry
 from reidlab.study.sheets import Retrieval
 from reidlab.study.study import Condition, Place, Result
 from reidlab.training.recipe import picture_extractor
-
-if TYPE_CHECKING:
-    from reidlab.data.decoded import Pictures
-    from reidlab.evaluation import Embeddings
 
 #: Methods of chapter 1; each learns from the target's training pictures (or does not) and embeds its test.
 METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("methods")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reidlab.baseline.knobs import KNOBS
 from reidlab.baseline.methods import METHODS
 from reidlab.checks import check_choice
+from reidlab.data import across_cameras, load, on_this_machine
 from reidlab.data.decoded import DataSet, from_name, from_table, from_world
 from reidlab.seeding import derive
 from reidlab.study import EMBEDDED, Condition, Place, Row, Study, score_rows
-
-if TYPE_CHECKING:
-    from reidlab.world import WorldSpec
+from reidlab.world import WorldSpec
+from reidlab.world.scenarios import scenario
 
 #: Season of the clothes, as ``WorldSpec.winter`` counts it.
 SEASONS = {"summer": 0.0, "winter": 1.0}
@@ -54,8 +54,6 @@ class BaselineStudy(Study):
 
     def world(self, seed: int) -> WorldSpec:
         """Return a seed's world."""
-        from reidlab.world.scenarios import scenario
-
         return scenario(
             self.scenario, seed=derive(seed, "chapter 1 world") % 2**31, train_people=self.people,
             test_people=self.people, cameras=self.cameras,
@@ -80,8 +78,6 @@ class BaselineStudy(Study):
 
     def probes(self, place: Place) -> Iterator[Row]:
         """Yield what the trained network scores on other worlds, and every description on real sets."""
-        from reidlab.data import on_this_machine
-
         yield from self.vary(place)
         yield from self.cross_seasons(place)
         for name in on_this_machine(self.real):
@@ -121,8 +117,6 @@ class BaselineStudy(Study):
         First ``unseen``: as fitted on the world, tested on all identities of the data set. Then ``held_out``: fitted on
         the data set's training people, tested on its test people.
         """
-        from reidlab.data import across_cameras, load
-
         everybody = from_table(across_cameras(load(name)).table(), self.recipe.size, name, train=False)
         held_out = Place(self, name, place.seed, {"target": from_name(name, self.recipe.size, place.seed, (PROTOCOL,))})
         for method in self.methods:

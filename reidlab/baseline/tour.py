@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from reidlab.baseline.knobs import KNOBS
+from reidlab.data import load_world
+from reidlab.data.images import read_picture
 from reidlab.errors import DataError
+from reidlab.evaluation.embeddings import Embeddings
 from reidlab.study.sheets import Sheet
-
-if TYPE_CHECKING:
-    from reidlab.evaluation.embeddings import Embeddings
-    from reidlab.world import Scene, WorldSpec
+from reidlab.world import Scene, WorldSpec
 
 
 def one_query() -> tuple[Embeddings, Embeddings]:
     """Return a query (person 7 before camera 1) and a gallery of eight, with one-dimensional features."""
-    from reidlab.evaluation.embeddings import Embeddings
-
     entries = [(0.2, 7, 1), (0.3, 5, 2), (0.4, 7, 2), (0.5, -1, 3), (0.6, 0, 2), (0.8, 7, 3), (0.9, 4, 3), (1.1, 7, 4)]
     features, pids, camids = (np.array(column) for column in zip(*entries))
     return Embeddings(np.zeros((1, 1)), np.array([7]), np.array([1])), Embeddings(features[:, None], pids, camids)
@@ -64,8 +61,6 @@ def people_by_cameras(table: pd.DataFrame, people: int) -> Sheet:
     Raises:
         DataError: there are no labelled people.
     """
-    from reidlab.data.images import read_picture
-
     labelled = table[table["pid"] > 0]
     if labelled.empty:
         raise DataError(f"{table.attrs.get('dataset', 'table')}: no picture has an identity")
@@ -94,8 +89,6 @@ def knob_sheet(spec: WorldSpec, knobs: Sequence[str]) -> Sheet:
 
     Difficulties that do not show in single pictures are left out.
     """
-    from reidlab.data import load_world
-
     off = {field: value for knob in KNOBS.values() for field, value in knob.levels["off"].items()}
     base = spec.with_(train_people=1, test_people=6, distractors=0, lookalikes=0.0, **off)
     rows, labels, columns = [], [], []

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from PIL import Image
+from tqdm import tqdm
 
 from reidlab import paths
 from reidlab.checks import check_choice, plural, suggest
@@ -508,8 +510,6 @@ def _missing(files: Iterable[str]) -> list[str]:
 
 def _read_all(files: Sequence[str], root: Path, deep: bool, quiet: bool) -> tuple[list[tuple[str, str]], list[str]]:
     """Read pictures; return the unreadable ones with the reason, and a remark on identical ones."""
-    from tqdm import tqdm
-
     chunks = [files[i : i + _READ_CHUNK] for i in range(0, len(files), _READ_CHUNK)]
     bad: list[tuple[str, str]] = []
     seen: dict[bytes, str] = {}
@@ -531,8 +531,6 @@ def _read_all(files: Sequence[str], root: Path, deep: bool, quiet: bool) -> tupl
 
 def _read_chunk(files: Sequence[str], deep: bool) -> list[tuple[str, bytes, str]]:
     """Return path, digest (only if deep) and problem of each file."""
-    from PIL import Image
-
     out = []
     for path in files:
         digest, problem = b"", ""

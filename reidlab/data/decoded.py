@@ -6,19 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from reidlab.checks import check_images
+from reidlab.data.catalogue import find, load
 from reidlab.data.clips import check_masks
+from reidlab.data.embedded import load_world
+from reidlab.data.images import ImageCache, read_picture
+from reidlab.data.splits import divide_identities
+from reidlab.data.table import BOX
+from reidlab.data.tracklets import sample_frames
 from reidlab.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.evaluation import Embeddings, Protocol, Scores
-    from reidlab.world import WorldSpec
+from reidlab.evaluation import Embeddings, Protocol, Scores, evaluate
+from reidlab.evaluation.centring import centred
+from reidlab.world import WorldSpec, cached
 
 SPLITS = ("train", "query", "gallery")
 
@@ -85,8 +88,6 @@ class Pictures:
         Raises:
             ConfigError: there is no such tracklet.
         """
-        from reidlab.data.tracklets import sample_frames
-
         rows = np.flatnonzero(self.tracklets == tracklet)
         if not len(rows):
             raise ConfigError(f"tracklet {tracklet}: there is none of that number")
@@ -99,8 +100,6 @@ class Pictures:
         Raises:
             DataError: a picture cannot be read.
         """
-        from reidlab.data.images import read_picture
-
         paths = self.table["path"].iloc[list(rows)]
         size = read_picture(paths.iloc[0]).shape[:2]
         return np.stack([read_picture(path, size) for path in paths])
@@ -170,9 +169,6 @@ class DataSet:
             protocol: the usual one where None.
             centre: whether to subtract each camera's mean feature first.
         """
-        from reidlab.evaluation import evaluate
-        from reidlab.evaluation.centring import centred
-
         parts = self.embed(extractor)
         return evaluate(*(centred(*parts) if centre else parts), protocol or self.protocols[0])
 
@@ -201,8 +197,6 @@ def from_table(
     Raises:
         DataError: a split has no rows, or a picture cannot be read.
     """
-    from reidlab.data.images import ImageCache
-
     name = name or table.attrs.get("dataset", "table")
     parts = {}
     for split in SPLITS:
@@ -234,9 +228,6 @@ def from_world(
         layout: format in which it is written and read, see :func:`~reidlab.data.load_world`.
         protocols: under which it is scored; Market-1501's where empty.
     """
-    from reidlab.data.embedded import load_world
-    from reidlab.world import cached
-
     protocols = protocols or ("market1501",)
     return from_table(load_world(spec, layout), size, spec.name, protocols=protocols, root=cached(spec, layout))
 
@@ -256,9 +247,6 @@ def from_name(name: str, size: tuple[int, int], seed: int = 0, protocols: tuple[
         MissingDataError: it is not on this machine.
         DataError: it has no training rows, or a picture cannot be read.
     """
-    from reidlab.data.catalogue import find, load
-    from reidlab.data.splits import divide_identities
-
     table, location = load(name), find(name)
     if not {"train", "gallery"} <= set(table["split"]):
         table = divide_identities(table, 0.5, seed).table()
@@ -268,6 +256,4 @@ def from_name(name: str, size: tuple[int, int], seed: int = 0, protocols: tuple[
 
 def _keys(table: pd.DataFrame) -> list[tuple]:
     """Return what tells pictures apart: path, and box where there is one."""
-    from reidlab.data.table import BOX
-
     return list(table[[name for name in ("path", *BOX) if name in table]].itertuples(index=False, name=None))

@@ -8,16 +8,12 @@ ranking", BMVC 2010). This is the colour part. The square root of a histogram ma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 
 from reidlab.checks import check_choice, check_images, check_integer
 from reidlab.data.images import ImageCache
 from reidlab.evaluation.embeddings import Embeddings
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _HUES = 180  # OpenCV's degrees of hue in a byte
 NORMS = ("hellinger", "l1")

@@ -7,18 +7,18 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm import tqdm
 
 from reidlab import paths
 from reidlab.checks import check_size, plural
 from reidlab.data.table import BOX
 from reidlab.errors import DataError
 from reidlab.files import replacing, reserve
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _VERSION = 1  # of what decoding makes of a file; a change makes stored pictures unknown
 _LARGE = 4 * 2**30  # bytes above which pictures go to disk unless told otherwise
@@ -93,7 +93,6 @@ class ImageCache:
         return images
 
     def _decode_into(self, images: np.ndarray, pictures: Sequence[tuple[str, Box | None]]) -> None:
-        from tqdm import tqdm
 
         files: dict[str, list[tuple[int, Box | None]]] = {}
         for place, (path, box) in enumerate(pictures):
@@ -131,8 +130,6 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> np.nd
     Raises:
         DataError: the file is missing, truncated or no picture.
     """
-    from PIL import Image
-
     try:
         with Image.open(path) as image:
             picture = image.convert("RGB")
@@ -153,8 +150,6 @@ def unreadable(bad: Sequence[tuple[str, str]]) -> str:
 
 def _decode(chunk: Sequence[tuple[str, list[tuple[int, Box | None]]]], images: np.ndarray) -> list[tuple[str, str]]:
     """Decode some files into their places; return those that failed, with the reason."""
-    from PIL import Image
-
     height, width = images.shape[1:3]
     bad = []
     for path, places in chunk:

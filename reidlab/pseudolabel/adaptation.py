@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from reidlab.data import on_this_machine
 from reidlab.data.decoded import DataSet, from_name, from_world
+from reidlab.models import ReIDNet
 from reidlab.pseudolabel.facts import batch_fact
 from reidlab.pseudolabel.learning import features_of
 from reidlab.pseudolabel.looking import first_split
@@ -17,11 +19,8 @@ from reidlab.pseudolabel.notes import along, looped, scored, split_purity, stage
 from reidlab.seeding import derive
 from reidlab.study import EMBEDDED, Condition, Contrast, Place, Registry, Result, Row, Study, score_rows
 from reidlab.training.recipe import picture_extractor
+from reidlab.world import WorldSpec
 from reidlab.world.scenarios import KIND_CAMERAS, scenario
-
-if TYPE_CHECKING:
-    from reidlab.models import ReIDNet
-    from reidlab.world import WorldSpec
 
 #: The rows of Table 4.2 that cluster, as changes of the full method.
 TABLE: Mapping[str, Mapping[str, Any]] = {
@@ -163,8 +162,6 @@ class AdaptationStudy(Study):
 
     def places(self, seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
         """Yield label and seed of every place; a real set is left out where its source is not on this machine."""
-        from reidlab.data import on_this_machine
-
         there = {EMBEDDED, *on_this_machine(list(self.real_sources.values()))}
         return (
             (label, seed) for label, seed in super().places(seeds) if self.real_sources.get(label, EMBEDDED) in there

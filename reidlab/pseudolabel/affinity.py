@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from tqdm import tqdm
 
 from reidlab.checks import check_choice, check_features, check_integer, check_number, check_square
 from reidlab.errors import ConfigError, DataError
@@ -143,8 +144,6 @@ class MessagePassing:
             warm: continue from the messages of the previous run, if there was one.
             progress: show a bar on standard error.
         """
-        from tqdm import tqdm
-
         count = len(self)
         preferences = np.asarray(preferences, dtype=np.float64)
         alike = self._high - self._low <= _ALIKE * abs(self._low)

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn import cluster
 from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.cluster import DBSCAN
 
 from reidlab.checks import check_choice, check_features, check_integer, check_number
 from reidlab.errors import ConfigError, RunError
 from reidlab.evaluation.jaccard import jaccard_distances
+from reidlab.pseudolabel.affinity import AffinityPropagation
 from reidlab.seeding import derive
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-    from sklearn.cluster import DBSCAN
 
 OUTLIER = -1
 #: Greatest radius; no number that float32 holds lies between it and 1.
@@ -126,8 +126,6 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
             ConfigError: ``k1`` or ``k2`` does not fit the number of features.
             DataError: features are not a matrix with at least two rows, or a value is not finite.
         """
-        from sklearn.cluster import DBSCAN
-
         self._check()  # set_params changes arguments too
         distances = jaccard_distances(X, self.k1, self.k2)
         if self.eps is not None:
@@ -186,8 +184,6 @@ def euclidean_dbscan(eps: float = 0.5, min_samples: int = 5) -> DBSCAN:
         eps: radius, in units of the features.
         min_samples: neighbours within it that make a cluster's core.
     """
-    from sklearn.cluster import DBSCAN
-
     return DBSCAN(eps=eps, min_samples=min_samples)
 
 
@@ -268,11 +264,7 @@ def checked_labels(clusterer: Clusterer, features: np.ndarray) -> np.ndarray:
 
 def _builder(name: str, seed: int) -> tuple[Callable[..., Clusterer], dict[str, Any]]:
     """Return the class or function that builds a clusterer, and its fixed arguments."""
-    from sklearn import cluster
-
     if name == "ap":
-        from reidlab.pseudolabel.affinity import AffinityPropagation
-
         return AffinityPropagation, {"seed": seed}
     return {
         "dbscan": (euclidean_dbscan, {}),
@@ -285,8 +277,6 @@ def _builder(name: str, seed: int) -> tuple[Callable[..., Clusterer], dict[str, 
 
 def _within(distances: csr_matrix, radius: float) -> csr_matrix:
     """Return the stored distances that are at most a radius."""
-    from scipy.sparse import csr_matrix
-
     keep = distances.data <= radius
     starts = np.concatenate([[0], np.cumsum(keep)])[distances.indptr]
     return csr_matrix((distances.data[keep], distances.indices[keep], starts), shape=distances.shape)

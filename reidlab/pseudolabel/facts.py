@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reidlab.data.manifest import manifests
 from reidlab.data.splits import SETTINGS, divide_labels
 from reidlab.training.recipe import Recipe
 
@@ -21,8 +22,6 @@ DATA_SETS: Mapping[str, tuple[str, ...]] = {
 
 def data_set_facts() -> Iterator[dict[str, Any]]:
     """Yield numbers of pictures, identities and cameras, and how many identities each setting labels."""
-    from reidlab.data.manifest import manifests
-
     known = manifests()
     for name, parts in DATA_SETS.items():
         splits = known[name].editions[0].splits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from reidlab.checks import check_choice
 from reidlab.data import normalize
+from reidlab.data.decoded import Pictures
 from reidlab.errors import ConfigError
 from reidlab.losses import (
     CrossEntropy,
@@ -20,18 +21,14 @@ from reidlab.losses import (
     soft_cross_entropy,
     weighted_triplet,
 )
-from reidlab.models import BNNeck, evaluating
+from reidlab.models import BNNeck, ReIDNet, evaluating
 from reidlab.pseudolabel.mining import MinedPairs, MinedPairSampler, icm_negatives, icm_positives
 from reidlab.seeding import derive, rng
 from reidlab.training import train
 from reidlab.training.denormals import flushed_denormals
 from reidlab.training.determinism import seeded
 from reidlab.training.pictures import PictureSource, Transform, as_tensor
-
-if TYPE_CHECKING:
-    from reidlab.data.decoded import Pictures
-    from reidlab.models import ReIDNet
-    from reidlab.training.recipe import Recipe
+from reidlab.training.recipe import Recipe
 
 METRICS = ("batch-hard", "weighted")
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from reidlab.checks import check_choice
 from reidlab.errors import ConfigError
+from reidlab.pseudolabel.loop import Round
 from reidlab.seeding import rng
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.pseudolabel.loop import Round
 
 PROJECTIONS = ("t-sne", "umap")
 

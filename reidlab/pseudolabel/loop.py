@@ -13,30 +13,26 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from reidlab.checks import check_choice
+from reidlab.data.decoded import DataSet, Pictures
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.centring import centred_features
 from reidlab.evaluation.clustering import agreement, camera_excess, purity
+from reidlab.models import ReIDNet
 from reidlab.pseudolabel.clusterers import ClusteringFailed, checked_labels, make_clusterer
 from reidlab.pseudolabel.homogeneity import part_based_homogeneity
 from reidlab.pseudolabel.learning import METRICS, PseudoLabelledSet, expanded, features_of, learn_pseudo
-from reidlab.pseudolabel.mining import inter_camera_mining, pair_quality
+from reidlab.pseudolabel.mining import MinedPairs, inter_camera_mining, pair_quality
 from reidlab.pseudolabel.selection import distance_threshold, medoids, select_reliable, soft_labels
 from reidlab.pseudolabel.semantics import SemanticsGuidedAP
 from reidlab.seeding import derive
 from reidlab.training.checkpoints import Checkpoints, check_same_run
-from reidlab.training.recipe import picture_extractor
-
-if TYPE_CHECKING:
-    from reidlab.data.decoded import DataSet, Pictures
-    from reidlab.models import ReIDNet
-    from reidlab.pseudolabel.mining import MinedPairs
-    from reidlab.training.recipe import Recipe
+from reidlab.training.recipe import Recipe, picture_extractor
 
 GUIDED = "sg-ap"
 

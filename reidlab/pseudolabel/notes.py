@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from reidlab.evaluation.clustering import purity
+from reidlab.models import ReIDNet
+from reidlab.pseudolabel.loop import LoopResult, Round
 from reidlab.seeding import rng
 from reidlab.study import Place, Result, Row, score_rows
 from reidlab.study.rows import FOLLOWED
 from reidlab.training.recipe import picture_extractor
-
-if TYPE_CHECKING:
-    from reidlab.models import ReIDNet
-    from reidlab.pseudolabel.loop import LoopResult, Round
 
 _SCORES = ("rank1", "rank5", "rank10", "mAP", "mINP")
 #: Where a round's value is recorded; what is not named here is left out.

@@ -10,9 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
 from reidlab.checks import check_choice, check_features, check_integer, check_labels, check_number, check_square
 from reidlab.errors import ConfigError, DataError
@@ -24,9 +26,6 @@ from reidlab.pseudolabel.affinity import (
     negative_squared_distances,
     warn_unsettled,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COUNTS = ("exemplars", "clusters")
 
@@ -282,9 +281,6 @@ class SemanticsGuidedAP:
         Warns:
             sklearn.exceptions.ConvergenceWarning: the last clustering did not converge.
         """
-        import pandas as pd
-        from tqdm import tqdm
-
         unlabelled, labelled, identities = _checked(unlabelled_features, labelled_features, labelled_pids)
         union = np.concatenate([unlabelled, labelled])
         ranking = _weights(union, self.adaptive)

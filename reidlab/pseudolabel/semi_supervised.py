@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from reidlab.data.decoded import DataSet, Pictures, from_name, from_world
 from reidlab.data.splits import LabelledSplit, divide_labels
 from reidlab.errors import ConfigError
 from reidlab.evaluation.clustering import agreement
+from reidlab.models import ReIDNet
 from reidlab.pseudolabel.facts import batch_fact, data_set_facts
 from reidlab.pseudolabel.learning import features_of, learn_augmented
 from reidlab.pseudolabel.loop import PseudoLabelOptions, run_loop
@@ -22,11 +23,8 @@ from reidlab.pseudolabel.selection import distance_threshold
 from reidlab.seeding import derive
 from reidlab.study import EMBEDDED, Condition, Contrast, Place, Registry, Result, Row, Study, gain_rows
 from reidlab.training.recipe import picture_extractor
+from reidlab.world import WorldSpec
 from reidlab.world.scenarios import KIND_CAMERAS, scenario
-
-if TYPE_CHECKING:
-    from reidlab.models import ReIDNet
-    from reidlab.world import WorldSpec
 
 #: The rows of Table 3.2 that cluster, as changes of the full method; and one more, not in the dissertation, whose
 #: threshold begins at half of tau_l, where it leaves pictures out (see ``PseudoLabelOptions.reach``).

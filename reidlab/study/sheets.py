@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from reidlab.data.decoded import DataSet, Pictures
 from reidlab.evaluation import Embeddings, Protocol, Scores, evaluate, ranked_list
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
-
-    import pandas as pd
-
-    from reidlab.data.decoded import DataSet, Pictures
 
 
 class Retrieval(NamedTuple):
@@ -106,8 +101,6 @@ def mean_scores(measured: pd.DataFrame, index: Sequence[str], columns: Sequence[
         index: dimensions of the table's rows.
         columns: of its columns; records that lack one of these dimensions are left out.
     """
-    import pandas as pd
-
     dims = [*index, *columns]
     found = measured[measured["key"].isin(["rank1", "mAP"])]
     found = found.dropna(subset=dims) if set(dims) <= set(found) else found.iloc[:0]

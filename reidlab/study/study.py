@@ -13,21 +13,20 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
 
 from reidlab.checks import check_integer
+from reidlab.data import on_this_machine
+from reidlab.data.decoded import DataSet
 from reidlab.errors import ConfigError
+from reidlab.study.registry import Registry
 from reidlab.study.rows import Row, gain_rows, score_rows, with_dims
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from torch import Tensor
-
-    from reidlab.data.decoded import DataSet
-    from reidlab.study.registry import Registry
-    from reidlab.training.recipe import Recipe
-    from reidlab.world import WorldSpec
+from reidlab.training.recipe import Recipe
+from reidlab.world import WorldSpec
 
 T = TypeVar("T")
 
@@ -258,8 +257,6 @@ class Study:
         Args:
             seeds: of the run; the first one's worlds stand for all.
         """
-        from reidlab.data import on_this_machine
-
         for role, spec in self.worlds(seeds[0]).items():
             name = self.world_names.get(role, f"embedded {role}")
             yield {"name": name, "hash": spec.key(), "embedded": True, "describe": f"scenario {spec.name}"}
@@ -269,8 +266,6 @@ class Study:
 
     def places(self, seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
         """Yield label and seed of every place: the embedded world first, then the real sets on this machine."""
-        from reidlab.data import on_this_machine
-
         for label in (EMBEDDED, *on_this_machine(self.real)):
             for seed in seeds:
                 yield label, seed

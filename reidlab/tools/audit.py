@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
+from reidlab.data import ImageCache
+from reidlab.data.table import BOX, SampleTable
 from reidlab.errors import ConfigError
 from reidlab.evaluation.protocols import JUNK_PID
 from reidlab.files import replacing
 from reidlab.tools.common import checked_output, image_network
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.data.table import SampleTable
-    from reidlab.training.recipe import Recipe
+from reidlab.training.recipe import Recipe
+from reidlab.video.audit import audit_pictures
 
 
 def audit_data_set(
@@ -53,13 +53,6 @@ def audit_data_set(
         DataError: a picture or the weights cannot be read, or see :func:`~reidlab.video.audit.audit`.
         StorageError: the file cannot be written.
     """
-    import numpy as np
-
-    from reidlab.data import ImageCache
-    from reidlab.data.table import BOX
-    from reidlab.training.recipe import Recipe
-    from reidlab.video.audit import audit_pictures
-
     if out is not None:
         checked_output(Path(out).absolute().parent, resume=True)
     recipe, table = recipe or Recipe(), table.reset_index(drop=True)

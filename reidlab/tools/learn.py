@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from reidlab.data import ImageCache
+from reidlab.data.decoded import Pictures, from_world
 from reidlab.errors import ConfigError, DataError, RunError
 from reidlab.files import replacing
+from reidlab.models import ReIDNet, load_weights, save_weights
+from reidlab.pseudolabel.adaptation import AdaptationStudy
 from reidlab.pseudolabel.loop import PseudoLabelOptions, Round, run_loop
 from reidlab.seeding import derive
 from reidlab.tools.common import checked_output
 from reidlab.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.data.decoded import Pictures
-    from reidlab.models import ReIDNet
 
 #: Smallest distances per picture whose mean is DBSCAN's radius.
 NEAREST = 10
@@ -78,10 +79,6 @@ def learn_pictures(
         RunError: the clusters of the first round could not be trained on; the folder then holds no network.
         StorageError: the folder cannot be written.
     """
-    import pandas as pd
-
-    from reidlab.models import save_weights
-
     if (Path(out) / STATE).is_dir() and not resume:
         raise ConfigError(f"{out}: is not empty, a run was begun there; go on with --resume, or choose a new folder")
     out, recipe = checked_output(Path(out), resume), recipe or Recipe()
@@ -136,10 +133,6 @@ def _start(
     recipe: Recipe, steps: int, weights: str | Path | None, seed: int, begun: bool, say: Callable[[str], None]
 ) -> ReIDNet:
     """Return the network to begin with; where a run was begun its checkpoint has the weights, and any network does."""
-    from reidlab.data.decoded import from_world
-    from reidlab.models import load_weights
-    from reidlab.pseudolabel.adaptation import AdaptationStudy
-
     if weights is None and not begun:
         say(f"training a network to begin with on the embedded world, {steps} steps")
         world = AdaptationStudy(recipe=recipe, steps=STEPS).worlds(seed)["source"]
@@ -151,10 +144,6 @@ def _start(
 
 
 def _pictures(table: pd.DataFrame, size: tuple[int, int]) -> Pictures:
-    import numpy as np
-
-    from reidlab.data import ImageCache
-    from reidlab.data.decoded import Pictures
 
     rows = table[table["split"] == "train"]
     rows = (rows if len(rows) else table).reset_index(drop=True)

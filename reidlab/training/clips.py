@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -25,9 +26,6 @@ from reidlab.training.loop import FitResult, train
 from reidlab.training.objectives import Objective, reid_objective
 from reidlab.training.pictures import as_tensor, decoded
 from reidlab.training.sources import ClipBatch, IdentitySource, digest
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Maps (B, T, H, W, 3) uint8 clips and their masks (B, T, 4), or None, to (B, T, 3, H, W) normalised floats and masks,
 #: on the same device; draws from a CPU generator.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -18,9 +18,6 @@ from reidlab.training.hooks import Hook
 from reidlab.training.loop import FitResult, train
 from reidlab.training.objectives import Objective, reid_objective
 from reidlab.training.pictures import PictureSource, Transform, decoded
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def fit(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from reidlab.errors import ConfigError
 from reidlab.files import disk_errors
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class History:
@@ -54,8 +53,6 @@ class History:
 
     def frame(self) -> pd.DataFrame:
         """Return all rows; columns ``iteration, loss, <the objective's other values>, lr, seconds``."""
-        import pandas as pd
-
         return pd.DataFrame(self.rows)
 
     def close(self) -> None:

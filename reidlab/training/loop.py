@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -30,7 +31,6 @@ from reidlab.training.optimisation import lr_factor, make_optimizer
 from reidlab.training.sources import BatchSource
 
 if TYPE_CHECKING:
-    import pandas as pd
     from lightning_fabric import Fabric
 
 

@@ -35,20 +35,20 @@ worlds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from scipy.special import expit
+from torch import nn
 
 from reidlab.checks import check_integer
+from reidlab.data import ImageCache
 from reidlab.errors import DataError
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.embeddings import Embeddings
 from reidlab.evaluation.protocols import DISTRACTOR_PID, JUNK_PID
 from reidlab.seeding import rng
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from torch import nn
+from reidlab.training import extract
 
 KINDS = ("label error", "split identity", "buried", "ambiguous")
 COLUMNS = ("tracklet", "pid", "camid", "kind", "score", "suggested_pid", "evidence")
@@ -86,8 +86,6 @@ def audit(
         >>> report = audit(embeddings)  # doctest: +SKIP
         >>> report.head(20)  # what to look at first  # doctest: +SKIP
     """
-    import pandas as pd
-
     if two_people is not None:
         two_people = np.asarray(two_people, dtype=np.float64)
         if two_people.shape != (len(embeddings),) or not np.isfinite(two_people).all():
@@ -278,8 +276,6 @@ def _probability(values: np.ndarray, clean: np.ndarray, faulty: np.ndarray) -> n
 
     Two Gaussians of one variance. If the samples are not apart, the features cannot see this fault: 0.5 for all.
     """
-    from scipy.special import expit
-
     clean, faulty = clean[np.isfinite(clean)], faulty[np.isfinite(faulty)]
     if len(clean) < 2 or len(faulty) < 2 or faulty.mean() <= clean.mean():
         return np.full(len(values), 0.5)
@@ -351,7 +347,6 @@ def _buried(gallery: _Gallery) -> list[_Finding]:
 
 
 def _ambiguous(gallery: _Gallery, two_people: np.ndarray | None, seed: int) -> list[_Finding]:
-    from scipy.special import expit
 
     rows = gallery.known[gallery.counts[gallery.own[gallery.known]] > 1]
     label, features = gallery.own[rows], gallery.features.astype(np.float64)
@@ -441,9 +436,6 @@ def two_people(
     """
     from sklearn.linear_model import LogisticRegression
 
-    from reidlab.data import ImageCache
-    from reidlab.training import extract
-
     pids, camids, tracklets = (table[name].to_numpy() for name in ("pid", "camid", "tracklet"))
     if len(set(pids[pids != JUNK_PID])) < 2:
         return None
@@ -523,9 +515,6 @@ def audit_pictures(
     Raises:
         DataError: a row is in no tracklet, or see :func:`audit`.
     """
-    from reidlab.data import ImageCache
-    from reidlab.training import extract
-
     images = np.asarray(ImageCache(table, size, quiet=True) if images is None else images)
     embeddings = extract(model, table, size, images=images).normalized().tracklet_means()
     odds = two_people(model, table, size, images=images, seed=seed)
@@ -587,8 +576,6 @@ def audit_scores(report: pd.DataFrame, truth: pd.DataFrame) -> dict[str, AuditSc
     Raises:
         DataError: a column is missing, or the report lists tracklets that are not in the truth.
     """
-    import pandas as pd
-
     for name, table, columns in (
         ("report", report, ("tracklet", "kind", "score")),
         ("truth", truth, ("tracklet", "label", "pid", "fault")),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
+import torch
 
-    from reidlab.models import Cost
+from reidlab.data.manifest import manifests
+from reidlab.models import Cost, cost, video_network
+from reidlab.training import ClipConfig
 
 SIZE = (256, 128)
 IDENTITIES = 625  # training identities of MARS, to which the classifiers belong
@@ -60,10 +62,6 @@ class Counted:
 
 def count(name: str, frames: int, **options: Any) -> Cost:
     """Count a network of chapter 2 with ResNet-50 at the dissertation's sizes; no memory is taken."""
-    import torch
-
-    from reidlab.models import cost, video_network
-
     with torch.device("meta"):
         model = video_network(name, IDENTITIES, size=SIZE, frames=frames, **options)
     return cost(model, (frames, 3, *SIZE))
@@ -138,9 +136,6 @@ def cf_aan_records(counted: list[Counted]) -> Iterator[dict[str, Any]]:
 
 def printed_facts() -> Iterator[dict[str, Any]]:
     """Yield what Sec. 2.3.1 says of the data sets, from their manifests, and the pictures of a batch."""
-    from reidlab.data.manifest import manifests
-    from reidlab.training import ClipConfig
-
     mars, duke = (manifests()[name].editions[0].splits for name in ("mars", "dukemtmc-videoreid"))
     both = {kind: mars["train"][kind] + mars["gallery"][kind] for kind in ("pictures", "tracklets")}
     distractors = duke["gallery"]["identities"] - duke["query"]["identities"]
@@ -159,8 +154,6 @@ def printed_facts() -> Iterator[dict[str, Any]]:
 
 def by_kind(counted: list[Counted]) -> pd.DataFrame:
     """Return G MACs by kind of operation, a row per network or variant."""
-    import pandas as pd
-
     rows = {label(row): row.cost.summary()["macs"].drop("total") / 1e9 for row in counted}
     return pd.DataFrame(rows).T.fillna(0.0)
 

@@ -13,18 +13,17 @@ import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import cv2
 import numpy as np
+import pandas as pd
 
 from reidlab.checks import check_choice, check_integer, check_number, check_share, check_size
 from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.seeding import rng
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.world import Actor, Scene
+from reidlab.world import Actor, Scene, WorldSpec
+from reidlab.world.recording import beside, jittered, window_of
 
 _TRUTH = (
     "path", "visit", "camid", "frame", "x", "y", "w", "h", "true_x", "true_y", "true_w", "true_h", "visibility",
@@ -126,7 +125,6 @@ class TrueBoxes:
         misses: float = 0.0,
         seed: int = 0,
     ) -> None:
-        import pandas as pd
 
         shares = {"min_visibility": min_visibility, "min_inside": min_inside, "misses": misses}
         for name, value in shares.items():
@@ -194,7 +192,6 @@ class TrueBoxes:
 
     @cached_property
     def _scene(self) -> Scene:
-        from reidlab.world import Scene, WorldSpec
 
         return Scene(WorldSpec.from_yaml((self.root / "world.yml").read_text(encoding="utf-8")))
 
@@ -213,8 +210,6 @@ class TrueBoxes:
 
     def _moment(self, place: int, everybody: bool = False) -> _Moment:
         """Return the people before the camera at a picture: those near it and the person it was drawn for, or all."""
-        from reidlab.world.recording import beside, window_of
-
         row, scene = self._rows[place], self._scene
         window = np.array([row.x, row.y, row.w, row.h])
         there = scene.visits_at(row.camid, row.frame)
@@ -269,8 +264,6 @@ class TrueBoxes:
         self, path: str, pids: np.ndarray, boxes: np.ndarray, shares: np.ndarray, shape: tuple[int, ...]
     ) -> np.ndarray:
         """Return boxes and scores (n, 5) with jitter and misses, cut at the picture."""
-        from reidlab.world.recording import jittered
-
         kept = np.ones(len(pids), dtype=bool)
         if self._jitter or self._misses:
             for i, pid in enumerate(pids):
@@ -329,14 +322,11 @@ class HOG:
 
     def __call__(self, pictures: Sequence[np.ndarray], keys: pd.DataFrame | None = None) -> list[np.ndarray]:
         """Return the boxes (n, 5) of each picture, the most certain first; see :class:`Detector`."""
-        import cv2
-
         hog = cv2.HOGDescriptor()
         hog.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
         return [self._find(hog, picture) for picture in pictures]
 
     def _find(self, hog: object, picture: np.ndarray) -> np.ndarray:
-        import cv2
 
         height, width = picture.shape[:2]
         zoom = self._height / height
@@ -444,8 +434,6 @@ class OnnxDetector:
 
     def _letterboxed(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, int]:
         """Return the input (1, 3, H, W) and where a picture lies in it: x and y zoom, left and top edge."""
-        import cv2
-
         room = [max(1.0, n * (1 - 2 * self._padding)) for n in self._size]
         height, width = picture.shape[:2]
         zoom = min(room[0] / height, room[1] / width)
@@ -536,7 +524,6 @@ def _network(path: Path, runtime: str | None) -> Callable[[np.ndarray], list[np.
             raise DataError(f"{path}: onnxruntime cannot read it: {' '.join(str(error).split())}") from error
         name = session.get_inputs()[0].name
         return lambda blob: session.run(None, {name: blob})
-    import cv2
 
     try:
         net = cv2.dnn.readNetFromONNX(str(path))
@@ -570,8 +557,6 @@ def cut_boxes(boxes: np.ndarray, left: float, top: float, right: float, bottom: 
 
 def _distinct(boxes: np.ndarray, scores: np.ndarray, least: float, overlap: float) -> np.ndarray:
     """Return boxes and scores (n, 5), best first, without empty boxes and those that overlap a better one."""
-    import cv2
-
     good = (boxes[:, 2:] > 0).all(axis=1) & (scores >= least)
     boxes, scores = boxes[good], scores[good]
     order = np.argsort(-scores, kind="stable")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from reidlab.data.decoded import DataSet
 from reidlab.data.readers.mars import cleaned_labels
 from reidlab.errors import ConfigError, MissingDataError
+from reidlab.evaluation import Protocol
 from reidlab.evaluation.cleaned import cleaned_protocol
-from reidlab.study.rows import score_rows
+from reidlab.study.rows import Row, score_rows
 from reidlab.study.study import EMBEDDED, Condition, Contrast, Place, Result
 from reidlab.training.history import change_at_the_end
 from reidlab.training.recipe import picture_extractor
@@ -22,12 +24,7 @@ from reidlab.video.audit import FAULTS, audit_pictures, audit_scores
 from reidlab.video.costs import AXIAL
 from reidlab.video.methods import VideoStudy, image_network, linked_set
 from reidlab.video.redetect import feature_drift, quality
-
-if TYPE_CHECKING:
-    from reidlab.data.decoded import DataSet
-    from reidlab.evaluation import Protocol
-    from reidlab.study.rows import Row
-    from reidlab.world import WorldSpec
+from reidlab.world import WorldSpec
 
 PROTOCOL, CLEANED = "mars-cf-aan", "mars-cleaned"
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import torch
 
+from reidlab.data import normalize
+from reidlab.data.decoded import DataSet
 from reidlab.errors import ConfigError, DataError
+from reidlab.models import VideoNet, evaluating, video_network
+from reidlab.models.attention import NonLocal, TemporalMax
 from reidlab.study.sheets import Sheet
-
-if TYPE_CHECKING:
-    from reidlab.data.decoded import DataSet
-    from reidlab.models import VideoNet
 
 
 def truth_of_test(data: DataSet) -> pd.DataFrame:
@@ -59,12 +59,6 @@ def attention(model: VideoNet, pictures: np.ndarray, stage: int, query: tuple[in
     Raises:
         ConfigError: the stage has no non-local block.
     """
-    import torch
-
-    from reidlab.data import normalize
-    from reidlab.models import evaluating
-    from reidlab.models.attention import NonLocal
-
     blocks = [module for module in model.blocks[stage - 1].modules() if isinstance(module, NonLocal)]
     if not blocks:
         raise ConfigError(f"stage: {stage} has no non-local block")
@@ -125,11 +119,6 @@ def fault_examples(data: DataSet, frames: int) -> list[tuple[str, list[tuple[str
 
 def structure(name: str, frames: int, size: tuple[int, int]) -> list[tuple[str, str]]:
     """Return the stages of a network with ResNet-50 as boxes: what each is, and the shape of what it puts out."""
-    import torch
-
-    from reidlab.models import video_network
-    from reidlab.models.attention import NonLocal, TemporalMax
-
     with torch.device("meta"):
         model = video_network(name, 1, size=size, frames=frames)
     boxes = [("stem", f"T = {frames}\n{size[0] // 4} × {size[1] // 4}")]

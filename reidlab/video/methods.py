@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
+
+import pandas as pd
 
 from reidlab.data.decoded import DataSet, from_name, from_world
 from reidlab.errors import ConfigError, DataError
+from reidlab.evaluation import Protocol
+from reidlab.models import ReIDNet
 from reidlab.models.video import NETWORKS, VideoNet, video_network
 from reidlab.seeding import derive
 from reidlab.study.registry import Registry
 from reidlab.study.sheets import Retrieval
 from reidlab.study.study import EMBEDDED, Condition, Place, Result, Study
-from reidlab.training.recipe import BackboneOf, Scratch, Start, clip_extractor
+from reidlab.training.recipe import BackboneOf, Recipe, Scratch, Start, clip_extractor
 from reidlab.video.detectors import named_detector
 from reidlab.video.redetect import Linked, RedetectLink, ide_embedder, redetect_set
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.evaluation import Protocol
-    from reidlab.models import ReIDNet
-    from reidlab.training.recipe import Recipe
-    from reidlab.world import WorldSpec
+from reidlab.world import WorldSpec
+from reidlab.world.scenarios import scenario
 
 #: Networks for clips by name; each is trained on the target's tracklets and embeds those of its test.
 METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("networks")
@@ -89,8 +87,6 @@ class VideoStudy(Study):
 
     def world(self, seed: int) -> WorldSpec:
         """Return a seed's world."""
-        from reidlab.world.scenarios import scenario
-
         return scenario(
             self.scenario, seed=derive(seed, self.world_key) % 2**31, train_people=self.people,
             test_people=self.people, drift=self.drift, tracklet_frames=self.tracklet_frames,

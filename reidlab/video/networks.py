@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from reidlab.checks import check_choice
+from reidlab.data.decoded import DataSet
 from reidlab.models import VideoNet, cost, evaluating
+from reidlab.study.rows import Row
 from reidlab.study.study import EMBEDDED, Condition, Contrast, Place, Result
 from reidlab.training.history import change_at_the_end
 from reidlab.training.recipe import Scratch
 from reidlab.video import costs, looking
 from reidlab.video.costs import NVAN_NETWORKS, POOLING
 from reidlab.video.methods import VideoStudy, stripes_of
-
-if TYPE_CHECKING:
-    from reidlab.data.decoded import DataSet
-    from reidlab.study.rows import Row
 
 PROTOCOL = "mars-ste-nvan"
 
@@ -151,8 +151,6 @@ class NetworkStudy(VideoStudy):
 
     def small_costs(self, names: Sequence[str]) -> pd.DataFrame:
         """Return parameters and MACs of a clip for some networks at the size trained here, by name."""
-        import torch
-
         rows = {}
         for name in names:
             with torch.device("meta"):
@@ -164,10 +162,6 @@ class NetworkStudy(VideoStudy):
 
 def latency(model: VideoNet, frames: int, size: tuple[int, int], repeats: int = 15) -> float:
     """Return the median seconds of one clip's pass through a network, in evaluation mode on its own device."""
-    import time
-
-    import torch
-
     clip = torch.zeros((1, frames, 3, *size), device=next(model.parameters()).device)
     seconds = []
     with evaluating(model), torch.inference_mode():

@@ -17,23 +17,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from PIL import Image
+from torch import nn
+from tqdm import tqdm
 
 from reidlab import paths
 from reidlab.checks import check_number, check_share, check_size
+from reidlab.data import ImageCache, Tracklets, read_picture, tracklets_of
 from reidlab.data.decoded import DataSet, Pictures
-from reidlab.errors import ConfigError, DataError
+from reidlab.data.readers.mars import cleaned_labels
+from reidlab.data.table import BOX
+from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.files import disk_errors, reserve, whole_folder
 from reidlab.formats import mars
+from reidlab.training import extract
 from reidlab.video.detectors import Detector, TrueBoxes, cut_boxes
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from torch import nn
-
-    from reidlab.data import Tracklets
+from reidlab.world.recording import iou
+from reidlab.world.writing import write_picture
 
 #: Colour of the padding, the mean of ImageNet: it becomes 0 when pictures are normalised.
 FILL = (124, 116, 104)
@@ -134,8 +137,6 @@ class RedetectLink:
             ConfigError: the number of pictures is not that of the rows.
             DataError: see :meth:`parts`.
         """
-        import pandas as pd
-
         out = _room_for((len(table), *self.size, 3))
         masks = np.empty((len(table), 4), dtype=np.int64)
         reports = []
@@ -162,8 +163,6 @@ class RedetectLink:
             DataError: the table is empty or has rows without a tracklet; a picture cannot be read; or the detector or
                 the features are not what they should be. The message names the picture.
         """
-        from tqdm import tqdm
-
         if pictures is not None and len(pictures) != len(table):
             raise ConfigError(f"pictures: {len(pictures)} for {len(table)} rows of the table")
         tracklets = _rows_of_tracklets(table)
@@ -177,7 +176,6 @@ class RedetectLink:
                     part = []
 
     def _part(self, table: pd.DataFrame, tracklets: Sequence[np.ndarray], given: Sequence[np.ndarray] | None) -> Linked:
-        import pandas as pd
 
         rows = np.concatenate(tracklets)
         keys = table.iloc[rows]
@@ -234,8 +232,6 @@ class RedetectLink:
 
     def _cut_out(self, picture: np.ndarray, box: np.ndarray, mask: Sequence[int]) -> np.ndarray:
         """Return a picture of the wanted size with what a box holds at the place of the mask."""
-        from PIL import Image
-
         out = np.empty((*self.size, 3), dtype=np.uint8)
         out[:] = self._fill
         x, y, w, h = (float(value) for value in box)
@@ -338,10 +334,6 @@ def ide_embedder(model: nn.Module, size: tuple[int, int], batch_size: int = 256)
     """
 
     def embed(pictures: np.ndarray) -> np.ndarray:
-        import pandas as pd
-        from PIL import Image
-
-        from reidlab.training import extract
 
         if pictures.shape[1:3] != tuple(size):
             resized = [Image.fromarray(p).resize((size[1], size[0]), Image.Resampling.BILINEAR) for p in pictures]
@@ -435,11 +427,6 @@ def _write(
     root: str | Path | None,
 ) -> Path:
     """Write what is made of some rows of a table, whose positions are given too."""
-    import pandas as pd
-
-    from reidlab.data import tracklets_of
-    from reidlab.world.writing import write_picture
-
     out = Path(out)
     reports = []
     with whole_folder(out) as folder:
@@ -490,10 +477,6 @@ def quality(table: pd.DataFrame, linked: Linked, root: str | Path, *, embed: Emb
         MissingDataError: ``root`` is no export of an embedded world.
         DataError: a picture is not of the export, or the table is not the one that was linked.
     """
-    import pandas as pd
-
-    from reidlab.world.recording import iou
-
     _check_linked(table, linked)
     boxes = TrueBoxes(root)
     truth = boxes.truth(table)
@@ -518,8 +501,6 @@ def quality(table: pd.DataFrame, linked: Linked, root: str | Path, *, embed: Emb
     out.insert(0, "tracklet", table["tracklet"].to_numpy())
     out.insert(0, "row", np.arange(len(table)))
     if embed is not None:
-        from reidlab.data import ImageCache
-
         before = np.asarray(ImageCache(table, linked.pictures.shape[1:3], quiet=True))
         for name, pictures in (("before", before), ("after", linked.pictures)):
             out[f"feature_drift_{name}"] = feature_drift(embed(pictures), table)
@@ -574,8 +555,6 @@ def _in_frame(box: np.ndarray, window: np.ndarray, zoom: np.ndarray) -> np.ndarr
 
 def _rows_of_tracklets(table: pd.DataFrame) -> list[np.ndarray]:
     """Return the positions of the pictures of each tracklet of each split, in the order of frames."""
-    from reidlab.data import tracklets_of
-
     if len(table) == 0:
         raise DataError("table: it has no rows, so no tracklets to re-detect")
     splits = table["split"].to_numpy()
@@ -588,9 +567,6 @@ def _rows_of_tracklets(table: pd.DataFrame) -> list[np.ndarray]:
 
 def _read(keys: pd.DataFrame) -> list[np.ndarray]:
     """Return the pictures of some rows as they lie on disk."""
-    from reidlab.data import read_picture
-    from reidlab.data.table import BOX
-
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         pictures = list(pool.map(read_picture, keys["path"]))
     if not all(name in keys for name in BOX):
@@ -669,9 +645,6 @@ def _query_numbers(table: pd.DataFrame, tracklets: Tracklets) -> list[int]:
 
 def _corrected(tracklets: Tracklets, root: str | Path) -> np.ndarray | None:
     """Return a data set's corrected and ambiguous identities, (tracklets, 2), for its tracklets as numbered here."""
-    from reidlab.data.readers.mars import cleaned_labels
-    from reidlab.errors import MissingDataError
-
     try:
         labels = cleaned_labels(root).set_index("tracklet")
     except MissingDataError:
