@@ -10,7 +10,7 @@ from reidlab.baseline.knobs import KNOBS
 from reidlab.baseline.methods import METHODS
 from reidlab.checks import check_choice
 from reidlab.data import across_cameras, load, on_this_machine
-from reidlab.data.decoded import DataSet, from_name, from_table, from_world
+from reidlab.data.decoded import from_name, from_table, from_world
 from reidlab.seeding import derive
 from reidlab.study import EMBEDDED, Condition, Place, Row, Study, score_rows
 from reidlab.world import WorldSpec
@@ -59,17 +59,9 @@ class BaselineStudy(Study):
             test_people=self.people, cameras=self.cameras,
         )  # fmt: skip
 
-    def worlds(self, seed: int) -> dict[str, WorldSpec]:
-        """Return a seed's world, which is the target."""
-        return {"target": self.world(seed)}
-
     def places(self, seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
         """Yield the worlds; real sets are measured with the networks trained there."""
         return ((EMBEDDED, seed) for seed in seeds)
-
-    def load(self, label: str, seed: int) -> dict[str, DataSet]:
-        """Return a seed's world, decoded."""
-        return {"target": from_world(self.world(seed), self.recipe.size)}
 
     def conditions(self, place: Place) -> Iterator[Condition]:
         """Yield the descriptions that are compared."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -497,15 +497,8 @@ def _count(table: SampleTable | None, edition: Edition, location: Location) -> l
 
 def _missing(files: Iterable[str]) -> list[str]:
     """Return the files that are not there; each folder is listed once."""
-    folders: dict[str, set[str]] = {}
-    missing = []
-    for file in files:
-        folder, name = os.path.split(file)
-        if folder not in folders:
-            folders[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-        if name not in folders[folder]:
-            missing.append(file)
-    return missing
+    names = cache(lambda folder: set(os.listdir(folder)) if os.path.isdir(folder) else set())
+    return [file for file in files if os.path.basename(file) not in names(os.path.dirname(file))]
 
 
 def _read_all(files: Sequence[str], root: Path, deep: bool, quiet: bool) -> tuple[list[tuple[str, str]], list[str]]:

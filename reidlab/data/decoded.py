@@ -16,14 +16,12 @@ from reidlab.data.clips import check_masks
 from reidlab.data.embedded import load_world
 from reidlab.data.images import ImageCache, read_picture
 from reidlab.data.splits import divide_identities
-from reidlab.data.table import BOX
+from reidlab.data.table import BOX, SPLITS
 from reidlab.data.tracklets import sample_frames
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation import Embeddings, Protocol, Scores, evaluate
 from reidlab.evaluation.centring import centred
 from reidlab.world import WorldSpec, cached
-
-SPLITS = ("train", "query", "gallery")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +137,7 @@ class DataSet:
     @cached_property
     def rows_of_query(self) -> np.ndarray | None:
         """Positions (N,) of the query's pictures in the gallery; None where they are not all there."""
-        place = dict(zip(_keys(self.gallery.table), range(len(self.gallery))))
-        rows = [place.get(key, -1) for key in _keys(self.query.table)]
-        return None if min(rows, default=-1) < 0 else np.array(rows)
+        return _positions(self.query.table, self.gallery.table)
 
     def embed(self, extractor: Callable[[Pictures], Embeddings]) -> tuple[Embeddings, Embeddings]:
         """Return the embeddings of query and gallery; what lies in both is embedded once.
@@ -204,15 +200,10 @@ def from_table(
         if rows.empty and (train or split != "train"):
             raise DataError(f"{name}: split {split!r} has no pictures")
         parts[split] = rows
-    place = dict(zip(_keys(parts["gallery"]), range(len(parts["gallery"]))))
-    known = [place.get(key, -1) for key in _keys(parts["query"])]
-    within = min(known) >= 0
-    images = {
-        split: np.asarray(ImageCache(rows, size, quiet=True))
-        for split, rows in parts.items()
-        if split != "query" or not within
-    }
-    if within:
+    known = _positions(parts["query"], parts["gallery"])
+    decode = ("train", "gallery") if known is not None else SPLITS
+    images = {split: np.asarray(ImageCache(parts[split], size, quiet=True)) for split in decode}
+    if known is not None:
         images["query"] = images["gallery"][known]
     return DataSet(name, *(Pictures(parts[split], images[split]) for split in SPLITS), protocols=protocols, root=root)
 
@@ -254,6 +245,12 @@ def from_name(name: str, size: tuple[int, int], seed: int = 0, protocols: tuple[
     return from_table(table, size, name, protocols=protocols, root=location.path)
 
 
-def _keys(table: pd.DataFrame) -> list[tuple]:
-    """Return what tells pictures apart: path, and box where there is one."""
-    return list(table[[name for name in ("path", *BOX) if name in table]].itertuples(index=False, name=None))
+def _positions(rows: pd.DataFrame, table: pd.DataFrame) -> np.ndarray | None:
+    """Return the positions (N,) of rows' pictures, by path and box, in a table; None where they are not all there."""
+    keys, known = (
+        part[[name for name in ("path", *BOX) if name in part]].itertuples(index=False, name=None)
+        for part in (rows, table)
+    )
+    place = {key: position for position, key in enumerate(known)}
+    found = [place.get(key, -1) for key in keys]
+    return None if min(found, default=-1) < 0 else np.array(found)

@@ -174,16 +174,13 @@ class _Check:
         values: dict[str, Any] = {name: self._get(content, name, _text, "a text") for name in texts if name in content}
         if values["name"] != path.stem or not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", values["name"]):
             self._fail("name", f"is {values['name']!r}, expected the file's name, in lower case: {path.stem!r}")
-        if values["status"] not in STATUSES:
-            self._fail("status", f"is {values['status']!r}, expected one of {', '.join(STATUSES)}")
         if values["status"] == "withdrawn" and "homepage" in values:
             self._fail("homepage", "is given, but what was withdrawn is never linked; remove it")
         if "homepage" in values and not values["homepage"].startswith(("https://", "http://")):
             self._fail("homepage", f"is {values['homepage']!r}, expected an address that begins with https://")
-        if "layout" in values and values["layout"] not in READERS:
-            self._fail("layout", f"is {values['layout']!r}, expected one of {', '.join(READERS)}")
-        if "protocol" in values:
-            check_choice(f"{self._file}: protocol", values["protocol"], PROTOCOLS)
+        for name, known in (("status", STATUSES), ("layout", READERS), ("protocol", PROTOCOLS)):
+            if name in values:
+                check_choice(f"{self._file}: {name}", values[name], known)
         for name in ("folders", "notes"):
             values[name] = self._list(content, name, _text, "a text")
         values["used_in"] = self._list(content, "used_in", CHAPTERS.__contains__, "a chapter (1 to 8) or survey")

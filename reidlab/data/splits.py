@@ -10,7 +10,6 @@ Example:
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -219,10 +218,6 @@ class LabelledSplit:
             raise DataError(f"{path}: holds another division; delete it or choose another name")
         write_text(path, json.dumps({"format": _FORMAT, **asdict(self)}, indent=1) + "\n")
         return path
-
-    def digest(self) -> str:
-        """Return a short hash of the labelled identities."""
-        return hashlib.blake2b(json.dumps(self.labelled).encode(), digest_size=8).hexdigest()
 
 
 def read_split(path: str | Path) -> LabelledSplit:

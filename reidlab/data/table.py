@@ -48,7 +48,8 @@ def schema() -> pa.DataFrameSchema:
     """Return the pandera schema of a sample table."""
     import pandera.pandas as pa
 
-    def text(holds: Any, expected: str) -> pa.Check:
+    # pandera's own complaint about a missing value says nothing of what was expected: the checks refuse it instead.
+    def text(holds: Any, expected: str) -> pa.Column:
         def fits(values: pd.Series) -> pd.Series:
             # Each distinct text is checked once; most columns hold few.
             places, different = pd.factorize(values, use_na_sentinel=False)
@@ -58,7 +59,7 @@ def schema() -> pa.DataFrameSchema:
             )
             return pd.Series(good[places], values.index)
 
-        return pa.Check(fits, error=expected, ignore_na=False)
+        return pa.Column(checks=pa.Check(fits, error=expected, ignore_na=False), nullable=True)
 
     def number(least: int, expected: str) -> pa.Column:
         return pa.Column("int64", pa.Check.ge(least, error=expected), nullable=True)
@@ -68,16 +69,12 @@ def schema() -> pa.DataFrameSchema:
         finite = pa.Check(np.isfinite, error="a finite number of pixels", ignore_na=False)
         return pa.Column("float64", [finite, *limit], nullable=True, required=False)
 
-    # pandera's own complaint about a missing value says nothing of what was expected: the checks refuse it instead.
-    def texts(check: pa.Check) -> pa.Column:
-        return pa.Column(checks=check, nullable=True)
-
     return pa.DataFrameSchema(
         {
-            "path": texts(text(os.path.isabs, "an absolute path")),
+            "path": text(os.path.isabs, "an absolute path"),
             **{name: number(*rule) for name, rule in _NUMBERS.items()},
-            "split": texts(text(SPLITS.__contains__, f"one of {', '.join(SPLITS)}")),
-            "domain": texts(text(bool, "the name of a data set")),
+            "split": text(SPLITS.__contains__, f"one of {', '.join(SPLITS)}"),
+            "domain": text(bool, "the name of a data set"),
             **{name: box(name) for name in BOX},
         },
         name="SampleTable",

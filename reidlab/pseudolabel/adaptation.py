@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, ClassVar
 
 from reidlab.data import on_this_machine
@@ -62,14 +61,14 @@ def direct_transfer(place: Place, condition: Condition) -> Result:
     return place.shared("direct transfer", lambda: scored(place, source_network(place)))
 
 
-def _loop(name: str, place: Place, condition: Condition) -> Result:
+def _loop(place: Place, condition: Condition) -> Result:
     study, target, steps = place.study, place.target, place.budget(condition.budget)["round"]
-    start, options, seed = source_network(place), study.options_of(name), derive(place.seed, "loop")
+    start, options, seed = source_network(place), study.options_of(condition.method), derive(place.seed, "loop")
     return looped(run_loop(start, target.train, options, study.recipe, steps, seed, test=target))
 
 
 for _name in LOOPS:
-    METHODS.add(_name)(partial(_loop, _name))
+    METHODS.add(_name)(_loop)
 
 
 @METHODS.add("supervised-initial")

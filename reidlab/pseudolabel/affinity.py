@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from sklearn.base import BaseEstimator, ClusterMixin
 from tqdm import tqdm
 
 from reidlab.checks import check_choice, check_features, check_integer, check_number, check_square
@@ -239,7 +240,7 @@ class MessagePassing:
         return labels, exemplars
 
 
-class AffinityPropagation:
+class AffinityPropagation(ClusterMixin, BaseEstimator):
     """Affinity propagation with scikit-learn's interface and results, in two float32 matrices (Sec. 3.3.3, Eq. 3.1).
 
     Frey and Dueck, Science 2007. Like scikit-learn's, the last step makes the member with the greatest sum of
@@ -342,10 +343,6 @@ class AffinityPropagation:
         self._run(self._messages, _preferences(preference, self._messages), warm=True)
         self.preference = preference
         return self
-
-    def fit_predict(self, X: np.ndarray, y: object = None) -> np.ndarray:
-        """Return the clusters (N,) of N points; see :meth:`fit`."""
-        return self.fit(X).labels_
 
     def _run(self, messages: MessagePassing, preferences: np.ndarray, warm: bool) -> None:
         found = messages.run(

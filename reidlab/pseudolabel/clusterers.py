@@ -8,14 +8,13 @@ train on or one exception.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn import cluster
 from sklearn.base import BaseEstimator, ClusterMixin
-from sklearn.cluster import DBSCAN
 
 from reidlab.checks import check_choice, check_features, check_integer, check_number
 from reidlab.errors import ConfigError, RunError
@@ -26,7 +25,6 @@ from reidlab.seeding import derive
 OUTLIER = -1
 #: Greatest radius; no number that float32 holds lies between it and 1.
 BELOW_ONE = 1 - 2**-24
-CLUSTERERS = ("dbscan", "dbscan-ssg", "kmeans", "agglomerative", "hdbscan", "ap")
 
 
 class Clusterer(Protocol):
@@ -137,7 +135,7 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
             self.eps_ = smallest_mean(distances, share)
         # Distances above the radius join no neighbours; without them there is less to sort and to copy.
         near = _within(distances, self.eps_)
-        found = DBSCAN(eps=self.eps_, min_samples=self.min_samples, metric="precomputed").fit(near)
+        found = cluster.DBSCAN(eps=self.eps_, min_samples=self.min_samples, metric="precomputed").fit(near)
         self.labels_ = found.labels_.astype(np.int64)
         self.core_sample_indices_ = found.core_sample_indices_
         return self
@@ -177,22 +175,23 @@ def smallest_mean(distances: csr_matrix, share: float = 0.0016) -> float:
     return min(float(total / wanted), BELOW_ONE)
 
 
-def euclidean_dbscan(eps: float = 0.5, min_samples: int = 5) -> DBSCAN:
-    """Return scikit-learn's DBSCAN on Euclidean distances, with its default settings (Table 3.4).
-
-    Args:
-        eps: radius, in units of the features.
-        min_samples: neighbours within it that make a cluster's core.
-    """
-    return DBSCAN(eps=eps, min_samples=min_samples)
+#: Clusterers by name.
+CLUSTERERS: Mapping[str, Callable[..., Clusterer]] = {
+    "dbscan": cluster.DBSCAN,
+    "dbscan-ssg": JaccardDBSCAN,
+    "kmeans": cluster.KMeans,
+    "agglomerative": cluster.AgglomerativeClustering,
+    "hdbscan": cluster.HDBSCAN,
+    "ap": AffinityPropagation,
+}
 
 
 def make_clusterer(name: str, *, seed: int = 0, **options: Any) -> Clusterer:
     """Return a clusterer by name.
 
     Args:
-        name: ``dbscan`` (:func:`euclidean_dbscan`), ``dbscan-ssg`` (:class:`JaccardDBSCAN`), ``kmeans``,
-            ``agglomerative`` and ``hdbscan`` (scikit-learn's), or ``ap``
+        name: ``dbscan`` (on Euclidean distances, Table 3.4), ``kmeans``, ``agglomerative`` and ``hdbscan``
+            (scikit-learn's), ``dbscan-ssg`` (:class:`JaccardDBSCAN`), or ``ap``
             (:class:`~reidlab.pseudolabel.affinity.AffinityPropagation`).
         seed: for those that draw: k-means' first centres, and how affinity propagation breaks ties.
         **options: the clusterer's own arguments. ``kmeans`` needs ``n_clusters``; ``agglomerative`` needs that or
@@ -206,7 +205,12 @@ def make_clusterer(name: str, *, seed: int = 0, **options: Any) -> Clusterer:
         JaccardDBSCAN(min_samples=3)
     """
     check_choice("clusterer", name, CLUSTERERS)
-    build, fixed = _builder(name, seed)
+    build = CLUSTERERS[name]
+    fixed: dict[str, Any] = {
+        "kmeans": {"random_state": derive(seed, "k-means") % 2**32},
+        "hdbscan": {"copy": True},
+        "ap": {"seed": seed},
+    }.get(name, {})
     known = inspect.signature(build).parameters
     for option in options:
         if option not in known:
@@ -260,19 +264,6 @@ def checked_labels(clusterer: Clusterer, features: np.ndarray) -> np.ndarray:
     if clusters in failures:
         raise ClusteringFailed(f"{kind}: {failures[clusters]}; {_advice(clusterer, more=clusters != 1)}", labels)
     return labels
-
-
-def _builder(name: str, seed: int) -> tuple[Callable[..., Clusterer], dict[str, Any]]:
-    """Return the class or function that builds a clusterer, and its fixed arguments."""
-    if name == "ap":
-        return AffinityPropagation, {"seed": seed}
-    return {
-        "dbscan": (euclidean_dbscan, {}),
-        "dbscan-ssg": (JaccardDBSCAN, {}),
-        "kmeans": (cluster.KMeans, {"random_state": derive(seed, "k-means") % 2**32}),
-        "agglomerative": (cluster.AgglomerativeClustering, {}),
-        "hdbscan": (cluster.HDBSCAN, {"copy": True}),
-    }[name]
 
 
 def _within(distances: csr_matrix, radius: float) -> csr_matrix:

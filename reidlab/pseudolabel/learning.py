@@ -138,11 +138,6 @@ class AugmentedBatch(NamedTuple):
     images: Tensor
     labels: Tensor
 
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with: (L + 2 U, 3, H, W) pictures."""
-        return (self.images,)
-
 
 class AugmentedSource:
     """Batches for the augmented triplet loss.
@@ -200,7 +195,7 @@ class AugmentedSource:
 
 def augmented_objective(model: nn.Module, batch: AugmentedBatch) -> dict[str, Tensor]:
     """Return cross-entropy of the labelled pictures plus the augmented triplet loss of all, and both terms: scalars."""
-    output = model(*batch.inputs)
+    output = model(batch.images)
     known = batch.labels >= 0
     ce = CrossEntropy()(output.logits[known], batch.labels[known])
     triplet = augmented_triplet(output.features, batch.labels)
@@ -223,11 +218,6 @@ class RectifiedBatch(NamedTuple):
     rows: Tensor
     mined_rows: Tensor
     groups: Tensor
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with: (B + M, 3, H, W) pictures."""
-        return (self.images,)
 
 
 class RectifiedSource:
@@ -295,7 +285,7 @@ class PseudoObjective:
 
     def __call__(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Return ``loss`` and its terms, scalars."""
-        output = model(*batch.inputs)
+        output = model(batch.images)
         count = len(batch.labels)
         features, logits = output.features[:count], output.logits[:count]
         if self._targets is None:

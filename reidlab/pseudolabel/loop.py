@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reidlab.checks import check_choice
+from reidlab.checks import check_choice, check_integer, check_number
 from reidlab.data.decoded import DataSet, Pictures
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.centring import centred_features
@@ -88,14 +88,11 @@ class PseudoLabelOptions:
 
     def __post_init__(self) -> None:
         check_choice("metric", self.metric, METRICS)
-        for name, least in (("rounds", 1), ("neighbours", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}: {getattr(self, name)} must be at least {least}")
+        for name in ("rounds", "neighbours"):
+            check_integer(name, getattr(self, name), 1)
         for name in ("temperature", "deviations", "reach"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}: {getattr(self, name)} must be above 0")
-        if self.growth < 0:
-            raise ConfigError(f"growth: {self.growth} must not be negative; the threshold only grows")
+            check_number(name, getattr(self, name), above=0)
+        check_number("growth", self.growth, 0, what="as the threshold only grows")
         if not isinstance(self.clusterer, str) and not callable(getattr(self.clusterer, "fit", None)):
             raise ConfigError(
                 f"clusterer: {type(self.clusterer).__name__} has no method fit; give a name, or an object with "

@@ -8,7 +8,6 @@ says what is done here.
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 from dataclasses import asdict, dataclass
 
@@ -16,7 +15,7 @@ import numba
 import numpy as np
 
 from reidlab.checks import check_features, check_integer, check_labels
-from reidlab.data.samplers import EpochSampler
+from reidlab.data.samplers import EpochSampler, digest, first_or_repeated
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.kernels import keep_smallest, parallel
@@ -266,20 +265,16 @@ class MinedPairSampler(EpochSampler):
                 f"p: {p} anchors in a batch, but only {len(self._anchors)} pictures have a mined partner; lower p, or "
                 "mine with longer ranking lists"
             )
-        digest = hashlib.blake2b(
-            np.int64(len(mined)).tobytes() + mined.pairs.astype(np.int64).tobytes(), digest_size=8
-        ).hexdigest()
-        super().__init__(len(self._anchors), p, k, seed, "mined ", {"pairs": digest})
+        origin = digest(np.int64(len(mined)), mined.pairs.astype(np.int64))
+        super().__init__(len(self._anchors), p, k, seed, "mined ", {"pairs": origin})
 
     def _drawn(self, chosen: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         rows = np.concatenate([self._draw(anchor, random) for anchor in self._anchors[chosen]])
         return rows, np.repeat(np.arange(self._p), self._k)
 
     def _draw(self, anchor: int, random: np.random.Generator) -> np.ndarray:
-        partners, wanted = random.permutation(self._mined.partners(anchor)), self._k - 1
-        if len(partners) < wanted:
-            partners = np.concatenate([partners, random.choice(partners, wanted - len(partners))])
-        return np.concatenate([[anchor], partners[:wanted]])
+        partners = random.permutation(self._mined.partners(anchor))
+        return np.concatenate([[anchor], first_or_repeated(partners, self._k - 1, random)])
 
 
 def _batch(mined: MinedPairs, rows: np.ndarray) -> np.ndarray:

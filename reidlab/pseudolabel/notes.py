@@ -52,14 +52,10 @@ def scored(place: Place, model: ReIDNet) -> Result:
 
 
 def looped(found: LoopResult) -> Result:
-    """Return the outcome of a loop: its last scores, its network, and its rounds as detail."""
-    return Result(final_scores(found.rounds), found.model, found.rounds)
-
-
-def final_scores(rounds: Sequence[Round]) -> dict[str, float]:
-    """Return the retrieval scores after the last round that trained; none where the first failed."""
-    done = [item for item in rounds if not item.failed]
-    return {name: done[-1].values[name] for name in _SCORES if name in done[-1].values} if done else {}
+    """Return the outcome of a loop: scores after the last round that trained, its network, and its rounds as detail."""
+    done = [item.values for item in found.rounds if not item.failed]
+    scores = {name: done[-1][name] for name in _SCORES if name in done[-1]} if done else {}
+    return Result(scores, found.model, found.rounds)
 
 
 def along(rounds: Sequence[Round], start: Mapping[str, float], protocol: str) -> Iterator[Row]:

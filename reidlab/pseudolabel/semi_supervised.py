@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from reidlab.data.decoded import DataSet, Pictures, from_name, from_world
+from reidlab.data.decoded import DataSet, Pictures
 from reidlab.data.splits import LabelledSplit, divide_labels
 from reidlab.errors import ConfigError
 from reidlab.evaluation.clustering import agreement
@@ -112,16 +111,16 @@ def init(place: Place, condition: Condition) -> Result:
     return scored(place, _augmented(place, condition.options["labelled"], place.study.total(condition.budget)))
 
 
-def _loop(name: str, place: Place, condition: Condition) -> Result:
+def _loop(place: Place, condition: Condition) -> Result:
     setting = condition.options["labelled"]
-    options = place.study.pseudo_labels.with_(**LOOPS[name])
+    options = place.study.pseudo_labels.with_(**LOOPS[condition.method])
     if options.clusterer != place.study.pseudo_labels.clusterer:
         options = options.with_(options={})
     return _run(place, condition, augmented(place, setting), options, "loop")
 
 
 for _name in LOOPS:
-    METHODS.add(_name)(partial(_loop, _name))
+    METHODS.add(_name)(_loop)
 
 
 @METHODS.add(UPPER_BOUND)
@@ -201,20 +200,12 @@ class SemiSupervisedStudy(Study):
         """Return the training steps of every method: the first training and all rounds."""
         return self.budgets[budget]["start"] + self.pseudo_labels.rounds * self.budgets[budget]["round"]
 
-    def worlds(self, seed: int) -> dict[str, WorldSpec]:
-        """Return a seed's world, which is the target."""
-        return {
-            "target": scenario(
-                self.scenario, seed=derive(seed, "chapter 3 world") % 2**31, train_people=self.people,
-                test_people=self.test_people, **self.nuisances,
-            )
-        }  # fmt: skip
-
-    def load(self, label: str, seed: int) -> dict[str, DataSet]:
-        """Return a seed's world or a real data set, decoded."""
-        if label == EMBEDDED:
-            return {"target": from_world(self.worlds(seed)["target"], self.recipe.size)}
-        return {"target": from_name(label, self.recipe.size, seed)}
+    def world(self, seed: int) -> WorldSpec:
+        """Return a seed's world."""
+        return scenario(
+            self.scenario, seed=derive(seed, "chapter 3 world") % 2**31, train_people=self.people,
+            test_people=self.test_people, **self.nuisances,
+        )  # fmt: skip
 
     def condition(self, name: str, setting: str, budget: str = "long") -> Condition:
         """Return a row of Table 3.2 under a setting; the upper bound is the same under all."""

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from reidlab.checks import check_integer
 from reidlab.data import on_this_machine
-from reidlab.data.decoded import DataSet
+from reidlab.data.decoded import DataSet, from_name, from_world
 from reidlab.errors import ConfigError
 from reidlab.study.registry import Registry
 from reidlab.study.rows import Row, gain_rows, score_rows, with_dims
@@ -55,10 +55,6 @@ class Budget:
 
     def __getitem__(self, what: str) -> int:
         return self.steps[what]
-
-    def with_(self, name: str, **steps: int) -> Budget:
-        """Return another budget that differs in some steps."""
-        return Budget(name, {**self.steps, **steps})
 
 
 @dataclass(frozen=True)
@@ -195,6 +191,8 @@ class Study:
     registry: ClassVar[Registry]
     #: What the run card calls the embedded worlds, by role; the role's name with "embedded" before it where missing.
     world_names: ClassVar[Mapping[str, str]] = {"target": "embedded world"}
+    #: Layout in which embedded worlds are written and read.
+    layout: ClassVar[str] = "market1501"
 
     def __post_init__(self) -> None:
         self.worlds(0)
@@ -202,13 +200,20 @@ class Study:
 
     # What a chapter declares -----------------------------------------------------------------------------------------
 
-    def worlds(self, seed: int) -> Mapping[str, WorldSpec]:
-        """Return a seed's embedded worlds by role; ``target`` is scored."""
+    def world(self, seed: int) -> WorldSpec:
+        """Return a seed's embedded world, where there is only one."""
         raise NotImplementedError
 
+    def worlds(self, seed: int) -> Mapping[str, WorldSpec]:
+        """Return a seed's embedded worlds by role; ``target`` is scored."""
+        return {"target": self.world(seed)}
+
     def load(self, label: str, seed: int) -> Mapping[str, DataSet]:
-        """Return the data sets of a place by role, decoded."""
-        raise NotImplementedError
+        """Return the data sets of a place by role, decoded: a seed's worlds, or a real set."""
+        size = self.recipe.size
+        if label == EMBEDDED:
+            return {role: from_world(spec, size, self.layout) for role, spec in self.worlds(seed).items()}
+        return {"target": from_name(label, size, seed)}
 
     def common(self, place: Place) -> Mapping[str, Any]:
         """Return dimensions that all rows of a place have beside data and seed."""
@@ -243,8 +248,7 @@ class Study:
     @property
     def budgets(self) -> Mapping[str, Budget]:
         """The long budget and, where there is one, the short."""
-        long = Budget("long", dict(self.steps))
-        short = long.with_("short", **self.short)
+        long, short = Budget("long", dict(self.steps)), Budget("short", {**self.steps, **self.short})
         return {"long": long} | ({"short": short} if short.steps != long.steps else {})
 
     def describe(self) -> dict[str, Any]:

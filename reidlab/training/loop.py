@@ -143,34 +143,26 @@ def _fingerprint(model: nn.Module) -> str:
     return f"{type(model).__name__}, {len(tensors)} tensors, {digest}"
 
 
+@dataclass
 class _Run:
     """One process's share of one call of :func:`train`."""
 
-    def __init__(
-        self,
-        fabric: Fabric,
-        model: nn.Module,
-        source: BatchSource,
-        objective: Objective,
-        config: LoopConfig,
-        seed: int,
-        hooks: tuple[Hook, ...],
-        folder: Path | None,
-        progress: bool,
-    ) -> None:
-        self.fabric = fabric
-        self.model = model
-        self.source = source
-        self.objective = objective
-        self.config = config
-        self.seed = seed
-        self.hooks = hooks
-        self.folder = folder
-        self.leads = fabric.is_global_zero
-        self.progress = progress and self.leads
-        self.checkpoints = None if folder is None else Checkpoints(folder)
-        kept = {name: value for name, value in config.to_dict().items() if name not in config.FREE}
-        self.identity = {"seed": seed, "model": _fingerprint(model), **kept, **source.describe()}
+    fabric: Fabric
+    model: nn.Module
+    source: BatchSource
+    objective: Objective
+    config: LoopConfig
+    seed: int
+    hooks: tuple[Hook, ...]
+    folder: Path | None
+    progress: bool
+
+    def __post_init__(self) -> None:
+        self.leads = self.fabric.is_global_zero
+        self.progress = self.progress and self.leads
+        self.checkpoints = None if self.folder is None else Checkpoints(self.folder)
+        kept = {name: value for name, value in self.config.to_dict().items() if name not in self.config.FREE}
+        self.identity = {"seed": self.seed, "model": _fingerprint(self.model), **kept, **self.source.describe()}
 
     def go(self, resume: bool) -> tuple[History, float]:
         rank = self.fabric.global_rank
@@ -208,7 +200,13 @@ class _Run:
     def _iterate(self) -> None:
         state, config = self.state, self.config
         began = time.perf_counter() - self.seconds
-        bar = tqdm(total=state.total, initial=state.iteration, disable=not self.progress, unit="it", leave=False)
+        bar = tqdm(
+            total=state.total,
+            initial=state.iteration,
+            disable=not self.progress,
+            unit="it",
+            leave=False,
+        )
         with bar:
             while state.iteration < state.total:
                 rate = config.lr * lr_factor(config, state.iteration, state.total, state.per_epoch)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reidlab.data import PKSampler
+from reidlab.data.samplers import PKSampler, digest
 from reidlab.seeding import derive
 
 
@@ -113,8 +112,3 @@ class IdentitySource:
         """Go back to a place that :meth:`state_dict` returned."""
         self._sampler.load_state_dict(state["sampler"])
         self._generator.set_state(state["generator"])
-
-
-def digest(values: np.ndarray) -> str:
-    """Return a short hash of the bytes of an array of any shape."""
-    return hashlib.blake2b(values.tobytes(), digest_size=8).hexdigest()

@@ -87,8 +87,7 @@ class LinkStudy(VideoStudy):
     @property
     def experiments(self) -> dict[str, str]:
         """What the records call Table 2.7 under each budget, and the budget's name; the last is Table 2.8's too."""
-        distinct = len({tuple(budget.steps.items()) for budget in self.budgets.values()}) > 1
-        return {"link": "long"} | ({"link-short": "short"} if distinct else {})
+        return {"link": "long"} | ({"link-short": "short"} if "short" in self.budgets else {})
 
     def condition(self, name: str, link: str, experiment: str = "link") -> Condition:
         """Return a row of Table 2.7: a network on tracklets as they are (``none``) or linked with a detector."""
@@ -102,13 +101,13 @@ class LinkStudy(VideoStudy):
         """
         best, budget = self.detectors_at(place)[0], list(self.experiments.values())[-1]
         names = [("c2d", "none"), ("c2d", best), ("non-local", best)]
-        rows = [({"network": name, "link": link}, name, {}) for name, link in names if name in self.networks]
-        for dims, name, options in AXIAL:
-            whole = name == "cf-aan" and options["scales"] == 4
-            rows.append(({"link": best, **dims}, name, {} if whole else options))
+        rows = [({"network": name, "link": link}, {}) for name, link in names if name in self.networks]
+        for dims, options in AXIAL:
+            whole = dims["network"] == "cf-aan" and options["scales"] == 4
+            rows.append(({"link": best, **dims}, {} if whole else options))
         return [
-            Condition(name, {"experiment": "axial", **dims}, budget, {"link": dims["link"], **options})
-            for dims, name, options in rows
+            Condition(dims["network"], {"experiment": "axial", **dims}, budget, {"link": dims["link"], **options})
+            for dims, options in rows
         ]
 
     def conditions(self, place: Place) -> Iterator[Condition]:

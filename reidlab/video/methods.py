@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import pandas as pd
 
-from reidlab.data.decoded import DataSet, from_name, from_world
+from reidlab.data.decoded import DataSet
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation import Protocol
 from reidlab.models import ReIDNet
@@ -17,7 +16,7 @@ from reidlab.models.video import NETWORKS, VideoNet, video_network
 from reidlab.seeding import derive
 from reidlab.study.registry import Registry
 from reidlab.study.sheets import Retrieval
-from reidlab.study.study import EMBEDDED, Condition, Place, Result, Study
+from reidlab.study.study import Condition, Place, Result, Study
 from reidlab.training.recipe import BackboneOf, Recipe, Scratch, Start, clip_extractor
 from reidlab.video.detectors import named_detector
 from reidlab.video.redetect import Linked, RedetectLink, ide_embedder, redetect_set
@@ -64,6 +63,7 @@ class VideoStudy(Study):
     """
 
     registry = METHODS
+    layout = "mars"
     #: What makes the worlds of a chapter others than another's of the same seed.
     world_key: ClassVar[str]
     #: Which frames of a test tracklet are seen, see :func:`~reidlab.data.sample_frames`.
@@ -92,10 +92,6 @@ class VideoStudy(Study):
             test_people=self.people, drift=self.drift, tracklet_frames=self.tracklet_frames,
         )  # fmt: skip
 
-    def worlds(self, seed: int) -> dict[str, WorldSpec]:
-        """Return a seed's world, which is the target."""
-        return {"target": self.world(seed)}
-
     def protocols(self, data: DataSet) -> tuple[Protocol | str, ...]:
         """Return the protocols under which a data set is scored."""
         raise NotImplementedError
@@ -106,8 +102,7 @@ class VideoStudy(Study):
         Raises:
             DataError: it has pictures in no tracklet.
         """
-        size = self.recipe.size
-        data = from_world(self.world(seed), size, "mars") if label == EMBEDDED else from_name(label, size, seed)
+        data = super().load(label, seed)["target"]
         for split in (data.train, data.query, data.gallery):
             if (split.tracklets < 0).any():
                 raise DataError(f"{data.name}: it has pictures in no tracklet; networks for clips need tracklets")
@@ -161,19 +156,19 @@ def linked_set(place: Place, detector: str) -> tuple[DataSet, Linked]:
     return place.shared(("linked", detector), make)
 
 
-def train_on_clips(name: str, place: Place, condition: Condition) -> Result:
+def train_on_clips(place: Place, condition: Condition) -> Result:
     """Train a network on the target's tracklets, or on those that were linked, and score it.
 
     Args:
-        name: of the network.
         place: whose tracklets.
-        condition: its options are the network's; ``link`` names the detector of re-Detect and Link.
+        condition: its method names the network, its options are the network's; ``link`` names the detector of
+            re-Detect and Link.
     """
     study, options = place.study, dict(condition.options)
     link = options.pop("link", "none")
     data = place.target if link == "none" else linked_set(place, link)[0]
     start = BackboneOf(image_network(place)) if study.recipe.start == Scratch() else None
-    model = study.network(name, data.train.identities, place.seed, start, **options)
+    model = study.network(condition.method, data.train.identities, place.seed, start, **options)
     frames, steps = options.get("frames", study.recipe.frames), place.budget(condition.budget)["clips"]
     history = study.recipe.fit(model, data.train, steps, derive(place.seed, "clips"), frames=frames).history
     found = Retrieval.of(data, clip_extractor(model, frames, study.mode))
@@ -181,4 +176,4 @@ def train_on_clips(name: str, place: Place, condition: Condition) -> Result:
 
 
 for _name in NETWORKS:
-    METHODS.add(_name)(partial(train_on_clips, _name))
+    METHODS.add(_name)(train_on_clips)

@@ -114,9 +114,7 @@ def test_a_description_tells_configurations_apart_and_knows_no_seed(study, tmp_p
 
 
 def test_places_are_the_world_and_the_real_sets_found(study, monkeypatch):
-    import reidlab.data
-
-    monkeypatch.setattr(reidlab.data, "on_this_machine", lambda names: {"there": None} if names else {})
+    monkeypatch.setattr("reidlab.study.study.on_this_machine", lambda names: {"there": None} if names else {})
     assert list(replace(study, real=("there", "gone")).places([0, 4])) == [
         (EMBEDDED, 0), (EMBEDDED, 4), ("there", 0), ("there", 4),
     ]  # fmt: skip
