@@ -169,7 +169,7 @@ class _Run:
         with (
             seeded(derive(self.seed, "training", rank)),
             deterministic(self.config.deterministic),
-            deferred_interrupts() as self.interrupts,
+            deferred_interrupts() as self.interrupted,
         ):
             self.source.start(self.seed, rank)
             self.model.train()
@@ -218,9 +218,9 @@ class _Run:
                     bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
                 bar.update()
                 due = config.checkpoint_every and state.iteration % config.checkpoint_every == 0
-                if due or last or self.interrupts.wanted:
+                if due or last or self.interrupted.is_set():
                     self._save()
-                if self.interrupts.wanted:
+                if self.interrupted.is_set():
                     raise KeyboardInterrupt
 
     def _step(self, rate: float) -> None:

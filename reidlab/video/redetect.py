@@ -67,6 +67,11 @@ class Linked:
     masks: np.ndarray
     report: pd.DataFrame
 
+    def select(self, rows: np.ndarray) -> Linked:
+        """Return the result for M of the pictures, by their positions (M,), numbered from 0."""
+        report = self.report.iloc[rows].assign(row=np.arange(len(rows)))
+        return Linked(self.pictures[rows], self.masks[rows], report)
+
 
 class RedetectLink:
     """Detects people in the pictures of tracklets, links them by their features and crops them (Sec. 2.5.1).
@@ -367,7 +372,12 @@ def redetect_set(data: DataSet, linker: RedetectLink) -> tuple[DataSet, Linked]:
 
 
 def redetect_table(
-    table: pd.DataFrame, out: str | Path, linker: RedetectLink, *, root: str | Path | None = None, quiet: bool = False
+    table: pd.DataFrame,
+    out: str | Path,
+    linker: RedetectLink | Linked,
+    *,
+    root: str | Path | None = None,
+    quiet: bool = False,
 ) -> Path:
     """Re-detect and link a data set's tracklets and write them as a folder in the layout of MARS.
 
@@ -380,7 +390,7 @@ def redetect_table(
         table: sample table of a data set of tracklets, splits ``train`` and ``gallery``, and ``query``, whose
             tracklets are the gallery's too.
         out: folder to make.
-        linker: re-detects and links the pictures.
+        linker: re-detects and links the pictures; or the result for this table, where that was done before.
         root: folder of the data set; its corrected labels go along if it has some (``None``: they don't).
         quiet: whether to leave out the progress bar.
 
@@ -388,45 +398,12 @@ def redetect_table(
         ``out``.
 
     Raises:
-        DataError: there are no tracklets, labels do not fit MARS's names, or see :meth:`RedetectLink.parts`. Then
-            nothing is written.
+        DataError: there are no tracklets, labels do not fit MARS's names, the result is of another table, or see
+            :meth:`RedetectLink.parts`. Then nothing is written.
         StorageError: something stands at ``out``, or the disk is full; likewise.
     """
-    return _write(table, out, lambda _, rows: linker.parts(rows, quiet=quiet), root)
-
-
-def write_redetected(table: pd.DataFrame, linked: Linked, out: str | Path, *, root: str | Path | None = None) -> Path:
-    """Write pictures that are linked already, as :func:`redetect_table` does.
-
-    Args:
-        table: the table that was linked, with the rows that :func:`redetect_table` asks for.
-        linked: the result.
-        out: folder to make.
-        root: see :func:`redetect_table`.
-
-    Returns:
-        ``out``.
-
-    Raises:
-        DataError: the table is not the one that was linked, or see :func:`redetect_table`. Then nothing is written.
-        StorageError: see there.
-    """
-    _check_linked(table, linked)
-
-    def chosen(places: np.ndarray, rows: pd.DataFrame) -> Iterator[Linked]:
-        report = linked.report.iloc[places].assign(row=np.arange(len(rows)))
-        yield Linked(linked.pictures[places], linked.masks[places], report)
-
-    return _write(table, out, chosen, root)
-
-
-def _write(
-    table: pd.DataFrame,
-    out: str | Path,
-    made: Callable[[np.ndarray, pd.DataFrame], Iterator[Linked]],
-    root: str | Path | None,
-) -> Path:
-    """Write what is made of some rows of a table, whose positions are given too."""
+    if isinstance(linker, Linked):
+        _check_linked(table, linker)
     out = Path(out)
     reports = []
     with whole_folder(out) as folder:
@@ -439,7 +416,8 @@ def _write(
             names, masks = _names(rows, tracklets), np.empty((len(rows), 4), dtype=np.int64)
             if part == "test":
                 queries = _query_numbers(table, tracklets)
-            for done in made(chosen, rows):
+            linked = [linker.select(chosen)] if isinstance(linker, Linked) else linker.parts(rows, quiet=quiet)
+            for done in linked:
                 places = done.report["row"].to_numpy()
                 masks[places] = done.masks
                 files = [mars.picture_path(part, names[place]) for place in places]
