@@ -1,6 +1,6 @@
-"""Chapter 1: what a plain network learns, and what makes the task hard.
+"""Chapter 1: the baseline network, and the effect of each difficulty of the task.
 
-:mod:`~reidlab.baseline.methods` holds three ways to describe a picture (colours, an untrained network, a trained
+:mod:`~reidlab.baseline.methods` holds three descriptions of a picture (colours, an untrained network, a trained
 one); :mod:`~reidlab.baseline.studies` compares them, varies the difficulties of the embedded world one by one
 (:mod:`~reidlab.baseline.knobs`), crosses seasons and measures on real data.
 """

@@ -1,4 +1,4 @@
-"""The knobs of the embedded world that chapter 1 turns, from off to high; everything else stays as it was."""
+"""The difficulties of the embedded world that chapter 1 varies one at a time, from off to high."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KNOBS: Mapping[str, Knob] = {
     "sensor": Knob({"off": {"blur": 0.0, "noise": 0.0, "jpeg": 0.0}, "high": {"blur": 1.0, "noise": 1.0, "jpeg": 1.0}}),
     "occlusion": Knob({"off": {"occlusion": 0.0, "crossing": 0.0}, "high": {"occlusion": 1.0, "crossing": 0.6}}),
     "box_jitter": Knob({"off": {"box_jitter": 0.0}, "high": {"box_jitter": 0.12}}),
-    # A tracker slides off people over time; single pictures don't show it. With one visit to each camera every tracklet
+    # A tracker drifts off people over time; single pictures don't show it. With one visit to each camera every tracklet
     # is a query too, so the protocol must leave queries in the gallery.
     "drift": Knob(
         {"off": {"drift": 0.0}, "high": {"drift": 0.5}},

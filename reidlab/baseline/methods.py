@@ -1,19 +1,16 @@
-"""Ways to describe a picture of a person: colours, a network as it was initialised, and a network that was trained."""
+"""Descriptions of a person's picture: a colour histogram, an untrained network, and a trained network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from reidlab.data.decoded import Pictures
 from reidlab.data.histogram import colour_histogram
+from reidlab.evaluation import Embeddings
 from reidlab.study.registry import Registry
 from reidlab.study.sheets import Retrieval
 from reidlab.study.study import Condition, Place, Result
 from reidlab.training.recipe import picture_extractor
-
-if TYPE_CHECKING:
-    from reidlab.data.decoded import Pictures
-    from reidlab.evaluation import Embeddings
 
 #: Methods of chapter 1; each learns from the target's training pictures (or does not) and embeds its test.
 METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("methods")
@@ -21,7 +18,7 @@ METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("methods")
 
 @METHODS.add("histogram")
 def histogram(place: Place, condition: Condition) -> Result:
-    """Colours in horizontal stripes, the classic hand-made description; nothing is learnt.
+    """Colour histograms of horizontal stripes, the classic hand-crafted descriptor; nothing is learnt.
 
     D. Gray and H. Tao, "Viewpoint invariant pedestrian recognition with an ensemble of localized features", ECCV 2008,
     describe a person by features of horizontal stripes; this is their colour part.
@@ -31,7 +28,7 @@ def histogram(place: Place, condition: Condition) -> Result:
 
 @METHODS.add("untrained")
 def untrained(place: Place, condition: Condition) -> Result:
-    """The network as it was initialised: what its architecture alone is worth."""
+    """The network with its initial weights, which shows the effect of the architecture alone."""
     model = place.study.recipe.network(place.target.train.identities, place.seed)
     return _scored(place, picture_extractor(model))
 

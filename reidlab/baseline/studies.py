@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reidlab.baseline.knobs import KNOBS
 from reidlab.baseline.methods import METHODS
 from reidlab.checks import check_choice
-from reidlab.data.decoded import DataSet, from_name, from_table, from_world
+from reidlab.data import across_cameras, load, on_this_machine
+from reidlab.data.decoded import from_name, from_table, from_world
 from reidlab.seeding import derive
 from reidlab.study import EMBEDDED, Condition, Place, Row, Study, score_rows
-
-if TYPE_CHECKING:
-    from reidlab.world import WorldSpec
+from reidlab.world import WorldSpec
+from reidlab.world.scenarios import scenario
 
 #: Season of the clothes, as ``WorldSpec.winter`` counts it.
 SEASONS = {"summer": 0.0, "winter": 1.0}
@@ -54,24 +54,14 @@ class BaselineStudy(Study):
 
     def world(self, seed: int) -> WorldSpec:
         """Return a seed's world."""
-        from reidlab.world.scenarios import scenario
-
         return scenario(
             self.scenario, seed=derive(seed, "chapter 1 world") % 2**31, train_people=self.people,
             test_people=self.people, cameras=self.cameras,
         )  # fmt: skip
 
-    def worlds(self, seed: int) -> dict[str, WorldSpec]:
-        """Return a seed's world, which is the target."""
-        return {"target": self.world(seed)}
-
     def places(self, seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
         """Yield the worlds; real sets are measured with the networks trained there."""
         return ((EMBEDDED, seed) for seed in seeds)
-
-    def load(self, label: str, seed: int) -> dict[str, DataSet]:
-        """Return a seed's world, decoded."""
-        return {"target": from_world(self.world(seed), self.recipe.size)}
 
     def conditions(self, place: Place) -> Iterator[Condition]:
         """Yield the descriptions that are compared."""
@@ -80,8 +70,6 @@ class BaselineStudy(Study):
 
     def probes(self, place: Place) -> Iterator[Row]:
         """Yield what the trained network scores on other worlds, and every description on real sets."""
-        from reidlab.data import on_this_machine
-
         yield from self.vary(place)
         yield from self.cross_seasons(place)
         for name in on_this_machine(self.real):
@@ -90,8 +78,9 @@ class BaselineStudy(Study):
     def vary(self, place: Place) -> Iterator[Row]:
         """Vary one difficulty of the world at a time and score the trained network, which is not trained again.
 
-        The people are others than in the comparison of methods, but the same in every setting, and walk the same ways.
-        Where the layout has tracklets, the features of a tracklet's pictures are brought to length 1 and averaged.
+        The people are others than in the comparison of methods, but the same in every setting, on the same
+        trajectories. Where the layout has tracklets, the features of a tracklet's pictures are brought to length 1 and
+        averaged.
         """
         extractor = place.run(Condition("network")).model
         base = self.world(place.seed).with_(train_people=1)
@@ -117,11 +106,9 @@ class BaselineStudy(Study):
     def on_real(self, place: Place, name: str) -> Iterator[Row]:
         """Score on a real data set.
 
-        First ``unseen``: as fitted on the world, tested on everybody of the data set. Then ``held_out``: fitted on the
-        data set's training people, tested on its test people.
+        First ``unseen``: as fitted on the world, tested on all identities of the data set. Then ``held_out``: fitted on
+        the data set's training people, tested on its test people.
         """
-        from reidlab.data import across_cameras, load
-
         everybody = from_table(across_cameras(load(name)).table(), self.recipe.size, name, train=False)
         held_out = Place(self, name, place.seed, {"target": from_name(name, self.recipe.size, place.seed, (PROTOCOL,))})
         for method in self.methods:

@@ -1,33 +1,30 @@
-"""What chapter 1 shows before it measures: one ranking counted by hand, and pictures of the embedded world."""
+"""Examples of chapter 1: one ranking scored by hand, and pictures of the embedded world."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from reidlab.baseline.knobs import KNOBS
+from reidlab.data import load_world
+from reidlab.data.images import read_picture
 from reidlab.errors import DataError
+from reidlab.evaluation.embeddings import Embeddings
 from reidlab.study.sheets import Sheet
-
-if TYPE_CHECKING:
-    from reidlab.evaluation.embeddings import Embeddings
-    from reidlab.world import Scene, WorldSpec
+from reidlab.world import Scene, WorldSpec
 
 
 def one_query() -> tuple[Embeddings, Embeddings]:
     """Return a query (person 7 before camera 1) and a gallery of eight, with one-dimensional features."""
-    from reidlab.evaluation.embeddings import Embeddings
-
     entries = [(0.2, 7, 1), (0.3, 5, 2), (0.4, 7, 2), (0.5, -1, 3), (0.6, 0, 2), (0.8, 7, 3), (0.9, 4, 3), (1.1, 7, 4)]
     features, pids, camids = (np.array(column) for column in zip(*entries))
     return Embeddings(np.zeros((1, 1)), np.array([7]), np.array([1])), Embeddings(features[:, None], pids, camids)
 
 
 def walk(query: Embeddings, gallery: Embeddings) -> pd.DataFrame:
-    """Walk down the one query's gallery and say what each entry counts for under the protocol of Market-1501.
+    """Rank the one query's gallery and show how each entry counts under the protocol of Market-1501.
 
     Returns:
         A row per entry in order of distance: ``distance, person, camera, counts as, rank, precision``; the precision is
@@ -64,8 +61,6 @@ def people_by_cameras(table: pd.DataFrame, people: int) -> Sheet:
     Raises:
         DataError: there are no labelled people.
     """
-    from reidlab.data.images import read_picture
-
     labelled = table[table["pid"] > 0]
     if labelled.empty:
         raise DataError(f"{table.attrs.get('dataset', 'table')}: no picture has an identity")
@@ -90,12 +85,10 @@ def busiest_frame(scene: Scene) -> tuple[int, int]:
 
 
 def knob_sheet(spec: WorldSpec, knobs: Sequence[str]) -> Sheet:
-    """Return pictures of one person by each camera with every knob off, and then with one knob after the other high.
+    """Return pictures of one person by each camera with all difficulties off, and then with each of them high.
 
-    Knobs whose effect does not show in single pictures are left out.
+    Difficulties that do not show in single pictures are left out.
     """
-    from reidlab.data import load_world
-
     off = {field: value for knob in KNOBS.values() for field, value in knob.levels["off"].items()}
     base = spec.with_(train_people=1, test_people=6, distractors=0, lookalikes=0.0, **off)
     rows, labels, columns = [], [], []

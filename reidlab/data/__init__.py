@@ -14,7 +14,6 @@ from reidlab.data.table import SampleTable, make_table, validate
 from reidlab.data.tracklets import Tracklets, sample_frames, tracklets_of
 from reidlab.data.transforms import (
     ColourJitter,
-    EvalTransform,
     Flip,
     Grayscale,
     PadCrop,
@@ -24,7 +23,7 @@ from reidlab.data.transforms import (
 )
 
 __all__ = [
-    "ClipTransform", "ColourJitter", "Division", "EvalTransform", "Flip", "Grayscale", "ImageCache", "PKSampler",
+    "ClipTransform", "ColourJitter", "Division", "Flip", "Grayscale", "ImageCache", "PKSampler",
     "PadCrop", "RandomErasing", "SampleTable", "Tracklets", "TrainTransform", "across_cameras", "check_masks",
     "divide_identities", "load", "load_world", "make_table", "normalize", "on_this_machine", "read_picture",
     "sample_frames", "split_identities", "tracklets_of", "validate",

@@ -1,6 +1,6 @@
-"""Where data sets lie and whether they are whole: what stands behind ``reidlab data``.
+"""Where data sets lie and whether they are complete: the functions of ``reidlab data``.
 
-A data set is looked for where :func:`add` was told it is, then in the folders named by ``REIDLAB_DATA``, under the
+A data set is searched in the folder registered with :func:`add`, then in those named by ``REIDLAB_DATA``, under the
 folder names its manifest gives. Functions return plain data; printing is the command's business.
 """
 
@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from PIL import Image
+from tqdm import tqdm
 
 from reidlab import paths
 from reidlab.checks import check_choice, plural, suggest
@@ -96,7 +98,7 @@ class Count:
         split: ``train``, ``query`` or ``gallery``; empty for files of the whole set.
         what: ``pictures``, ``identities``, ``cameras``, ``tracklets``, or the name of some files.
         found: number on disk.
-        expected: number in a whole copy; None if nobody says.
+        expected: number in a whole copy; None if the manifest does not say.
     """
 
     split: str
@@ -203,7 +205,7 @@ def entries(count: bool = True) -> list[Entry]:
 
 
 def add(name: str, path: str | Path, layout: str | None = None) -> Entry:
-    """Remember where a data set lies, after reading it once.
+    """Register the folder of a data set, after reading it once.
 
     Args:
         name: of a data set with a manifest, or any other for data of your own.
@@ -241,7 +243,7 @@ def find(name: str) -> Location:
 
     Raises:
         ConfigError: no data set has that name; the message suggests one.
-        MissingDataError: it is not on this machine; the message says how to tell where it is.
+        MissingDataError: it is not on this machine; the message says how to register its folder.
     """
     registered = _registered()
     manifest = _known(name)
@@ -295,7 +297,7 @@ def check(name: str | Path, deep: bool = False, quiet: bool = False) -> Report:
 
     Args:
         name: of a data set, or the path of a folder.
-        deep: decode every picture and look for copies, instead of reading headers.
+        deep: decode every picture and search for copies, instead of reading headers.
         quiet: whether to leave out the progress bar.
 
     Raises:
@@ -338,7 +340,7 @@ def check(name: str | Path, deep: bool = False, quiet: bool = False) -> Report:
 def make_world(
     spec: WorldSpec | str, layout: str = "market1501", out: str | Path | None = None, **overrides: Any
 ) -> World:
-    """Write an embedded world, into the cache or a folder of one's own.
+    """Write an embedded world, into the cache or a given folder.
 
     Args:
         spec: a world's specification, or the name of a scenario.
@@ -495,21 +497,12 @@ def _count(table: SampleTable | None, edition: Edition, location: Location) -> l
 
 def _missing(files: Iterable[str]) -> list[str]:
     """Return the files that are not there; each folder is listed once."""
-    folders: dict[str, set[str]] = {}
-    missing = []
-    for file in files:
-        folder, name = os.path.split(file)
-        if folder not in folders:
-            folders[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-        if name not in folders[folder]:
-            missing.append(file)
-    return missing
+    names = cache(lambda folder: set(os.listdir(folder)) if os.path.isdir(folder) else set())
+    return [file for file in files if os.path.basename(file) not in names(os.path.dirname(file))]
 
 
 def _read_all(files: Sequence[str], root: Path, deep: bool, quiet: bool) -> tuple[list[tuple[str, str]], list[str]]:
     """Read pictures; return the unreadable ones with the reason, and a remark on identical ones."""
-    from tqdm import tqdm
-
     chunks = [files[i : i + _READ_CHUNK] for i in range(0, len(files), _READ_CHUNK)]
     bad: list[tuple[str, str]] = []
     seen: dict[bytes, str] = {}
@@ -531,8 +524,6 @@ def _read_all(files: Sequence[str], root: Path, deep: bool, quiet: bool) -> tupl
 
 def _read_chunk(files: Sequence[str], deep: bool) -> list[tuple[str, bytes, str]]:
     """Return path, digest (only if deep) and problem of each file."""
-    from PIL import Image
-
     out = []
     for path in files:
         digest, problem = b"", ""
@@ -552,14 +543,14 @@ def _read_chunk(files: Sequence[str], deep: bool) -> list[tuple[str, bytes, str]
 
 
 def _remarks(table: SampleTable | None, manifest: Manifest | None) -> list[str]:
-    """Return what a user should know about data of their own."""
+    """Return remarks on a user's own data."""
     if table is None or manifest is not None:
         return []
     people = table[table["pid"] >= 0].groupby("pid")["camid"].nunique()
     if people.empty:
-        return ["nobody says who is who: it can be searched, and learnt from without labels, but not scored"]
+        return ["it has no identities: it can be searched and used for training without labels, but not scored"]
     single = int((people < 2).sum())
-    return [f"{single} of {len(people)} people were seen by one camera only and can be no query"] if single else []
+    return [f"{single} of {len(people)} people were seen by one camera only and cannot be queries"] if single else []
 
 
 def _registry() -> Path:
@@ -576,7 +567,7 @@ def _registered() -> dict[str, tuple[Path, str]]:
         return {str(name): (Path(item["path"]), str(item.get("layout", ""))) for name, item in content.items()}
     except (yaml.YAMLError, AttributeError, TypeError, KeyError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{path} is not a list of data sets (name: {{path: ..., layout: ...}}): {error}; mend or remove it"
+            f"{path} is not a list of data sets (name: {{path: ..., layout: ...}}): {error}; correct or remove it"
         ) from error
 
 

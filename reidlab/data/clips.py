@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class ClipTransform:
     """Augmentation and normalisation of training clips; parts that are off draw no random numbers.
 
-    Mirroring (Sec. 2.3.1), shift and colours are drawn once a clip, for a camera sees a tracklet in one way; erased
+    Mirroring (Sec. 2.3.1), shift and colours are drawn once a clip, as one camera recorded the whole tracklet; erased
     rectangles once a frame, as in the scripts released with CF-AAN (there with ``erase=0.5``). In order: pad and crop,
     flip, colour jitter, normalise, erase.
 

@@ -6,21 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from reidlab.checks import check_images
+from reidlab.data.catalogue import find, load
 from reidlab.data.clips import check_masks
+from reidlab.data.embedded import load_world
+from reidlab.data.images import ImageCache, read_picture
+from reidlab.data.splits import divide_identities
+from reidlab.data.table import BOX, SPLITS
+from reidlab.data.tracklets import sample_frames
 from reidlab.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.evaluation import Embeddings, Protocol, Scores
-    from reidlab.world import WorldSpec
-
-SPLITS = ("train", "query", "gallery")
+from reidlab.evaluation import Embeddings, Protocol, Scores, evaluate
+from reidlab.evaluation.centring import centred
+from reidlab.world import WorldSpec, cached
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class Pictures:
 
     @property
     def pids(self) -> np.ndarray:
-        """Identities (N,); a method without labels must not look at them."""
+        """Identities (N,); a method without labels must not use them."""
         return self.table["pid"].to_numpy()
 
     @property
@@ -85,8 +86,6 @@ class Pictures:
         Raises:
             ConfigError: there is no such tracklet.
         """
-        from reidlab.data.tracklets import sample_frames
-
         rows = np.flatnonzero(self.tracklets == tracklet)
         if not len(rows):
             raise ConfigError(f"tracklet {tracklet}: there is none of that number")
@@ -99,8 +98,6 @@ class Pictures:
         Raises:
             DataError: a picture cannot be read.
         """
-        from reidlab.data.images import read_picture
-
         paths = self.table["path"].iloc[list(rows)]
         size = read_picture(paths.iloc[0]).shape[:2]
         return np.stack([read_picture(path, size) for path in paths])
@@ -140,9 +137,7 @@ class DataSet:
     @cached_property
     def rows_of_query(self) -> np.ndarray | None:
         """Positions (N,) of the query's pictures in the gallery; None where they are not all there."""
-        place = dict(zip(_keys(self.gallery.table), range(len(self.gallery))))
-        rows = [place.get(key, -1) for key in _keys(self.query.table)]
-        return None if min(rows, default=-1) < 0 else np.array(rows)
+        return _positions(self.query.table, self.gallery.table)
 
     def embed(self, extractor: Callable[[Pictures], Embeddings]) -> tuple[Embeddings, Embeddings]:
         """Return the embeddings of query and gallery; what lies in both is embedded once.
@@ -170,9 +165,6 @@ class DataSet:
             protocol: the usual one where None.
             centre: whether to subtract each camera's mean feature first.
         """
-        from reidlab.evaluation import evaluate
-        from reidlab.evaluation.centring import centred
-
         parts = self.embed(extractor)
         return evaluate(*(centred(*parts) if centre else parts), protocol or self.protocols[0])
 
@@ -201,8 +193,6 @@ def from_table(
     Raises:
         DataError: a split has no rows, or a picture cannot be read.
     """
-    from reidlab.data.images import ImageCache
-
     name = name or table.attrs.get("dataset", "table")
     parts = {}
     for split in SPLITS:
@@ -210,15 +200,10 @@ def from_table(
         if rows.empty and (train or split != "train"):
             raise DataError(f"{name}: split {split!r} has no pictures")
         parts[split] = rows
-    place = dict(zip(_keys(parts["gallery"]), range(len(parts["gallery"]))))
-    known = [place.get(key, -1) for key in _keys(parts["query"])]
-    within = min(known) >= 0
-    images = {
-        split: np.asarray(ImageCache(rows, size, quiet=True))
-        for split, rows in parts.items()
-        if split != "query" or not within
-    }
-    if within:
+    known = _positions(parts["query"], parts["gallery"])
+    decode = ("train", "gallery") if known is not None else SPLITS
+    images = {split: np.asarray(ImageCache(parts[split], size, quiet=True)) for split in decode}
+    if known is not None:
         images["query"] = images["gallery"][known]
     return DataSet(name, *(Pictures(parts[split], images[split]) for split in SPLITS), protocols=protocols, root=root)
 
@@ -234,9 +219,6 @@ def from_world(
         layout: format in which it is written and read, see :func:`~reidlab.data.load_world`.
         protocols: under which it is scored; Market-1501's where empty.
     """
-    from reidlab.data.embedded import load_world
-    from reidlab.world import cached
-
     protocols = protocols or ("market1501",)
     return from_table(load_world(spec, layout), size, spec.name, protocols=protocols, root=cached(spec, layout))
 
@@ -256,9 +238,6 @@ def from_name(name: str, size: tuple[int, int], seed: int = 0, protocols: tuple[
         MissingDataError: it is not on this machine.
         DataError: it has no training rows, or a picture cannot be read.
     """
-    from reidlab.data.catalogue import find, load
-    from reidlab.data.splits import divide_identities
-
     table, location = load(name), find(name)
     if not {"train", "gallery"} <= set(table["split"]):
         table = divide_identities(table, 0.5, seed).table()
@@ -266,8 +245,12 @@ def from_name(name: str, size: tuple[int, int], seed: int = 0, protocols: tuple[
     return from_table(table, size, name, protocols=protocols, root=location.path)
 
 
-def _keys(table: pd.DataFrame) -> list[tuple]:
-    """Return what tells pictures apart: path, and box where there is one."""
-    from reidlab.data.table import BOX
-
-    return list(table[[name for name in ("path", *BOX) if name in table]].itertuples(index=False, name=None))
+def _positions(rows: pd.DataFrame, table: pd.DataFrame) -> np.ndarray | None:
+    """Return the positions (N,) of rows' pictures, by path and box, in a table; None where they are not all there."""
+    keys, known = (
+        part[[name for name in ("path", *BOX) if name in part]].itertuples(index=False, name=None)
+        for part in (rows, table)
+    )
+    place = {key: position for position, key in enumerate(known)}
+    found = [place.get(key, -1) for key in keys]
+    return None if min(found, default=-1) < 0 else np.array(found)

@@ -1,4 +1,4 @@
-"""Colour histograms of horizontal stripes: the description of a person that needs no training.
+"""Colour histograms of horizontal stripes: a description of a person that needs no training.
 
 D. Gray and H. Tao, "Viewpoint invariant pedestrian recognition with an ensemble of localized features", ECCV 2008,
 describe people by eight colour channels (RGB, YCbCr, hue and saturation) and texture filters of horizontal stripes;
@@ -8,16 +8,12 @@ ranking", BMVC 2010). This is the colour part. The square root of a histogram ma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 
 from reidlab.checks import check_choice, check_images, check_integer
 from reidlab.data.images import ImageCache
 from reidlab.evaluation.embeddings import Embeddings
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _HUES = 180  # OpenCV's degrees of hue in a byte
 NORMS = ("hellinger", "l1")

@@ -7,18 +7,18 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm import tqdm
 
 from reidlab import paths
 from reidlab.checks import check_size, plural
 from reidlab.data.table import BOX
 from reidlab.errors import DataError
 from reidlab.files import replacing, reserve
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _VERSION = 1  # of what decoding makes of a file; a change makes stored pictures unknown
 _LARGE = 4 * 2**30  # bytes above which pictures go to disk unless told otherwise
@@ -69,7 +69,7 @@ class ImageCache:
         unique = list(dict.fromkeys(rows))
         shape = (len(unique), *self.size, 3)
         on_disk = on_disk if on_disk is not None else int(np.prod(shape, dtype=np.int64)) > _LARGE
-        images = self._stored(unique, shape) if on_disk and unique else self._decoded(unique, shape)
+        images = self._stored(unique, shape) if on_disk and unique else self._decoded(np.empty(shape, np.uint8), unique)
         if len(unique) < len(rows):
             place = {picture: i for i, picture in enumerate(unique)}
             images = images[[place[picture] for picture in rows]]
@@ -87,14 +87,8 @@ class ImageCache:
         """Return the pictures themselves for ``np.asarray``, not a copy."""
         return np.array(self.images, dtype=dtype, copy=copy)
 
-    def _decoded(self, pictures: Sequence[tuple[str, Box | None]], shape: tuple[int, ...]) -> np.ndarray:
-        images = np.empty(shape, dtype=np.uint8)
-        self._decode_into(images, pictures)
-        return images
-
-    def _decode_into(self, images: np.ndarray, pictures: Sequence[tuple[str, Box | None]]) -> None:
-        from tqdm import tqdm
-
+    def _decoded(self, images: np.ndarray, pictures: Sequence[tuple[str, Box | None]]) -> np.ndarray:
+        """Return the array given, filled with the decoded pictures."""
         files: dict[str, list[tuple[int, Box | None]]] = {}
         for place, (path, box) in enumerate(pictures):
             files.setdefault(path, []).append((place, box))
@@ -110,6 +104,7 @@ class ImageCache:
                 bar.update(len(chunk))
         if bad:
             raise DataError(unreadable(bad))
+        return images
 
     def _stored(self, pictures: Sequence[tuple[str, Box | None]], shape: tuple[int, ...]) -> np.ndarray:
         path = paths.cache_dir() / "pictures" / f"{_key(pictures, self.size)}.npy"
@@ -118,8 +113,7 @@ class ImageCache:
                 images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
                 with temporary.open("r+b") as file:
                     reserve(file.fileno(), temporary.stat().st_size, path)
-                self._decode_into(images, pictures)
-                images.flush()
+                self._decoded(images, pictures).flush()
                 del images
         # Copy on write: torch wants writable memory, and the store must stay as it is.
         return np.load(path, mmap_mode="c")
@@ -131,8 +125,6 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> np.nd
     Raises:
         DataError: the file is missing, truncated or no picture.
     """
-    from PIL import Image
-
     try:
         with Image.open(path) as image:
             picture = image.convert("RGB")
@@ -153,8 +145,6 @@ def unreadable(bad: Sequence[tuple[str, str]]) -> str:
 
 def _decode(chunk: Sequence[tuple[str, list[tuple[int, Box | None]]]], images: np.ndarray) -> list[tuple[str, str]]:
     """Decode some files into their places; return those that failed, with the reason."""
-    from PIL import Image
-
     height, width = images.shape[1:3]
     bad = []
     for path, places in chunk:

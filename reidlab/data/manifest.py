@@ -47,7 +47,7 @@ class FileCount:
 
 @dataclass(frozen=True)
 class Edition:
-    """One form in which a data set is handed around.
+    """One published form of a data set.
 
     Attributes:
         name: of the edition; empty if there is only one.
@@ -85,7 +85,7 @@ class Manifest:
         layout: name of the reader; empty if no reader makes a sample table of it.
         folders: names under which its folder is found in ``REIDLAB_DATA``.
         protocol: named protocol under which it is scored; Market-1501's where empty.
-        distractor: identity that stands for nobody in particular, or None.
+        distractor: identity of the distractor class, or None.
         editions: what whole copies hold, the usual one first.
         notes: what a user should know, such as label faults.
         used_in: chapters, and ``survey``.
@@ -112,7 +112,7 @@ class Manifest:
 
     @cached_property
     def hash(self) -> str:
-        """16 hexadecimal digits that stand for the content."""
+        """Hash of the content, 16 hexadecimal digits."""
         content = {key: value for key, value in asdict(self).items() if key != "path"}
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
 
@@ -174,16 +174,13 @@ class _Check:
         values: dict[str, Any] = {name: self._get(content, name, _text, "a text") for name in texts if name in content}
         if values["name"] != path.stem or not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", values["name"]):
             self._fail("name", f"is {values['name']!r}, expected the file's name, in lower case: {path.stem!r}")
-        if values["status"] not in STATUSES:
-            self._fail("status", f"is {values['status']!r}, expected one of {', '.join(STATUSES)}")
         if values["status"] == "withdrawn" and "homepage" in values:
             self._fail("homepage", "is given, but what was withdrawn is never linked; remove it")
         if "homepage" in values and not values["homepage"].startswith(("https://", "http://")):
             self._fail("homepage", f"is {values['homepage']!r}, expected an address that begins with https://")
-        if "layout" in values and values["layout"] not in READERS:
-            self._fail("layout", f"is {values['layout']!r}, expected one of {', '.join(READERS)}")
-        if "protocol" in values:
-            check_choice(f"{self._file}: protocol", values["protocol"], PROTOCOLS)
+        for name, known in (("status", STATUSES), ("layout", READERS), ("protocol", PROTOCOLS)):
+            if name in values:
+                check_choice(f"{self._file}: {name}", values[name], known)
         for name in ("folders", "notes"):
             values[name] = self._list(content, name, _text, "a text")
         values["used_in"] = self._list(content, "used_in", CHAPTERS.__contains__, "a chapter (1 to 8) or survey")

@@ -140,11 +140,8 @@ class PKSampler(EpochSampler):
         if len(self._rows) < p:
             raise ConfigError(f"p: {p} identities in a batch, but there are only {len(self._rows)}")
         self._cameras = cameras
-        digest = hashlib.blake2b(
-            labels.astype(np.int64).tobytes() + (b"" if cameras is None else cameras.astype(np.int64).tobytes()),
-            digest_size=8,
-        ).hexdigest()
-        super().__init__(len(self._rows), p, k, seed, "", {"pictures": digest})
+        known = [values.astype(np.int64) for values in (labels, cameras) if values is not None]
+        super().__init__(len(self._rows), p, k, seed, "", {"pictures": digest(*known)})
 
     def _drawn(self, chosen: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Return (p * k,) int64 positions; the pictures of an identity stand together."""
@@ -159,6 +156,16 @@ class PKSampler(EpochSampler):
             turn = np.empty(len(rows), dtype=np.int64)
             turn[order] = np.concatenate([np.arange(n) for n in np.bincount(camera)])
             rows = rows[np.argsort(turn, kind="stable")]
-        if len(rows) >= self._k:
-            return rows[: self._k]
-        return np.concatenate([rows, random.choice(rows, self._k - len(rows))])
+        return first_or_repeated(rows, self._k, random)
+
+
+def first_or_repeated(items: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Return the first ``count`` of items (N,); where there are fewer, all and some again, drawn with replacement."""
+    if len(items) >= count:
+        return items[:count]
+    return np.concatenate([items, random.choice(items, count - len(items))])
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """Return a short hash of the bytes of arrays of any shape."""
+    return hashlib.blake2b(b"".join(values.tobytes() for values in arrays), digest_size=8).hexdigest()

@@ -1,16 +1,15 @@
-"""Splits of a table otherwise than its data set has them: seeded, by identity, and the same on every machine.
+"""Splits of a table other than its data set's own: seeded, by identity, and the same on every machine.
 
 A test of a user's own pictures, identities held out of training to choose models by, and which identities are labelled
 (Sec. 3.4.2), kept in files.
 
 Example:
     >>> table = get("pku_reid").read(folder)  # doctest: +SKIP
-    >>> across_cameras(table)  # everybody is a test, for a network that has seen none of them  # doctest: +SKIP
+    >>> across_cameras(table)  # all identities are the test, for a network trained elsewhere  # doctest: +SKIP
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -54,7 +53,7 @@ class Division(NamedTuple):
 
 
 def across_cameras(table: SampleTable, query_cameras: Collection[int] = (1,)) -> Division:
-    """Make a test of all rows: pictures of some cameras ask, those of the others are searched.
+    """Make a test of all rows: pictures of some cameras are the queries, those of the others the gallery.
 
     Args:
         table: sample table of any splits.
@@ -66,18 +65,18 @@ def across_cameras(table: SampleTable, query_cameras: Collection[int] = (1,)) ->
     Raises:
         ConfigError: nothing is left for the query or for the gallery.
     """
-    asks = table["camid"].isin(list(query_cameras))
-    if asks.all() or not asks.any():
+    queries = table["camid"].isin(list(query_cameras))
+    if queries.all() or not queries.any():
         cameras = ", ".join(str(camid) for camid in sorted(set(table["camid"])))
         raise ConfigError(
-            f"query_cameras: {sorted(query_cameras)} leaves nothing for the {'gallery' if asks.any() else 'query'}; "
+            f"query_cameras: {sorted(query_cameras)} leaves nothing for the {'gallery' if queries.any() else 'query'}; "
             f"the table has cameras {cameras}"
         )
     once = ~table.duplicated([name for name in ("path", *BOX) if name in table])
     return Division(
         _part(table, table.iloc[:0], "train"),
-        _part(table, table[once & asks], "query"),
-        _part(table, table[once & ~asks], "gallery"),
+        _part(table, table[once & queries], "query"),
+        _part(table, table[once & ~queries], "gallery"),
     )
 
 
@@ -162,13 +161,16 @@ def check_training_rows(table: pd.DataFrame) -> None:
 
 @dataclass(frozen=True)
 class LabelledSplit:
-    """The identities of a training set, divided: nobody is on both sides.
+    """The identities of a training set, divided into labelled and unlabelled ones.
 
     Attributes:
         setting: such as ``1/6`` or ``50-ids``.
         seed: that drew it.
         labelled: identities whose labels may be used.
         unlabelled: the other identities; only a measurement may look at their labels.
+
+    Raises:
+        DataError: an identity is in both parts, or fewer than 2 are labelled or none is unlabelled.
     """
 
     setting: str
@@ -180,7 +182,7 @@ class LabelledSplit:
         if both := sorted(set(self.labelled) & set(self.unlabelled)):
             raise DataError(
                 f"labelled and unlabelled identities overlap: {len(both)} are in both, such as {both[0]}; the method "
-                "takes people without a label for other people than those with one"
+                "assumes that unlabelled identities are not among the labelled"
             )
         if len(self.labelled) < 2 or len(self.unlabelled) < 1:
             raise DataError(
@@ -217,10 +219,6 @@ class LabelledSplit:
         write_text(path, json.dumps({"format": _FORMAT, **asdict(self)}, indent=1) + "\n")
         return path
 
-    def digest(self) -> str:
-        """Return a short hash of who is labelled."""
-        return hashlib.blake2b(json.dumps(self.labelled).encode(), digest_size=8).hexdigest()
-
 
 def read_split(path: str | Path) -> LabelledSplit:
     """Read a division that :meth:`LabelledSplit.write` wrote.
@@ -242,8 +240,8 @@ def read_split(path: str | Path) -> LabelledSplit:
 def divide_labels(pids: np.ndarray, setting: str, seed: int) -> LabelledSplit:
     """Draw the labelled identities of a training set.
 
-    The parts of one seed are nested: who is labelled at 1/12 is labelled at 1/6 and 1/3 too, so that settings differ in
-    how many are labelled and not in who.
+    The parts of one seed are nested: an identity that is labelled at 1/12 is labelled at 1/6 and 1/3 too, so that
+    settings differ in the number of labels alone.
 
     Args:
         pids: (N,) identities of the training pictures, none negative.
@@ -251,12 +249,12 @@ def divide_labels(pids: np.ndarray, setting: str, seed: int) -> LabelledSplit:
         seed: of the draw.
 
     Raises:
-        ConfigError: the setting cannot be read, or leaves nobody on one side.
+        ConfigError: the setting cannot be read, or leaves one part without identities.
         DataError: there are pictures without an identity.
     """
     people = np.unique(pids)
     if len(people) and people[0] < 0:
-        raise DataError("pids: some pictures have no identity (-1); who is labelled is drawn among identities")
+        raise DataError("pids: some pictures have no identity (-1); labelled ones are drawn among identities")
     count = _count(setting, len(people))
     if not 2 <= count < len(people):
         raise ConfigError(

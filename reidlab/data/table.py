@@ -1,8 +1,8 @@
-"""The sample table: one pandas row per picture, the form in which every data set enters the house.
+"""The sample table: one pandas row per picture, the form in which every data set is read.
 
 ========== ======== =============================================================================================
 ``path``    str      absolute path of the picture, or of the frame that holds it
-``pid``     int64    identity as the data set names it; -1: junk, or nobody knows
+``pid``     int64    identity as the data set names it; -1: junk, or unknown
 ``camid``   int64    camera as the data set names it, from 1
 ``tracklet`` int64   tracklet the picture is part of; -1: none
 ``frame``   int64    frame number as the data set names it; -1: unknown
@@ -48,9 +48,10 @@ def schema() -> pa.DataFrameSchema:
     """Return the pandera schema of a sample table."""
     import pandera.pandas as pa
 
-    def text(holds: Any, expected: str) -> pa.Check:
+    # pandera's own complaint about a missing value says nothing of what was expected: the checks refuse it instead.
+    def text(holds: Any, expected: str) -> pa.Column:
         def fits(values: pd.Series) -> pd.Series:
-            # Each different text is looked at once; most columns hold few.
+            # Each distinct text is checked once; most columns hold few.
             places, different = pd.factorize(values, use_na_sentinel=False)
             good = np.array(
                 [isinstance(text, str) and bool(holds(text)) for text in np.asarray(different, dtype=object)],
@@ -58,7 +59,7 @@ def schema() -> pa.DataFrameSchema:
             )
             return pd.Series(good[places], values.index)
 
-        return pa.Check(fits, error=expected, ignore_na=False)
+        return pa.Column(checks=pa.Check(fits, error=expected, ignore_na=False), nullable=True)
 
     def number(least: int, expected: str) -> pa.Column:
         return pa.Column("int64", pa.Check.ge(least, error=expected), nullable=True)
@@ -68,16 +69,12 @@ def schema() -> pa.DataFrameSchema:
         finite = pa.Check(np.isfinite, error="a finite number of pixels", ignore_na=False)
         return pa.Column("float64", [finite, *limit], nullable=True, required=False)
 
-    # pandera's own complaint about a missing value says nothing of what was expected: the checks refuse it instead.
-    def texts(check: pa.Check) -> pa.Column:
-        return pa.Column(checks=check, nullable=True)
-
     return pa.DataFrameSchema(
         {
-            "path": texts(text(os.path.isabs, "an absolute path")),
+            "path": text(os.path.isabs, "an absolute path"),
             **{name: number(*rule) for name, rule in _NUMBERS.items()},
-            "split": texts(text(SPLITS.__contains__, f"one of {', '.join(SPLITS)}")),
-            "domain": texts(text(bool, "the name of a data set")),
+            "split": text(SPLITS.__contains__, f"one of {', '.join(SPLITS)}"),
+            "domain": text(bool, "the name of a data set"),
             **{name: box(name) for name in BOX},
         },
         name="SampleTable",

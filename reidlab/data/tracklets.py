@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from reidlab.checks import check_choice, check_integer
 from reidlab.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Ways to cut clips from a tracklet, see :func:`sample_frames`.
 MODES = ("restricted", "strided", "contiguous")

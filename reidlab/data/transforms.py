@@ -291,22 +291,6 @@ class TrainTransform:
         return images.contiguous(memory_format=torch.channels_last)
 
 
-class EvalTransform:
-    """Normalisation alone, called like :class:`TrainTransform`.
-
-    Args:
-        mean: of each channel, in 0..1.
-        std: of each channel, in 0..1.
-    """
-
-    def __init__(self, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD) -> None:
-        self._mean, self._std = mean, std
-
-    def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return (B, 3, H, W) float32 from (B, H, W, 3) or (B, 3, H, W) uint8; the generator is not used."""
-        return normalize(images, self._mean, self._std)
-
-
 def _uniform(shape: int | tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
     import torch
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from reidlab.data import on_this_machine
 from reidlab.data.decoded import DataSet, from_name, from_world
+from reidlab.models import ReIDNet
 from reidlab.pseudolabel.facts import batch_fact
 from reidlab.pseudolabel.learning import features_of
 from reidlab.pseudolabel.looking import first_split
@@ -17,11 +18,8 @@ from reidlab.pseudolabel.notes import along, looped, scored, split_purity, stage
 from reidlab.seeding import derive
 from reidlab.study import EMBEDDED, Condition, Contrast, Place, Registry, Result, Row, Study, score_rows
 from reidlab.training.recipe import picture_extractor
+from reidlab.world import WorldSpec
 from reidlab.world.scenarios import KIND_CAMERAS, scenario
-
-if TYPE_CHECKING:
-    from reidlab.models import ReIDNet
-    from reidlab.world import WorldSpec
 
 #: The rows of Table 4.2 that cluster, as changes of the full method.
 TABLE: Mapping[str, Mapping[str, Any]] = {
@@ -32,11 +30,11 @@ TABLE: Mapping[str, Mapping[str, Any]] = {
 }
 FULL = "hsr"
 
-#: The baseline with as many pictures in a batch as mining brings: what of ICM is the larger batch alone?
+#: The baseline with as large a batch as ICM has, to tell the effect of mining from that of the batch size.
 WIDE = "baseline-wide"
 
-#: Those rows and others, not in the dissertation: two of them once more on features from which each camera's mean is
-#: taken out before they are clustered.
+#: Those rows and others, not in the dissertation: two of them again with each camera's mean feature subtracted before
+#: clustering.
 LOOPS: Mapping[str, Mapping[str, Any]] = {
     **TABLE,
     WIDE: TABLE["baseline"],
@@ -59,29 +57,29 @@ def source_network(place: Place) -> ReIDNet:
 
 @METHODS.add("direct-transfer")
 def direct_transfer(place: Place, condition: Condition) -> Result:
-    """The network of the source as it is: it has seen nothing of the target."""
+    """The source's network, without any training on the target."""
     return place.shared("direct transfer", lambda: scored(place, source_network(place)))
 
 
-def _loop(name: str, place: Place, condition: Condition) -> Result:
+def _loop(place: Place, condition: Condition) -> Result:
     study, target, steps = place.study, place.target, place.budget(condition.budget)["round"]
-    start, options, seed = source_network(place), study.options_of(name), derive(place.seed, "loop")
+    start, options, seed = source_network(place), study.options_of(condition.method), derive(place.seed, "loop")
     return looped(run_loop(start, target.train, options, study.recipe, steps, seed, test=target))
 
 
 for _name in LOOPS:
-    METHODS.add(_name)(partial(_loop, _name))
+    METHODS.add(_name)(_loop)
 
 
 @METHODS.add("supervised-initial")
 def supervised_initial(place: Place, condition: Condition) -> Result:
-    """The target's labels, learnt for as many steps as the source's."""
+    """Trained on the target's labels for as many steps as the source's network."""
     return _supervised(place, place.budget(condition.budget)["start"])
 
 
 @METHODS.add("supervised")
 def supervised(place: Place, condition: Condition) -> Result:
-    """The target's labels, learnt for as many steps as the others take in all: the upper bound."""
+    """Trained on the target's labels for as many steps as the others take in all: the upper bound."""
     budget = place.budget(condition.budget)
     return _supervised(place, budget["start"] + place.study.pseudo_labels.rounds * budget["round"])
 
@@ -104,12 +102,12 @@ class AdaptationStudy(Study):
         methods: rows of Table 4.2 to measure.
         source: name of the source's world.
         target: name of the target's world.
-        people: identities to train on in either domain; in the target nobody says who they are.
+        people: identities to train on in either domain; those of the target are unlabelled.
         test_people: identities of the target's test.
-        nuisances: dials of both worlds, see :class:`~reidlab.world.Nuisances`. Under a scenario's own, a small network
-            finds so few people of the target that clusters of its features are noise, and no method has a beginning.
+        nuisances: dials of both worlds, see :class:`~reidlab.world.Nuisances`. With a scenario's own, a small network
+            recognises so few people of the target that clusters of its features are noise for every method.
         real_sources: the real data set that each of the real targets is adapted from; the seed's embedded source for
-            those that it lacks.
+            those that are not named.
         real_methods: rows to measure on real sets; all where empty.
 
     Raises:
@@ -163,8 +161,6 @@ class AdaptationStudy(Study):
 
     def places(self, seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
         """Yield label and seed of every place; a real set is left out where its source is not on this machine."""
-        from reidlab.data import on_this_machine
-
         there = {EMBEDDED, *on_this_machine(list(self.real_sources.values()))}
         return (
             (label, seed) for label, seed in super().places(seeds) if self.real_sources.get(label, EMBEDDED) in there
@@ -210,7 +206,7 @@ class AdaptationStudy(Study):
             return
         protocol = place.target.protocol
         if result.scores:
-            # What a camera does to all it sees can be taken out of any network's features.
+            # A camera's common offset can be subtracted from any network's features.
             found = place.target.score(picture_extractor(result.model), centre=True).summary()
             yield from score_rows(found, protocol, experiment="centred-test")
         if rounds := result.detail:
@@ -237,5 +233,5 @@ class AdaptationStudy(Study):
 
 
 def was_split(ours: Result, theirs: Result) -> bool:
-    """Return whether PBH split any cluster; where not, two methods did the same."""
+    """Return whether PBH split any cluster; if not, the two methods did the same."""
     return any(item.values.get("clusters_split", 0) > 0 for item in ours.detail)

@@ -2,7 +2,7 @@
 
 B. J. Frey and D. Dueck, "Clustering by passing messages between data points", Science 2007. Points exchange
 responsibilities r(i, k), how well k would serve i as its exemplar, and availabilities a(i, k), how fit k is to be
-one; nobody says how many clusters there are.
+one; the number of clusters is not given.
 
 The results are scikit-learn's, but for ties and for messages that swing for long, which float32 may settle otherwise.
 The work is arranged differently, because at 13,000 pictures memory decides:
@@ -22,6 +22,8 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from sklearn.base import BaseEstimator, ClusterMixin
+from tqdm import tqdm
 
 from reidlab.checks import check_choice, check_features, check_integer, check_number, check_square
 from reidlab.errors import ConfigError, DataError
@@ -70,13 +72,13 @@ def median_similarity(similarities: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Propagation:
-    """What passing messages came to.
+    """The result of passing messages.
 
     Attributes:
         labels: (N,) int64 clusters, numbered in the order of their exemplars.
         exemplars: (C,) int64 points that are exemplars, rising.
         iterations: done in this run.
-        converged: whether the set of exemplars stood still long enough.
+        converged: whether the set of exemplars was unchanged for ``convergence_iter`` iterations.
         changing: points that became or ceased to be an exemplar within the last ``convergence_iter`` iterations.
     """
 
@@ -94,7 +96,7 @@ class MessagePassing:
     4 float32 roundings (5e-7), drawn from ``seed`` for each pair of places, whatever the number of threads.
 
     Args:
-        similarities: (N, N) float32 in rows; the matrix is taken over and changed. Its diagonal is not looked at.
+        similarities: (N, N) float32 in rows; the matrix is overwritten. Its diagonal is ignored.
         seed: of the moves that break ties.
 
     Raises:
@@ -130,7 +132,7 @@ class MessagePassing:
         warm: bool = False,
         progress: bool = False,
     ) -> Propagation:
-        """Pass messages until the set of exemplars stands still.
+        """Pass messages until the set of exemplars does not change any more.
 
         If it does not, the clusters are those of the exemplars there are; if there are none at all, of the one point
         that is nearest to being one.
@@ -139,17 +141,15 @@ class MessagePassing:
             preferences: (N,) s(i, i).
             damping: share of the old messages that is kept.
             max_iter: most iterations.
-            convergence_iter: iterations without a change that count as standing still.
-            warm: go on with the messages of the run before, if there was one.
+            convergence_iter: iterations without a change that count as convergence.
+            warm: continue from the messages of the previous run, if there was one.
             progress: show a bar on standard error.
         """
-        from tqdm import tqdm
-
         count = len(self)
         preferences = np.asarray(preferences, dtype=np.float64)
         alike = self._high - self._low <= _ALIKE * abs(self._low)
         if count == 1 or (alike and (preferences == preferences[0]).all()):
-            # Nothing tells the points apart: all alone or all together, by what scikit-learn documents.
+            # The points cannot be distinguished: all alone or all together, as scikit-learn documents.
             alone = count == 1 or preferences[0] > self._high
             exemplars = np.arange(count if alone else 1)
             return Propagation(np.arange(count) if alone else np.zeros(count, np.int64), exemplars, 0, True, 0)
@@ -240,7 +240,7 @@ class MessagePassing:
         return labels, exemplars
 
 
-class AffinityPropagation:
+class AffinityPropagation(ClusterMixin, BaseEstimator):
     """Affinity propagation with scikit-learn's interface and results, in two float32 matrices (Sec. 3.3.3, Eq. 3.1).
 
     Frey and Dueck, Science 2007. Like scikit-learn's, the last step makes the member with the greatest sum of
@@ -264,7 +264,7 @@ class AffinityPropagation:
         labels_: (N,) int64 clusters.
         cluster_centers_indices_: (C,) int64 exemplars.
         n_iter_: iterations done.
-        converged_: whether the exemplars stood still.
+        converged_: whether the exemplars converged.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -304,16 +304,16 @@ class AffinityPropagation:
         """Cluster points.
 
         Args:
-            X: (N, D) features, or (N, N) similarities where ``affinity`` is ``precomputed``; the diagonal of those is
-                not looked at.
-            y: not used; there so that pipelines can call it.
+            X: (N, D) features, or (N, N) similarities where ``affinity`` is ``precomputed``; their diagonal is
+                ignored.
+            y: ignored; part of scikit-learn's interface.
 
         Raises:
             DataError: a value is not finite, or similarities are not a square.
             ConfigError: ``preference`` does not have one number, or one per point.
 
         Warns:
-            sklearn.exceptions.ConvergenceWarning: the exemplars never stood still.
+            sklearn.exceptions.ConvergenceWarning: the exemplars did not converge.
         """
         if self.affinity == "precomputed":
             similarities = np.array(X, dtype=np.float32, order="C")
@@ -328,13 +328,13 @@ class AffinityPropagation:
         return self
 
     def refit(self, preference: float | np.ndarray) -> AffinityPropagation:
-        """Cluster the same points with other preferences, going on with the messages there are.
+        """Cluster the same points with other preferences, continuing from the last messages.
 
         Args:
-            preference: one number, or one per point.
+            preference: one number, or (N,) one per point.
 
         Raises:
-            ConfigError: there is nothing to go on from, or the preference does not fit.
+            ConfigError: no messages were kept, or the preference does not fit.
         """
         if self._messages is None:
             raise ConfigError("refit: nothing was kept; construct with reuse=True and call fit first")
@@ -343,10 +343,6 @@ class AffinityPropagation:
         self._run(self._messages, _preferences(preference, self._messages), warm=True)
         self.preference = preference
         return self
-
-    def fit_predict(self, X: np.ndarray, y: object = None) -> np.ndarray:
-        """Return the clusters of points; see :meth:`fit`."""
-        return self.fit(X).labels_
 
     def _run(self, messages: MessagePassing, preferences: np.ndarray, warm: bool) -> None:
         found = messages.run(
@@ -365,10 +361,10 @@ class AffinityPropagation:
 
 
 def warn_unsettled(what: str, found: Propagation, convergence_iter: int, advice: str) -> None:
-    """Warn that a clustering did not converge, in the name of the method's caller.
+    """Warn that a clustering did not converge, at the line that called the method.
 
     Args:
-        what: did not converge.
+        what: the clustering that did not converge.
         found: its clusters.
         convergence_iter: see :meth:`MessagePassing.run`.
         advice: a sentence about what to do, without its full stop.
@@ -390,7 +386,7 @@ def warn_unsettled(what: str, found: Propagation, convergence_iter: int, advice:
 
 
 def check_iterations(damping: float, max_iter: int, convergence_iter: int) -> None:
-    """Check what says how long messages are passed.
+    """Check the parameters that limit how long messages are passed.
 
     Raises:
         ConfigError: one of them is out of range.

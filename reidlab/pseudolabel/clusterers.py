@@ -1,36 +1,34 @@
-"""Clusterers for pseudo-labels: DBSCAN as SSG sets it up, the usual others by name, and labels fit to be learnt from.
+"""Clusterers for pseudo-labels: DBSCAN as SSG sets it up, others by name, and checked labels to train on.
 
-Any object with scikit-learn's interface is a clusterer. What differs between them (their numbers for outliers, what
-they do when nothing is found) is evened out by :func:`checked_labels`, so that a loop of clustering and training meets
-either labels it can train on or one exception.
+Any object with scikit-learn's interface is a clusterer. Clusterers number outliers and report failure in different
+ways; :func:`checked_labels` hides the differences, so that a loop of clustering and training gets either labels it can
+train on or one exception.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn import cluster
 from sklearn.base import BaseEstimator, ClusterMixin
 
 from reidlab.checks import check_choice, check_features, check_integer, check_number
 from reidlab.errors import ConfigError, RunError
 from reidlab.evaluation.jaccard import jaccard_distances
+from reidlab.pseudolabel.affinity import AffinityPropagation
 from reidlab.seeding import derive
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-    from sklearn.cluster import DBSCAN
 
 OUTLIER = -1
 #: Greatest radius; no number that float32 holds lies between it and 1.
 BELOW_ONE = 1 - 2**-24
-CLUSTERERS = ("dbscan", "dbscan-ssg", "kmeans", "agglomerative", "hdbscan", "ap")
 
 
 class Clusterer(Protocol):
-    """What a clusterer must have: scikit-learn's interface.
+    """Scikit-learn's interface, which a clusterer must have.
 
     Attributes:
         labels_: (N,) whole numbers after ``fit``: a number per cluster, a negative one for outliers.
@@ -39,19 +37,19 @@ class Clusterer(Protocol):
     labels_: np.ndarray
 
     def fit(self, features: np.ndarray, /) -> Any:
-        """Cluster (N, D) features; what it returns is not looked at."""
+        """Cluster (N, D) features; the return value is ignored."""
         ...
 
 
 class ClusteringFailed(RunError):
-    """Clusters were found from which nothing can be learnt: none, one, or one per picture.
+    """The clusters cannot be trained on: there is none, only one, or one per picture.
 
     Args:
         message: what happened and what to change.
         labels: see below.
 
     Attributes:
-        labels: (N,) int64 labels as they were found, 0..C-1 and -1 for outliers.
+        labels: (N,) int64 labels that were found, 0..C-1 and -1 for outliers.
     """
 
     def __init__(self, message: str, labels: np.ndarray) -> None:
@@ -76,8 +74,8 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
         share: of all pairs that the rule averages over; at least one pair is. It belongs to data sets as large as
             SSG's: among Market-1501's 12,936 pictures it makes 20.7 neighbours a picture, among a thousand only 1.6,
             where the radius is that of the few closest pairs and most pictures are outliers.
-        neighbours: how many neighbours a picture the rule averages over, whatever the number of pictures; replaces
-            ``share`` where given.
+        neighbours: mean number of neighbours per picture that the rule averages over; replaces ``share`` where
+            given, and does not depend on the number of pictures.
         min_samples: neighbours within the radius, the picture itself among them, that make a cluster's core.
         k1: see :func:`~reidlab.evaluation.jaccard.jaccard_distances`.
         k2: see there.
@@ -120,14 +118,12 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
 
         Args:
             X: (N, D) features.
-            y: not used; there so that pipelines can call it.
+            y: ignored; part of scikit-learn's interface.
 
         Raises:
             ConfigError: ``k1`` or ``k2`` does not fit the number of features.
             DataError: features are not a matrix with at least two rows, or a value is not finite.
         """
-        from sklearn.cluster import DBSCAN
-
         self._check()  # set_params changes arguments too
         distances = jaccard_distances(X, self.k1, self.k2)
         if self.eps is not None:
@@ -137,9 +133,9 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
             if self.neighbours is not None:
                 share = min(1.0, self.neighbours / (distances.shape[0] - 1))
             self.eps_ = smallest_mean(distances, share)
-        # What is farther than the radius is nobody's neighbour: without it there is less to sort and to copy.
+        # Distances above the radius join no neighbours; without them there is less to sort and to copy.
         near = _within(distances, self.eps_)
-        found = DBSCAN(eps=self.eps_, min_samples=self.min_samples, metric="precomputed").fit(near)
+        found = cluster.DBSCAN(eps=self.eps_, min_samples=self.min_samples, metric="precomputed").fit(near)
         self.labels_ = found.labels_.astype(np.int64)
         self.core_sample_indices_ = found.core_sample_indices_
         return self
@@ -179,24 +175,23 @@ def smallest_mean(distances: csr_matrix, share: float = 0.0016) -> float:
     return min(float(total / wanted), BELOW_ONE)
 
 
-def euclidean_dbscan(eps: float = 0.5, min_samples: int = 5) -> DBSCAN:
-    """Return scikit-learn's DBSCAN on Euclidean distances, with its default settings (Table 3.4).
-
-    Args:
-        eps: radius, in units of the features.
-        min_samples: neighbours within it that make a cluster's core.
-    """
-    from sklearn.cluster import DBSCAN
-
-    return DBSCAN(eps=eps, min_samples=min_samples)
+#: Clusterers by name.
+CLUSTERERS: Mapping[str, Callable[..., Clusterer]] = {
+    "dbscan": cluster.DBSCAN,
+    "dbscan-ssg": JaccardDBSCAN,
+    "kmeans": cluster.KMeans,
+    "agglomerative": cluster.AgglomerativeClustering,
+    "hdbscan": cluster.HDBSCAN,
+    "ap": AffinityPropagation,
+}
 
 
 def make_clusterer(name: str, *, seed: int = 0, **options: Any) -> Clusterer:
     """Return a clusterer by name.
 
     Args:
-        name: ``dbscan`` (:func:`euclidean_dbscan`), ``dbscan-ssg`` (:class:`JaccardDBSCAN`), ``kmeans``,
-            ``agglomerative`` and ``hdbscan`` (scikit-learn's), or ``ap``
+        name: ``dbscan`` (on Euclidean distances, Table 3.4), ``kmeans``, ``agglomerative`` and ``hdbscan``
+            (scikit-learn's), ``dbscan-ssg`` (:class:`JaccardDBSCAN`), or ``ap``
             (:class:`~reidlab.pseudolabel.affinity.AffinityPropagation`).
         seed: for those that draw: k-means' first centres, and how affinity propagation breaks ties.
         **options: the clusterer's own arguments. ``kmeans`` needs ``n_clusters``; ``agglomerative`` needs that or
@@ -210,7 +205,12 @@ def make_clusterer(name: str, *, seed: int = 0, **options: Any) -> Clusterer:
         JaccardDBSCAN(min_samples=3)
     """
     check_choice("clusterer", name, CLUSTERERS)
-    build, fixed = _builder(name, seed)
+    build = CLUSTERERS[name]
+    fixed: dict[str, Any] = {
+        "kmeans": {"random_state": derive(seed, "k-means") % 2**32},
+        "hdbscan": {"copy": True},
+        "ap": {"seed": seed},
+    }.get(name, {})
     known = inspect.signature(build).parameters
     for option in options:
         if option not in known:
@@ -219,7 +219,7 @@ def make_clusterer(name: str, *, seed: int = 0, **options: Any) -> Clusterer:
         fixed = {"n_clusters": None}
     elif name in ("kmeans", "agglomerative") and options.get("n_clusters") is None:
         either = " (or distance_threshold)" if name == "agglomerative" else ""
-        raise ConfigError(f"n_clusters: {name} must be told how many clusters to make; give n_clusters{either}")
+        raise ConfigError(f"n_clusters: {name} needs the number of clusters; give n_clusters{either}")
     return build(**{**fixed, **options})
 
 
@@ -266,27 +266,8 @@ def checked_labels(clusterer: Clusterer, features: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _builder(name: str, seed: int) -> tuple[Callable[..., Clusterer], dict[str, Any]]:
-    """Return what makes a clusterer, and the arguments it is always given."""
-    from sklearn import cluster
-
-    if name == "ap":
-        from reidlab.pseudolabel.affinity import AffinityPropagation
-
-        return AffinityPropagation, {"seed": seed}
-    return {
-        "dbscan": (euclidean_dbscan, {}),
-        "dbscan-ssg": (JaccardDBSCAN, {}),
-        "kmeans": (cluster.KMeans, {"random_state": derive(seed, "k-means") % 2**32}),
-        "agglomerative": (cluster.AgglomerativeClustering, {}),
-        "hdbscan": (cluster.HDBSCAN, {"copy": True}),
-    }[name]
-
-
 def _within(distances: csr_matrix, radius: float) -> csr_matrix:
     """Return the stored distances that are at most a radius."""
-    from scipy.sparse import csr_matrix
-
     keep = distances.data <= radius
     starts = np.concatenate([[0], np.cumsum(keep)])[distances.indptr]
     return csr_matrix((distances.data[keep], distances.indices[keep], starts), shape=distances.shape)
@@ -309,7 +290,7 @@ def _renumbered(kind: str, labels: Any, count: int) -> np.ndarray:
 
 
 def _advice(clusterer: Clusterer, *, more: bool) -> str:
-    """Return what to change so that more pictures come together, or fewer."""
+    """Return which parameter to change so that more pictures are clustered together, or fewer."""
     closer, wider = ("lower", "raise") if more else ("raise", "lower")
     eps = getattr(clusterer, "eps_", getattr(clusterer, "eps", None))
     if eps is not None:

@@ -1,4 +1,4 @@
-"""What chapters 3 and 4 say of their data sets and batches, worked out from manifests and configurations."""
+"""Facts that chapters 3 and 4 state about data sets and batches, from manifests and configurations."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from reidlab.data.manifest import manifests
 from reidlab.data.splits import SETTINGS, divide_labels
 from reidlab.training.recipe import Recipe
 
-#: Data sets of chapter 3, and the splits whose pictures its text adds up.
+#: Data sets of chapter 3, and the splits whose pictures its text sums up.
 DATA_SETS: Mapping[str, tuple[str, ...]] = {
     "market1501": ("train", "gallery"),
     "dukemtmc-reid": ("train", "query", "gallery"),
@@ -21,8 +22,6 @@ DATA_SETS: Mapping[str, tuple[str, ...]] = {
 
 def data_set_facts() -> Iterator[dict[str, Any]]:
     """Yield numbers of pictures, identities and cameras, and how many identities each setting labels."""
-    from reidlab.data.manifest import manifests
-
     known = manifests()
     for name, parts in DATA_SETS.items():
         splits = known[name].editions[0].splits

@@ -1,4 +1,4 @@
-"""Part-based homogeneity: clusters that hold several people are split by what their parts look like (Sec. 4.3.3).
+"""Part-based homogeneity (PBH): clusters of several people are split by the features of body parts (Sec. 4.3.3).
 
 C.-T. Liu et al., "Hard samples rectification for unsupervised cross-domain person re-identification", ICIP 2021. The
 code was never released; what the text leaves open (the distance under the silhouettes, the kind of standard deviation,
@@ -26,17 +26,17 @@ _ROUNDING = 1e-9  # silhouettes that differ by less are equal
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """What part-based homogeneity made of N pictures in C clusters.
+    """The result of part-based homogeneity on N pictures in C clusters.
 
     Attributes:
         labels: (N,) int64 clusters after it, 0..C'-1; -1 is an outlier.
         split: numbers (from those before) of the clusters that were split, rising.
         imperfect: those whose score is below the threshold; one that cannot be split is among these alone.
         scores: (C,) float64 mean silhouettes, mSil(i); NaN where there are fewer than two clusters.
-        threshold: lambda, what scores are held against.
-        parents: (C',) int64, the cluster before of each cluster after.
-        note: why no cluster could have been found imperfect, whatever its pictures; empty if one could. No split then
-            means no verdict.
+        threshold: lambda, below which a score is imperfect.
+        parents: (C',) int64, the original cluster of each new cluster.
+        note: why no cluster could be found imperfect, whatever its pictures; empty if one could. That there is no
+            split then says nothing.
     """
 
     labels: np.ndarray

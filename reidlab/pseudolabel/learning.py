@@ -1,10 +1,10 @@
-"""Training on labels that are partly guessed: sources of batches, objectives, and networks that get more classes."""
+"""Training on pseudo-labels: sources of batches, objectives, and networks with a new number of classes."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from reidlab.checks import check_choice
 from reidlab.data import normalize
+from reidlab.data.decoded import Pictures
 from reidlab.errors import ConfigError
 from reidlab.losses import (
     CrossEntropy,
@@ -20,18 +21,14 @@ from reidlab.losses import (
     soft_cross_entropy,
     weighted_triplet,
 )
-from reidlab.models import BNNeck, evaluating
+from reidlab.models import BNNeck, ReIDNet, evaluating
 from reidlab.pseudolabel.mining import MinedPairs, MinedPairSampler, icm_negatives, icm_positives
 from reidlab.seeding import derive, rng
 from reidlab.training import train
 from reidlab.training.denormals import flushed_denormals
 from reidlab.training.determinism import seeded
 from reidlab.training.pictures import PictureSource, Transform, as_tensor
-
-if TYPE_CHECKING:
-    from reidlab.data.decoded import Pictures
-    from reidlab.models import ReIDNet
-    from reidlab.training.recipe import Recipe
+from reidlab.training.recipe import Recipe
 
 METRICS = ("batch-hard", "weighted")
 
@@ -44,7 +41,7 @@ def learn_augmented(
     Args:
         recipe: of network and training.
         labelled: pictures with identities.
-        unlabelled: pictures of other people; their identities are not looked at.
+        unlabelled: pictures of other identities; their labels are not used.
         steps: length of the training.
         seed: of weights, batches and augmentation.
         count: U, unlabelled pictures in each batch.
@@ -64,12 +61,12 @@ def learn_augmented(
 def learn_pseudo(
     recipe: Recipe, model: ReIDNet, work: PseudoLabelledSet, steps: int, seed: int, **changes: Any
 ) -> ReIDNet:
-    """Train a network for a round on labels that are partly guessed, in place.
+    """Train a network for a round on pseudo-labels, in place.
 
     Args:
         recipe: of the training.
         model: network with a class for each of the set's.
-        work: pictures and what they are taken for.
+        work: pictures and their pseudo-labels.
         steps: length of the training.
         seed: of batches and augmentation.
         **changes: fields of the training's configuration that differ from the recipe's.
@@ -91,7 +88,7 @@ def learn_pseudo(
 
 @dataclass(frozen=True, eq=False)
 class PseudoLabelledSet:
-    """What a round is trained on.
+    """The training set of a round.
 
     Attributes:
         images: (N, H, W, 3) uint8.
@@ -99,7 +96,7 @@ class PseudoLabelledSet:
             part of no cluster's batch, but may be part of a mined pair.
         targets: (N, C) float32 soft labels, or None where classes are taken as they are.
         metric: ``batch-hard`` or ``weighted``, the kind of triplet loss.
-        mined: pairs found across cameras among these pictures, or None. Where none is mutual, a round does without.
+        mined: pairs found across cameras among these pictures, or None. Without any mutual pair, none are used.
         icm_p: anchors in a batch of mined pairs, or as many as there are.
         icm_k: pictures of each, the anchor among them.
 
@@ -140,11 +137,6 @@ class AugmentedBatch(NamedTuple):
 
     images: Tensor
     labels: Tensor
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with: (L + 2 U, 3, H, W) pictures."""
-        return (self.images,)
 
 
 class AugmentedSource:
@@ -203,7 +195,7 @@ class AugmentedSource:
 
 def augmented_objective(model: nn.Module, batch: AugmentedBatch) -> dict[str, Tensor]:
     """Return cross-entropy of the labelled pictures plus the augmented triplet loss of all, and both terms: scalars."""
-    output = model(*batch.inputs)
+    output = model(batch.images)
     known = batch.labels >= 0
     ce = CrossEntropy()(output.logits[known], batch.labels[known])
     triplet = augmented_triplet(output.features, batch.labels)
@@ -226,11 +218,6 @@ class RectifiedBatch(NamedTuple):
     rows: Tensor
     mined_rows: Tensor
     groups: Tensor
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with: (B + M, 3, H, W) pictures."""
-        return (self.images,)
 
 
 class RectifiedSource:
@@ -298,7 +285,7 @@ class PseudoObjective:
 
     def __call__(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Return ``loss`` and its terms, scalars."""
-        output = model(*batch.inputs)
+        output = model(batch.images)
         count = len(batch.labels)
         features, logits = output.features[:count], output.logits[:count]
         if self._targets is None:
@@ -331,8 +318,8 @@ class PseudoObjective:
 def expanded(model: ReIDNet, classes: int, keep: int, seed: int) -> ReIDNet:
     """Return a copy of a network with another number of classes.
 
-    Backbone and neck are copied. The classifier's first rows are kept: labelled identities stay who they are, while
-    clusters are numbered anew each round and begin anew, as a fresh neck does.
+    Backbone and neck are copied. The classifier's first rows are kept: labelled identities keep their class, while
+    clusters are renumbered each round, so that their rows are initialised again.
 
     Args:
         model: the network; it is left as it is.
@@ -357,7 +344,7 @@ def expanded(model: ReIDNet, classes: int, keep: int, seed: int) -> ReIDNet:
 
 
 class Features(NamedTuple):
-    """What clustering looks at.
+    """Features to cluster.
 
     Attributes:
         whole: (N, D) float32 features before the neck, un-normalised.

@@ -1,21 +1,17 @@
-"""What the figures of chapters 3 and 4 are drawn from."""
+"""Data of the figures of chapters 3 and 4."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from reidlab.checks import check_choice
 from reidlab.errors import ConfigError
+from reidlab.pseudolabel.loop import Round
 from reidlab.seeding import rng
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.pseudolabel.loop import Round
 
 PROJECTIONS = ("t-sne", "umap")
 
@@ -24,21 +20,21 @@ BUDGETS = {"ablation": "longer", "ablation-short": "shorter", "centred-test": "l
 
 
 def projected(features: np.ndarray, how: str = "t-sne", seed: int = 0) -> np.ndarray:
-    """Return features laid out in the plane, (N, 2).
+    """Project features to the plane, (N, 2).
 
-    Neighbours stay neighbours; sizes of gaps and of groups mean nothing.
+    Neighbourhoods are preserved; distances between groups and their sizes mean nothing.
 
     Args:
-        features: (N, D), at least 4 of them.
-        how: ``t-sne`` (van der Maaten and Hinton, 2008) or ``umap`` (McInnes et al., 2018).
-        seed: of the layout.
+        features: (N, D), N at least 4.
+        how: the projection, ``t-sne`` (van der Maaten and Hinton, 2008) or ``umap`` (McInnes et al., 2018).
+        seed: of the projection.
 
     Raises:
-        ConfigError: there is no such way, or too few features.
+        ConfigError: the projection is unknown, or there are fewer than 4 features.
     """
     check_choice("how", how, PROJECTIONS)
     if len(features) < 4:
-        raise ConfigError(f"features: {len(features)} are too few to lay out; at least 4 are needed")
+        raise ConfigError(f"features: {len(features)} are too few to project; at least 4 are needed")
     near = min(15, (len(features) - 1) // 3 + 1)
     if how == "umap":
         import umap
@@ -84,7 +80,7 @@ def shown_cluster(found: Round, pids: np.ndarray, features: np.ndarray, exemplar
 
 
 def mixed_clusters(found: Round, pids: np.ndarray, count: int, least: int = 6) -> list[int]:
-    """Return exemplars of clusters worth a look: the largest ones that are neither all right nor all wrong.
+    """Return exemplars of clusters to show: the largest ones with right and wrong members.
 
     Args:
         found: a round.
@@ -102,7 +98,7 @@ def mixed_clusters(found: Round, pids: np.ndarray, count: int, least: int = 6) -
 
 
 def first_split(rounds: Sequence[Round]) -> tuple[Round, np.ndarray]:
-    """Return the first round in which PBH split a cluster, and the positions (M,) of that with most parts.
+    """Return the first round in which PBH split a cluster, and the positions (M,) of the cluster with most parts.
 
     Where none was ever split it is the first round's largest cluster (Fig. 4.4 then shows one cluster twice).
 

@@ -1,7 +1,7 @@
 """The loop of chapters 3 and 4: cluster, split, select, train, and again.
 
 Semi-supervised learning (SGC-DPL, Sec. 3.3) and unsupervised adaptation (HSR, Sec. 4.3) are the same loop with other
-parts; :class:`PseudoLabelOptions` say which. Any clusterer with scikit-learn's interface fits in.
+parts; :class:`PseudoLabelOptions` says which. Any clusterer with scikit-learn's interface can be used.
 """
 
 from __future__ import annotations
@@ -13,37 +13,33 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from reidlab.checks import check_choice
+from reidlab.checks import check_choice, check_integer, check_number
+from reidlab.data.decoded import DataSet, Pictures
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.centring import centred_features
 from reidlab.evaluation.clustering import agreement, camera_excess, purity
+from reidlab.models import ReIDNet
 from reidlab.pseudolabel.clusterers import ClusteringFailed, checked_labels, make_clusterer
 from reidlab.pseudolabel.homogeneity import part_based_homogeneity
 from reidlab.pseudolabel.learning import METRICS, PseudoLabelledSet, expanded, features_of, learn_pseudo
-from reidlab.pseudolabel.mining import inter_camera_mining, pair_quality
+from reidlab.pseudolabel.mining import MinedPairs, inter_camera_mining, pair_quality
 from reidlab.pseudolabel.selection import distance_threshold, medoids, select_reliable, soft_labels
 from reidlab.pseudolabel.semantics import SemanticsGuidedAP
 from reidlab.seeding import derive
 from reidlab.training.checkpoints import Checkpoints, check_same_run
-from reidlab.training.recipe import picture_extractor
-
-if TYPE_CHECKING:
-    from reidlab.data.decoded import DataSet, Pictures
-    from reidlab.models import ReIDNet
-    from reidlab.pseudolabel.mining import MinedPairs
-    from reidlab.training.recipe import Recipe
+from reidlab.training.recipe import Recipe, picture_extractor
 
 GUIDED = "sg-ap"
 
 
 @dataclass(frozen=True)
 class PseudoLabelOptions:
-    """How pseudo-labels are made, and how they are learnt from.
+    """How pseudo-labels are made, and how a network is trained on them.
 
     Attributes:
         clusterer: ``sg-ap``, a name that :func:`~reidlab.pseudolabel.clusterers.make_clusterer` knows, or an object
@@ -54,9 +50,9 @@ class PseudoLabelOptions:
         progressive: whether only pictures near their exemplar are trained on, more of them each round (Eq. 3.4); needs
             labelled pictures.
         growth: by which share of tau_l the threshold grows each round.
-        reach: share of tau_l at which the threshold begins. The dissertation's is 1; but tau_l parts pairs of pictures,
-            whose squared distances are on average twice those to the middle of their group, so 0.5 asks of a picture
-            and its exemplar what 1 asks of two pictures.
+        reach: share of tau_l at which the threshold begins. The dissertation's is 1; but tau_l separates pairs of
+            pictures, whose squared distances are on average twice those to the centre of their group, so 0.5 requires
+            of a picture and its exemplar what 1 requires of two pictures.
         scaled: whether temperature and growth are such shares. Distances are as large as a network's width makes them:
             the dissertation's own values, a temperature of 1 and 1 more each round in units of its features, mean
             nothing to another network. False takes both as they are.
@@ -67,7 +63,7 @@ class PseudoLabelOptions:
         centre: whether each camera's mean feature is subtracted before clustering; not in the dissertation.
         metric: ``batch-hard`` (chapter 3) or ``weighted`` (Eq. 4.2), the triplet loss.
         rounds: of clustering and training.
-        optimisation: fields of the training's configuration that rounds have otherwise than the recipe says.
+        optimisation: fields of the training's configuration that differ from the recipe's in rounds.
 
     Raises:
         ConfigError: a value is not allowed.
@@ -92,14 +88,11 @@ class PseudoLabelOptions:
 
     def __post_init__(self) -> None:
         check_choice("metric", self.metric, METRICS)
-        for name, least in (("rounds", 1), ("neighbours", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}: {getattr(self, name)} must be at least {least}")
+        for name in ("rounds", "neighbours"):
+            check_integer(name, getattr(self, name), 1)
         for name in ("temperature", "deviations", "reach"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}: {getattr(self, name)} must be above 0")
-        if self.growth < 0:
-            raise ConfigError(f"growth: {self.growth} must not be negative; the threshold only grows")
+            check_number(name, getattr(self, name), above=0)
+        check_number("growth", self.growth, 0, what="as the threshold only grows")
         if not isinstance(self.clusterer, str) and not callable(getattr(self.clusterer, "fit", None)):
             raise ConfigError(
                 f"clusterer: {type(self.clusterer).__name__} has no method fit; give a name, or an object with "
@@ -157,7 +150,7 @@ class Round:
 
     @classmethod
     def from_arrays(cls, kept: Mapping[str, Any], name: str) -> Round:
-        """Return what :meth:`arrays` named."""
+        """Return the round from the arrays that :meth:`arrays` named."""
         return cls(**{item: kept[f"{name}_{item}"] for item in ("number", *_ARRAYS)})
 
 
@@ -190,8 +183,8 @@ def run_loop(
 ) -> LoopResult:
     """Cluster, split, select and train, for as many rounds as the options say.
 
-    Where clustering gives fewer than two clusters or outliers alone, nothing can be learnt from it: the round says why
-    in :attr:`Round.failed`, the network stays as the round found it, and the loop ends.
+    Where clustering gives fewer than two clusters, or outliers only, there is nothing to train on: the round says why
+    in :attr:`Round.failed`, the network is not changed, and the loop ends.
 
     Args:
         model: where to begin; it is left as it is.
@@ -371,7 +364,7 @@ class _State:
             )
 
     def _take_up(self, resume: bool) -> None:
-        """Go on from the folder's state, or clear it."""
+        """Continue from the folder's state, or clear it."""
         if not resume:
             self.checkpoints.clear()
             return
@@ -393,7 +386,7 @@ def _truths(
     unlabelled: Pictures, clustered: np.ndarray, labels: np.ndarray, exemplars: np.ndarray, selected: np.ndarray,
     mined: MinedPairs | None,
 ) -> dict[str, float]:  # fmt: skip
-    """Return what can be measured about pseudo-labels where the truth is known; their number where it is not."""
+    """Return the measures of pseudo-labels against the truth; without a truth, those that need none."""
     pids, camids = unlabelled.pids, unlabelled.camids
     values = {**_counts(labels), "camera_purity": purity(camids, labels)}
     if (pids < 0).any():

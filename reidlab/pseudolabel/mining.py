@@ -1,14 +1,13 @@
-"""Inter-camera mining: pairs of pictures that may show one person in two cameras (Sec. 4.3.2, Algorithm 1).
+"""Inter-camera mining (ICM): pairs of pictures that may show one person in two cameras (Sec. 4.3.2, Algorithm 1).
 
 C.-T. Liu et al., "Hard samples rectification for unsupervised cross-domain person re-identification", ICIP 2021. The
-code was never released; the text leaves open what outliers are to the loss and what is done with pictures that have no
-partner: each function says what is done here.
+code was never released; the text leaves open how the loss treats outliers and pictures without a partner: each function
+says what is done here.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 from dataclasses import asdict, dataclass
 
@@ -16,7 +15,7 @@ import numba
 import numpy as np
 
 from reidlab.checks import check_features, check_integer, check_labels
-from reidlab.data.samplers import EpochSampler
+from reidlab.data.samplers import EpochSampler, digest, first_or_repeated
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.kernels import keep_smallest, parallel
@@ -26,7 +25,7 @@ NOBODY = -1
 
 @dataclass(frozen=True, eq=False)
 class MinedPairs:
-    """What was mined among N pictures.
+    """The pairs mined among N pictures.
 
     Attributes:
         ranks: (N, K) int64, Rank(I_i) of Algorithm 1: the nearest pictures of other cameras, nearest first; -1 fills up
@@ -42,7 +41,7 @@ class MinedPairs:
         return len(self.ranks)
 
     def partners(self, i: int) -> np.ndarray:
-        """Return the pictures that picture ``i`` is mutually paired with, rising; none at all is common.
+        """Return the pictures (P,) that picture ``i`` is mutually paired with, rising; often there is none.
 
         Raises:
             ConfigError: there is no such picture.
@@ -105,15 +104,15 @@ def inter_camera_mining(features: np.ndarray, camids: np.ndarray, k: int = 10) -
 
 @dataclass(frozen=True)
 class PairQuality:
-    """How good mined pairs are, held against the truth (Sec. 4.4.4).
+    """The quality of mined pairs, compared with the truth (Sec. 4.4.4).
 
     Attributes:
         pairs: number of mutual pairs.
         precision: share of mutual pairs that show one person.
         rank_precision: share of a picture's ranking list that shows its person, mean over all pictures with a list: the
             "average of true positive rate" of the text.
-        rank_ceiling: the most that ``rank_precision`` could be with these cameras, as not everybody has K pictures in
-            other ones; NaN where cameras are not given.
+        rank_ceiling: the highest possible ``rank_precision``, as not every identity has K pictures in other cameras;
+            NaN where cameras are not given.
         hard_share: share of a ranking list that shows its person yet lies in another cluster, mean over all pictures
             with a list: the text's rate of hard positive samples.
         hard_pairs: share of mutual pairs that show one person in two clusters; what learning from pairs adds to
@@ -137,7 +136,7 @@ class PairQuality:
 def pair_quality(
     mined: MinedPairs, pids: np.ndarray, labels: np.ndarray, camids: np.ndarray | None = None
 ) -> PairQuality:
-    """Compare mined pairs with identities and with the clusters they are to mend.
+    """Compare mined pairs with identities and with the clusters they are to correct.
 
     An outlier is in no cluster, so everything right in its list, or with it in a list, is a hard positive: clusters
     alone would never have brought the two together.
@@ -266,20 +265,16 @@ class MinedPairSampler(EpochSampler):
                 f"p: {p} anchors in a batch, but only {len(self._anchors)} pictures have a mined partner; lower p, or "
                 "mine with longer ranking lists"
             )
-        digest = hashlib.blake2b(
-            np.int64(len(mined)).tobytes() + mined.pairs.astype(np.int64).tobytes(), digest_size=8
-        ).hexdigest()
-        super().__init__(len(self._anchors), p, k, seed, "mined ", {"pairs": digest})
+        origin = digest(np.int64(len(mined)), mined.pairs.astype(np.int64))
+        super().__init__(len(self._anchors), p, k, seed, "mined ", {"pairs": origin})
 
     def _drawn(self, chosen: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         rows = np.concatenate([self._draw(anchor, random) for anchor in self._anchors[chosen]])
         return rows, np.repeat(np.arange(self._p), self._k)
 
     def _draw(self, anchor: int, random: np.random.Generator) -> np.ndarray:
-        partners, wanted = random.permutation(self._mined.partners(anchor)), self._k - 1
-        if len(partners) < wanted:
-            partners = np.concatenate([partners, random.choice(partners, wanted - len(partners))])
-        return np.concatenate([[anchor], partners[:wanted]])
+        partners = random.permutation(self._mined.partners(anchor))
+        return np.concatenate([[anchor], first_or_repeated(partners, self._k - 1, random)])
 
 
 def _batch(mined: MinedPairs, rows: np.ndarray) -> np.ndarray:

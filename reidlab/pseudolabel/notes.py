@@ -1,22 +1,20 @@
-"""From rounds of the loop to results of a study and rows of records."""
+"""Results of a study and rows of records, from the rounds of the loop."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from reidlab.evaluation.clustering import purity
+from reidlab.models import ReIDNet
+from reidlab.pseudolabel.loop import LoopResult, Round
 from reidlab.seeding import rng
 from reidlab.study import Place, Result, Row, score_rows
 from reidlab.study.rows import FOLLOWED
 from reidlab.training.recipe import picture_extractor
-
-if TYPE_CHECKING:
-    from reidlab.models import ReIDNet
-    from reidlab.pseudolabel.loop import LoopResult, Round
 
 _SCORES = ("rank1", "rank5", "rank10", "mAP", "mINP")
 #: Where a round's value is recorded; what is not named here is left out.
@@ -54,14 +52,10 @@ def scored(place: Place, model: ReIDNet) -> Result:
 
 
 def looped(found: LoopResult) -> Result:
-    """Return the outcome of a loop: its last scores, its network, and its rounds as detail."""
-    return Result(final_scores(found.rounds), found.model, found.rounds)
-
-
-def final_scores(rounds: Sequence[Round]) -> dict[str, float]:
-    """Return the retrieval scores after the last round that trained; none where the first failed."""
-    done = [item for item in rounds if not item.failed]
-    return {name: done[-1].values[name] for name in _SCORES if name in done[-1].values} if done else {}
+    """Return the outcome of a loop: scores after the last round that trained, its network, and its rounds as detail."""
+    done = [item.values for item in found.rounds if not item.failed]
+    scores = {name: done[-1][name] for name in _SCORES if name in done[-1]} if done else {}
+    return Result(scores, found.model, found.rounds)
 
 
 def along(rounds: Sequence[Round], start: Mapping[str, float], protocol: str) -> Iterator[Row]:
@@ -97,7 +91,7 @@ def searched(rounds: Sequence[Round], identities: int) -> Iterator[Row]:
     """Yield what labelled pictures had at the first and at the chosen preference of the first search, per identity.
 
     ``clusters_per_identity`` counts exemplars among them, which the search goes by; ``divided_per_identity`` the
-    clusters that they lie in, whoever the exemplar.
+    clusters that they lie in, whether or not the exemplar is labelled.
 
     Args:
         rounds: of a loop.
@@ -114,10 +108,10 @@ def searched(rounds: Sequence[Round], identities: int) -> Iterator[Row]:
 
 
 def stages(rounds: Sequence[Round]) -> Iterator[Row]:
-    """Yield what changed from the first round to the last, and what splitting clusters gained.
+    """Yield values of the first and the last round, and the gain from splitting clusters.
 
     The gain in V-measure is the mean (and the least) over the rounds in which a cluster was split; where none ever was,
-    there is no row: no split, no verdict.
+    there is no row.
 
     Args:
         rounds: of a loop.
@@ -139,9 +133,9 @@ def stages(rounds: Sequence[Round]) -> Iterator[Row]:
 
 
 def split_purity(rounds: Sequence[Round], pids: np.ndarray, draw: int) -> Iterator[Row]:
-    """Yield how pure clusters are that PBH splits, before, after, and after a random division, and how pure the others.
+    """Yield the purity of the clusters that PBH splits (before, after, and after a random division) and of the others.
 
-    Any division makes a cluster purer or leaves it so; the random one, into parts of the same sizes, is the measure.
+    No division can lower the purity, so a random one into parts of the same sizes is the reference.
 
     Args:
         rounds: of a loop.

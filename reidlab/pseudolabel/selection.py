@@ -1,4 +1,4 @@
-"""Which pseudo-labels to trust, and how firmly: progressive selection and soft labels (Secs. 3.3.6 and 3.3.7)."""
+"""Selection and weighting of pseudo-labels: progressive selection and soft labels (Secs. 3.3.6 and 3.3.7)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from reidlab.errors import DataError
 from reidlab.evaluation import distance_blocks, distances
 from reidlab.seeding import rng
 
-#: Labelled pictures whose pairs are looked at; more change the crossing by less than the distributions' noise.
+#: Labelled pictures whose pairs are used; more change the crossing by less than the distributions' noise.
 MOST_PICTURES = 4000
 
 
 @dataclass(frozen=True, eq=False)
 class Threshold:
-    """Where distances within identities and between them are told apart best.
+    """The threshold that best separates distances within identities from distances between them.
 
     Attributes:
         value: the threshold (tau_l), a squared distance.
@@ -79,15 +79,15 @@ def crossing(positive: np.ndarray, negative: np.ndarray) -> tuple[float, float]:
     taken = np.searchsorted(np.sort(negative), values, side="right") / len(negative)
     errors = (1 - kept + taken) / 2
     best = np.flatnonzero(errors <= errors.min() + 1e-12)
-    # Between neighbouring values all thresholds are as good; of equally good values the middle one stands for them.
+    # All thresholds between adjacent values are equally good; of equally good values the middle one is taken.
     place = best[len(best) // 2]
     return float(values[place]), float(errors[place])
 
 
 def select_reliable(features: np.ndarray, labels: np.ndarray, exemplars: np.ndarray, threshold: float) -> np.ndarray:
-    """Return which pictures are near enough to their cluster's exemplar (Eq. 3.4), (N,) bool.
+    """Return which pictures are closer to their cluster's exemplar than the threshold (Eq. 3.4), (N,) bool.
 
-    An exemplar is always in. Outliers (-1) never are.
+    Exemplars are always selected, outliers (-1) never.
 
     Args:
         features: (N, D).
@@ -143,7 +143,10 @@ def medoids(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: (N,) clusters 0..C-1; -1 is an outlier.
 
     Returns:
-        (C,) positions.
+        (C,) int64 positions.
+
+    Raises:
+        DataError: a cluster's number has no member.
     """
     count = int(np.max(labels, initial=-1)) + 1
     out = np.empty(count, dtype=np.int64)

@@ -1,6 +1,6 @@
-"""Semantics-guided affinity propagation (SG-AP): labelled pictures say how many clusters there should be (Sec. 3.3.4).
+"""Semantics-guided affinity propagation (SG-AP): labelled pictures guide the number of clusters (Sec. 3.3.4).
 
-The preference of affinity propagation decides the number of clusters, and nobody knows it. SG-AP gives each picture its
+The preference of affinity propagation decides the number of clusters, and is not known. SG-AP gives each picture its
 own, in proportion to how far it lies from the others (Eqs. 3.2 and 3.3), and searches for the proportion ``p`` with
 which the labelled pictures, clustered together with the unlabelled, get as many exemplars as they have identities.
 """
@@ -10,9 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
 from reidlab.checks import check_choice, check_features, check_integer, check_labels, check_number, check_square
 from reidlab.errors import ConfigError, DataError
@@ -24,9 +26,6 @@ from reidlab.pseudolabel.affinity import (
     negative_squared_distances,
     warn_unsettled,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COUNTS = ("exemplars", "clusters")
 
@@ -40,7 +39,7 @@ def similarity_ranking(similarities: np.ndarray | None = None, *, features: np.n
     A point far from the others has a greater one. Where all points are the same, all coefficients are 1.
 
     Args:
-        similarities: (N, N), none above 0; the diagonal is not looked at.
+        similarities: (N, N), none above 0; the diagonal is ignored.
         features: (N, D), in place of similarities: negative squared Euclidean distances are then summed in closed form,
             without the N x N matrix.
 
@@ -129,7 +128,7 @@ def search_preference(
     (``unchanged``), or nothing is left between the ends (``exhausted``).
 
     Args:
-        similarities: those observed, in any order; none above 0, and not all 0.
+        similarities: (M,) observed ones, in any order; none above 0, and not all 0.
         wanted: count to match.
         count_at: clusters with a preference and returns the count.
         patience: probes in a row with one count after which to give up.
@@ -188,19 +187,19 @@ class SemanticsGuidedAP:
     count asks for fewer clusters.
 
     The dissertation does not say how messages are damped. With the usual 0.5 they tend to oscillate where identities
-    are well apart, so 0.7 is the default, and what does not converge goes on with 0.9.
+    are well apart, so 0.7 is the default, and a clustering that does not converge is continued with 0.9.
 
     Args:
-        count: ``exemplars`` or ``clusters``, what is held against the number of labelled identities.
+        count: ``exemplars`` or ``clusters``, what is compared with the number of labelled identities.
         adaptive: whether preferences are SR times p (Eq. 3.3); otherwise all are p.
         damping: share of each message that is kept at an iteration.
-        calmer: dampings that a clustering which did not converge goes on with, one after the other.
+        calmer: dampings with which a clustering that did not converge is continued, one after the other.
         max_iter: most iterations with one damping.
         convergence_iter: iterations without a change of the exemplars after which to stop.
         patience: probes in a row with the same count after which the search gives up (5 in Sec. 3.4.3).
         max_probes: most probes.
-        warm: whether each probe goes on with the messages of the one before. It takes fewer iterations, but old
-            exemplars hold on: coming from above, a probe keeps a few more of them than it would find by itself.
+        warm: whether each probe continues from the messages of the previous one. It takes fewer iterations, but old
+            exemplars persist: coming from above, a probe keeps a few more of them than it would find by itself.
         keep_labels: whether to keep the clusters of every probe in ``union_labels_`` (Fig. 3.4).
         seed: of the tiny moves that break ties.
         progress: show a bar of probes on standard error.
@@ -215,7 +214,7 @@ class SemanticsGuidedAP:
             ``clusters`` counted, ``iterations``, ``damping`` of the last, ``converged``, ``seconds``.
         union_labels_: if kept, for each probe (N_u + N_l,) clusters, unlabelled pictures first.
         n_iter_: iterations of the last clustering, that of the unlabelled pictures.
-        converged_: whether that one's exemplars stood still.
+        converged_: whether that one converged.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -262,7 +261,7 @@ class SemanticsGuidedAP:
 
     @property
     def cluster_centers_indices_(self) -> np.ndarray:
-        """The exemplars, by scikit-learn's name."""
+        """The exemplars (C',), by scikit-learn's name."""
         return self.exemplars_
 
     def fit(
@@ -272,7 +271,7 @@ class SemanticsGuidedAP:
 
         Args:
             unlabelled_features: (N_u, D).
-            labelled_features: (N_l, D), of other people.
+            labelled_features: (N_l, D), of other identities.
             labelled_pids: (N_l,) their identities, none negative.
 
         Raises:
@@ -280,11 +279,8 @@ class SemanticsGuidedAP:
                 labelled identities, or all labelled features are the same.
 
         Warns:
-            sklearn.exceptions.ConvergenceWarning: the exemplars of the last clustering never stood still.
+            sklearn.exceptions.ConvergenceWarning: the last clustering did not converge.
         """
-        import pandas as pd
-        from tqdm import tqdm
-
         unlabelled, labelled, identities = _checked(unlabelled_features, labelled_features, labelled_pids)
         union = np.concatenate([unlabelled, labelled])
         ranking = _weights(union, self.adaptive)

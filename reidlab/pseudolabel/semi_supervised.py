@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from reidlab.data.decoded import DataSet, Pictures, from_name, from_world
+from reidlab.data.decoded import DataSet, Pictures
 from reidlab.data.splits import LabelledSplit, divide_labels
 from reidlab.errors import ConfigError
 from reidlab.evaluation.clustering import agreement
+from reidlab.models import ReIDNet
 from reidlab.pseudolabel.facts import batch_fact, data_set_facts
 from reidlab.pseudolabel.learning import features_of, learn_augmented
 from reidlab.pseudolabel.loop import PseudoLabelOptions, run_loop
@@ -22,14 +22,11 @@ from reidlab.pseudolabel.selection import distance_threshold
 from reidlab.seeding import derive
 from reidlab.study import EMBEDDED, Condition, Contrast, Place, Registry, Result, Row, Study, gain_rows
 from reidlab.training.recipe import picture_extractor
+from reidlab.world import WorldSpec
 from reidlab.world.scenarios import KIND_CAMERAS, scenario
 
-if TYPE_CHECKING:
-    from reidlab.models import ReIDNet
-    from reidlab.world import WorldSpec
-
 #: The rows of Table 3.2 that cluster, as changes of the full method; and one more, not in the dissertation, whose
-#: threshold begins at half of tau_l, where it holds something back (see ``PseudoLabelOptions.reach``).
+#: threshold begins at half of tau_l, where it leaves pictures out (see ``PseudoLabelOptions.reach``).
 LOOPS: Mapping[str, Mapping[str, Any]] = {
     "ap-hard": {"clusterer": "ap", "soft": False, "progressive": False},
     "ap-soft": {"clusterer": "ap", "soft": True, "progressive": False},
@@ -39,9 +36,9 @@ LOOPS: Mapping[str, Mapping[str, Any]] = {
 }
 FULL, UPPER_BOUND, FIRST_ROUND = "sgc-dpl", "supervised", "first-round"
 
-#: Pairs that differ in the selection alone; they are compared where some picture was held back.
+#: Pairs that differ in the selection alone; they are compared where some picture was left out.
 SELECTING = (("ap-progressive", "ap-soft"), ("ap-progressive-half", "ap-soft"))
-#: Differences that the ledger asks for: a method and its reference.
+#: Differences that the ledger needs: a method and its reference.
 GAINS = (
     (FULL, UPPER_BOUND), (FULL, "labelled-only"), (FULL, "ap-progressive"), ("init", "labelled-only"),
 )  # fmt: skip
@@ -53,7 +50,7 @@ CONVERGED = 5
 #: Smallest distances per picture whose mean is DBSCAN's radius: SSG's share of all pairs at Market-1501's size.
 NEAREST = 20
 #: What clusters the first round of Table 3.4, with the options of each; K-means and agglomerative clustering, which
-#: the table lacks, are told the true number of identities.
+#: the table lacks, are given the true number of identities.
 CLUSTERERS = ("ap", "dbscan", "dbscan-ssg", "kmeans", "agglomerative")
 #: What is recorded of that round.
 _OF_CLUSTERS = ("clusters", "outliers", "v_measure", "ami", "ami_all", "ari", "purity", "camera_purity")
@@ -63,12 +60,12 @@ METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("methods")
 
 
 class Division(NamedTuple):
-    """Who is labelled.
+    """The labelled and the unlabelled identities of a place.
 
     Attributes:
         split: identities of both parts.
         labelled: pictures of the labelled identities.
-        unlabelled: everybody else's.
+        unlabelled: pictures of the other identities.
     """
 
     split: LabelledSplit
@@ -77,7 +74,7 @@ class Division(NamedTuple):
 
 
 def division(place: Place, setting: str) -> Division:
-    """Return who is labelled in a place under a setting such as ``1/6``."""
+    """Return a place's division into labelled and unlabelled identities under a setting such as ``1/6``."""
 
     def divide() -> Division:
         train = place.target.train
@@ -104,31 +101,31 @@ def _labelled_only(place: Place, setting: str, steps: int) -> ReIDNet:
 
 @METHODS.add("labelled-only")
 def labelled_only(place: Place, condition: Condition) -> Result:
-    """True labels of the labelled pictures and nothing else."""
+    """Trained on the true labels of the labelled pictures alone."""
     return scored(place, _labelled_only(place, condition.options["labelled"], place.study.total(condition.budget)))
 
 
 @METHODS.add("init")
 def init(place: Place, condition: Condition) -> Result:
-    """The augmented triplet loss beside the true labels, without clusters."""
+    """Trained on true labels with the augmented triplet loss, without clusters."""
     return scored(place, _augmented(place, condition.options["labelled"], place.study.total(condition.budget)))
 
 
-def _loop(name: str, place: Place, condition: Condition) -> Result:
+def _loop(place: Place, condition: Condition) -> Result:
     setting = condition.options["labelled"]
-    options = place.study.pseudo_labels.with_(**LOOPS[name])
+    options = place.study.pseudo_labels.with_(**LOOPS[condition.method])
     if options.clusterer != place.study.pseudo_labels.clusterer:
         options = options.with_(options={})
     return _run(place, condition, augmented(place, setting), options, "loop")
 
 
 for _name in LOOPS:
-    METHODS.add(_name)(partial(_loop, _name))
+    METHODS.add(_name)(_loop)
 
 
 @METHODS.add(UPPER_BOUND)
 def supervised(place: Place, condition: Condition) -> Result:
-    """True labels of all pictures: the upper bound."""
+    """Trained on the true labels of all pictures: the upper bound."""
     steps, seed = place.study.total(condition.budget), derive(place.seed, "supervised")
     return scored(place, place.study.recipe.learn(place.target.train, steps, seed))
 
@@ -203,20 +200,12 @@ class SemiSupervisedStudy(Study):
         """Return the training steps of every method: the first training and all rounds."""
         return self.budgets[budget]["start"] + self.pseudo_labels.rounds * self.budgets[budget]["round"]
 
-    def worlds(self, seed: int) -> dict[str, WorldSpec]:
-        """Return a seed's world, which is the target."""
-        return {
-            "target": scenario(
-                self.scenario, seed=derive(seed, "chapter 3 world") % 2**31, train_people=self.people,
-                test_people=self.test_people, **self.nuisances,
-            )
-        }  # fmt: skip
-
-    def load(self, label: str, seed: int) -> dict[str, DataSet]:
-        """Return a seed's world or a real data set, decoded."""
-        if label == EMBEDDED:
-            return {"target": from_world(self.worlds(seed)["target"], self.recipe.size)}
-        return {"target": from_name(label, self.recipe.size, seed)}
+    def world(self, seed: int) -> WorldSpec:
+        """Return a seed's world."""
+        return scenario(
+            self.scenario, seed=derive(seed, "chapter 3 world") % 2**31, train_people=self.people,
+            test_people=self.test_people, **self.nuisances,
+        )  # fmt: skip
 
     def condition(self, name: str, setting: str, budget: str = "long") -> Condition:
         """Return a row of Table 3.2 under a setting; the upper bound is the same under all."""
@@ -241,7 +230,7 @@ class SemiSupervisedStudy(Study):
         yield from (self.clustering(name) for name in self.clusterers)
 
     def contrasts(self, place: Place) -> Iterator[Contrast]:
-        """Yield what each part gains; of progressive selection only where it held some picture back."""
+        """Yield the gain of each part; of progressive selection only where it left out some picture."""
 
         def contrast(pair: tuple[str, str], setting: str, budget: str = "long", when: Any = None) -> Contrast:
             ours, theirs = (self.condition(name, setting, budget) for name in pair)
@@ -301,7 +290,7 @@ class SemiSupervisedStudy(Study):
 
 
 def held_back(ours: Result, theirs: Result) -> bool:
-    """Return whether progressive selection left any picture out; where not, two methods did the same."""
+    """Return whether progressive selection left out any picture; if not, the two methods did the same."""
     return any(((item.labels >= 0) & ~item.selected).any() for item in ours.detail)
 
 

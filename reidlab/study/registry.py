@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
 
 from reidlab.checks import check_choice
 
 T = TypeVar("T")
 
 
-class Registry(Mapping[str, T]):
+class Registry(dict[str, T]):
     """Entries by name, in the order in which they were added.
 
     Args:
@@ -25,14 +25,14 @@ class Registry(Mapping[str, T]):
     """
 
     def __init__(self, field: str) -> None:
+        super().__init__()
         self._field = field
-        self._entries: dict[str, T] = {}
 
     def add(self, name: str) -> Callable[[T], T]:
         """Return a decorator that adds an entry."""
 
         def added(entry: T) -> T:
-            self._entries[name] = entry
+            self[name] = entry
             return entry
 
         return added
@@ -44,22 +44,12 @@ class Registry(Mapping[str, T]):
             ConfigError: there is none of a name; the message suggests one.
         """
         for name in names:
-            check_choice(self._field, name, self._entries)
+            check_choice(self._field, name, self)
 
-    def __getitem__(self, name: str) -> T:
-        """Return an entry.
+    def __missing__(self, name: str) -> NoReturn:
+        """Report an unknown name.
 
         Raises:
-            ConfigError: there is none of that name.
+            ConfigError: there is no entry of that name; the message suggests one.
         """
         self.check(name)
-        return self._entries[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)

@@ -29,7 +29,7 @@ def score_rows(scores: Mapping[str, float], protocol: str, **dims: Any) -> Itera
 
 
 def gain_rows(ours: Mapping[str, float], theirs: Mapping[str, float], protocol: str, **dims: Any) -> Iterator[Row]:
-    """Yield by how much one method's mAP and rank-1 are above another's.
+    """Yield the gains in mAP and rank-1 of one method over another.
 
     Args:
         ours: scores of the method.

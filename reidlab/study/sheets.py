@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from reidlab.data.decoded import DataSet, Pictures
 from reidlab.evaluation import Embeddings, Protocol, Scores, evaluate, ranked_list
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
-
-    import pandas as pd
-
-    from reidlab.data.decoded import DataSet, Pictures
 
 
 class Retrieval(NamedTuple):
-    """Embeddings of a test; all that ranked lists, match curves and maps are drawn from.
+    """Embeddings of a test, from which ranked lists, CMC curves and maps are drawn.
 
     Attributes:
         query: embeddings of the queries.
@@ -48,7 +43,7 @@ class Retrieval(NamedTuple):
 
     @classmethod
     def from_arrays(cls, kept: Mapping[str, Any], name: str) -> Retrieval:
-        """Return what :meth:`arrays` named."""
+        """Return the embeddings from the arrays that :meth:`arrays` named."""
         fields = ("features", "pids", "camids", "tracklets")
         return cls(*(Embeddings(*(kept.get(f"{name}_{part}_{f}") for f in fields)) for part in cls._fields))
 
@@ -62,7 +57,7 @@ class Sheet(NamedTuple):
 
 
 class RankedSheet(NamedTuple):
-    """Queries and their first answers, as :func:`reidlab.plots.ranked_lists` takes them."""
+    """Queries and their top-ranked gallery pictures, as :func:`reidlab.plots.ranked_lists` takes them."""
 
     queries: list[np.ndarray]
     galleries: list[list[np.ndarray]]
@@ -71,14 +66,14 @@ class RankedSheet(NamedTuple):
 
 
 def ranked_sheet(data: DataSet, found: Retrieval, protocol: Protocol | str, count: int, top: int) -> RankedSheet:
-    """Return queries from the easiest to the hardest by average precision, evenly spaced, with their first answers.
+    """Return queries evenly spaced from the highest to the lowest average precision, with their top-ranked pictures.
 
     Args:
         data: the data set whose test was embedded; of a tracklet one picture is shown.
         found: its embeddings.
         protocol: under which they are ranked.
         count: how many queries.
-        top: how many answers.
+        top: how many gallery pictures per query.
     """
 
     def picture(part: Pictures, embeddings: Embeddings, row: int) -> np.ndarray:
@@ -106,8 +101,6 @@ def mean_scores(measured: pd.DataFrame, index: Sequence[str], columns: Sequence[
         index: dimensions of the table's rows.
         columns: of its columns; records that lack one of these dimensions are left out.
     """
-    import pandas as pd
-
     dims = [*index, *columns]
     found = measured[measured["key"].isin(["rank1", "mAP"])]
     found = found.dropna(subset=dims) if set(dims) <= set(found) else found.iloc[:0]

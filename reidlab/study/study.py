@@ -13,21 +13,20 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
 
 from reidlab.checks import check_integer
+from reidlab.data import on_this_machine
+from reidlab.data.decoded import DataSet, from_name, from_world
 from reidlab.errors import ConfigError
+from reidlab.study.registry import Registry
 from reidlab.study.rows import Row, gain_rows, score_rows, with_dims
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from torch import Tensor
-
-    from reidlab.data.decoded import DataSet
-    from reidlab.study.registry import Registry
-    from reidlab.training.recipe import Recipe
-    from reidlab.world import WorldSpec
+from reidlab.training.recipe import Recipe
+from reidlab.world import WorldSpec
 
 T = TypeVar("T")
 
@@ -57,10 +56,6 @@ class Budget:
     def __getitem__(self, what: str) -> int:
         return self.steps[what]
 
-    def with_(self, name: str, **steps: int) -> Budget:
-        """Return another budget that differs in some steps."""
-        return Budget(name, {**self.steps, **steps})
-
 
 @dataclass(frozen=True)
 class Condition:
@@ -86,7 +81,7 @@ class Result:
     Attributes:
         scores: retrieval scores by name, under the place's usual protocol; empty where there was nothing to score.
         model: the trained network, or whatever else embeds pictures.
-        detail: what the room's own measurements look at, such as histories or embeddings.
+        detail: data for the room's own measurements, such as histories or embeddings.
     """
 
     scores: Mapping[str, float]
@@ -96,11 +91,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference that the ledger asks for: gains in mAP and rank-1 of one condition over another.
+    """A difference that the ledger needs: gains in mAP and rank-1 of one condition over another.
 
     Attributes:
         ours: the condition.
-        reference: the condition that it is held against.
+        reference: the condition it is compared with.
         dims: dimensions of the rows.
         when: given both results, whether the two differ in what is compared at all; always, where None.
     """
@@ -196,6 +191,8 @@ class Study:
     registry: ClassVar[Registry]
     #: What the run card calls the embedded worlds, by role; the role's name with "embedded" before it where missing.
     world_names: ClassVar[Mapping[str, str]] = {"target": "embedded world"}
+    #: Layout in which embedded worlds are written and read.
+    layout: ClassVar[str] = "market1501"
 
     def __post_init__(self) -> None:
         self.worlds(0)
@@ -203,13 +200,20 @@ class Study:
 
     # What a chapter declares -----------------------------------------------------------------------------------------
 
-    def worlds(self, seed: int) -> Mapping[str, WorldSpec]:
-        """Return a seed's embedded worlds by role; ``target`` is scored."""
+    def world(self, seed: int) -> WorldSpec:
+        """Return a seed's embedded world, where there is only one."""
         raise NotImplementedError
 
+    def worlds(self, seed: int) -> Mapping[str, WorldSpec]:
+        """Return a seed's embedded worlds by role; ``target`` is scored."""
+        return {"target": self.world(seed)}
+
     def load(self, label: str, seed: int) -> Mapping[str, DataSet]:
-        """Return the data sets of a place by role, decoded."""
-        raise NotImplementedError
+        """Return the data sets of a place by role, decoded: a seed's worlds, or a real set."""
+        size = self.recipe.size
+        if label == EMBEDDED:
+            return {role: from_world(spec, size, self.layout) for role, spec in self.worlds(seed).items()}
+        return {"target": from_name(label, size, seed)}
 
     def common(self, place: Place) -> Mapping[str, Any]:
         """Return dimensions that all rows of a place have beside data and seed."""
@@ -220,7 +224,7 @@ class Study:
         return ()
 
     def contrasts(self, place: Place) -> Iterable[Contrast]:
-        """Yield the differences that the ledger asks for; those of conditions that were not run are left out."""
+        """Yield the differences that the ledger needs; those of conditions that were not run are left out."""
         return ()
 
     def details(self, place: Place, condition: Condition, result: Result) -> Iterable[Row]:
@@ -244,12 +248,11 @@ class Study:
     @property
     def budgets(self) -> Mapping[str, Budget]:
         """The long budget and, where there is one, the short."""
-        long = Budget("long", dict(self.steps))
-        short = long.with_("short", **self.short)
+        long, short = Budget("long", dict(self.steps)), Budget("short", {**self.steps, **self.short})
         return {"long": long} | ({"short": short} if short.steps != long.steps else {})
 
     def describe(self) -> dict[str, Any]:
-        """Return the whole configuration as plain data: what tells this study's results from another's."""
+        """Return the whole configuration as plain data: it identifies the results of this study."""
         return {"study": type(self).__name__, **plain(self)}
 
     def sources(self, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -258,8 +261,6 @@ class Study:
         Args:
             seeds: of the run; the first one's worlds stand for all.
         """
-        from reidlab.data import on_this_machine
-
         for role, spec in self.worlds(seeds[0]).items():
             name = self.world_names.get(role, f"embedded {role}")
             yield {"name": name, "hash": spec.key(), "embedded": True, "describe": f"scenario {spec.name}"}
@@ -269,8 +270,6 @@ class Study:
 
     def places(self, seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
         """Yield label and seed of every place: the embedded world first, then the real sets on this machine."""
-        from reidlab.data import on_this_machine
-
         for label in (EMBEDDED, *on_this_machine(self.real)):
             for seed in seeds:
                 yield label, seed
@@ -326,4 +325,4 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if hasattr(value, "get_params"):  # a scikit-learn estimator
         return {"kind": type(value).__name__, **plain(value.get_params())}
-    raise ConfigError(f"configuration: {value!r} of type {type(value).__name__} cannot be written down as plain data")
+    raise ConfigError(f"configuration: {value!r} of type {type(value).__name__} cannot be converted to plain data")

@@ -1,5 +1,5 @@
-"""What a user runs on pictures of their own, each a command of ``reidlab``.
+"""Tools for a user's own pictures, each a command of ``reidlab``.
 
-All tools are of one habit: they say what was read, refuse before the work what they could not write after it, show
-progress, and write whole or not at all.
+All tools work alike: they report what was read, check that the output can be written before they start, show progress,
+and write complete results or none.
 """

@@ -1,20 +1,20 @@
-"""Auditing the labels of a data set with one call: what ``reidlab data audit-labels`` does."""
+"""Auditing the labels of a data set: the tool behind ``reidlab data audit-labels``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
+from reidlab.data import ImageCache
+from reidlab.data.table import BOX, SampleTable
 from reidlab.errors import ConfigError
 from reidlab.evaluation.protocols import JUNK_PID
 from reidlab.files import replacing
 from reidlab.tools.common import checked_output, image_network
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.data.table import SampleTable
-    from reidlab.training.recipe import Recipe
+from reidlab.training.recipe import Recipe
+from reidlab.video.audit import audit_pictures
 
 
 def audit_data_set(
@@ -31,8 +31,8 @@ def audit_data_set(
     """Audit the test labels of a data set.
 
     A small network is trained on the training split, or read from a file. All test tracklets (query and gallery) are
-    embedded as the mean of their pictures' features; without tracklets each picture stands for itself, and its number
-    is its row in the table.
+    embedded as the mean of their pictures' features; without tracklets each picture is a tracklet of its own,
+    numbered by its row in the table.
 
     Args:
         table: sample table.
@@ -53,13 +53,6 @@ def audit_data_set(
         DataError: a picture or the weights cannot be read, or see :func:`~reidlab.video.audit.audit`.
         StorageError: the file cannot be written.
     """
-    import numpy as np
-
-    from reidlab.data import ImageCache
-    from reidlab.data.table import BOX
-    from reidlab.training.recipe import Recipe
-    from reidlab.video.audit import audit_pictures
-
     if out is not None:
         checked_output(Path(out).absolute().parent, resume=True)
     recipe, table = recipe or Recipe(), table.reset_index(drop=True)

@@ -1,19 +1,21 @@
-"""What all tools share: the set that is read, a line that describes it, the folder written, and a small network."""
+"""Shared by all tools: reading a data set, describing it, checking the output folder, and a small network."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from reidlab.checks import plural
+from reidlab.data import ImageCache, load, readers
+from reidlab.data.catalogue import find
+from reidlab.data.decoded import Pictures
+from reidlab.data.table import BOX, SampleTable
 from reidlab.errors import ConfigError
 from reidlab.files import disk_errors
-
-if TYPE_CHECKING:
-    from reidlab.data.table import SampleTable
-    from reidlab.models import ReIDNet
-    from reidlab.training.recipe import Recipe
+from reidlab.models import ReIDNet, load_weights
+from reidlab.training.recipe import Recipe
 
 
 def read_set(name: str) -> tuple[SampleTable, Path]:
@@ -24,9 +26,6 @@ def read_set(name: str) -> tuple[SampleTable, Path]:
         MissingDataError: it is not on this machine, or lacks a folder or file.
         DataError: it follows no layout that can be read.
     """
-    from reidlab.data import load, readers
-    from reidlab.data.catalogue import find
-
     folder = Path(name).expanduser().absolute()
     if folder.is_dir():
         reader = readers.detect(folder)
@@ -48,8 +47,6 @@ def described(table: SampleTable) -> str:
         >>> described(read_set("market1501")[0])  # doctest: +SKIP
         'read market1501 as market1501: 32217 pictures of 1501 people by 6 cameras (train 12936, query 3368, ...)'
     """
-    from reidlab.data.table import BOX
-
     pictures = len(table.drop_duplicates(["path", *(name for name in BOX if name in table)]))
     people = table.loc[table["pid"] > 0, "pid"].nunique()
     tracked = table[table["tracklet"] >= 0]
@@ -100,12 +97,6 @@ def image_network(
         ConfigError: there are no two identities to learn from and no weights.
         DataError: the weights or a picture cannot be read.
     """
-    import numpy as np
-
-    from reidlab.data import ImageCache
-    from reidlab.data.decoded import Pictures
-    from reidlab.models import load_weights
-
     if weights is not None:
         model = recipe.network(1, seed)
         load_weights(model, weights, ignore=("neck.classifier.",))

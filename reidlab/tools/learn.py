@@ -1,24 +1,25 @@
-"""Learning from pictures that nobody labelled: what ``reidlab learn`` does."""
+"""Learning from unlabelled pictures: the tool behind ``reidlab learn``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from reidlab.data import ImageCache
+from reidlab.data.decoded import Pictures, from_world
 from reidlab.errors import ConfigError, DataError, RunError
 from reidlab.files import replacing
+from reidlab.models import ReIDNet, load_weights, save_weights
+from reidlab.pseudolabel.adaptation import AdaptationStudy
 from reidlab.pseudolabel.loop import PseudoLabelOptions, Round, run_loop
 from reidlab.seeding import derive
 from reidlab.tools.common import checked_output
 from reidlab.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.data.decoded import Pictures
-    from reidlab.models import ReIDNet
 
 #: Smallest distances per picture whose mean is DBSCAN's radius.
 NEAREST = 10
@@ -29,7 +30,7 @@ NETWORK, CLUSTERS, ROUNDS, STATE = "network.safetensors", "clusters.csv", "round
 
 @dataclass(frozen=True)
 class Learnt:
-    """What :func:`learn_pictures` leaves in its folder.
+    """The result of :func:`learn_pictures`.
 
     Attributes:
         folder: with ``network.safetensors`` (tensors of a :class:`~reidlab.models.ReIDNet`), ``clusters.csv`` (path,
@@ -55,10 +56,10 @@ def learn_pictures(
     resume: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Learnt:
-    """Learn from pictures that nobody labelled, by the loop of chapter 4.
+    """Learn from unlabelled pictures, by the loop of chapter 4.
 
-    Identities in the table are not looked at but for measuring. With pictures of a single camera nothing can be mined
-    across cameras; that part is then left out, and the rounds say so by lacking its values.
+    Identities in the table are used for measuring only. With pictures of a single camera nothing can be mined across
+    cameras; that part is then left out, and the rounds lack its values.
 
     Args:
         table: sample table; its ``train`` rows are learnt from, or all rows where none is.
@@ -75,13 +76,9 @@ def learn_pictures(
     Raises:
         ConfigError: the folder holds something already.
         DataError: a picture cannot be read, there are fewer than two, or the weights do not fit.
-        RunError: clusters of the first round taught nothing; the folder then holds no network.
+        RunError: the clusters of the first round could not be trained on; the folder then holds no network.
         StorageError: the folder cannot be written.
     """
-    import pandas as pd
-
-    from reidlab.models import save_weights
-
     if (Path(out) / STATE).is_dir() and not resume:
         raise ConfigError(f"{out}: is not empty, a run was begun there; go on with --resume, or choose a new folder")
     out, recipe = checked_output(Path(out), resume), recipe or Recipe()
@@ -111,8 +108,8 @@ def hsr(pictures: int, cameras: int = 2, **changes: Any) -> PseudoLabelOptions:
     Centring is not the dissertation's; chapter 4 measures what it adds.
 
     DBSCAN's radius is the mean of the smallest distances: ten for each picture, but never more than a hundredth of
-    all. That is half of what SSG takes at Market-1501's size: a radius too small leaves pictures out, to be found in
-    a later round; one too large makes everybody one.
+    all. That is half of what SSG takes at Market-1501's size: a radius too small leaves pictures out, which a later
+    round can add; one too large puts all people into one cluster.
 
     Args:
         pictures: how many there are.
@@ -136,10 +133,6 @@ def _start(
     recipe: Recipe, steps: int, weights: str | Path | None, seed: int, begun: bool, say: Callable[[str], None]
 ) -> ReIDNet:
     """Return the network to begin with; where a run was begun its checkpoint has the weights, and any network does."""
-    from reidlab.data.decoded import from_world
-    from reidlab.models import load_weights
-    from reidlab.pseudolabel.adaptation import AdaptationStudy
-
     if weights is None and not begun:
         say(f"training a network to begin with on the embedded world, {steps} steps")
         world = AdaptationStudy(recipe=recipe, steps=STEPS).worlds(seed)["source"]
@@ -151,10 +144,6 @@ def _start(
 
 
 def _pictures(table: pd.DataFrame, size: tuple[int, int]) -> Pictures:
-    import numpy as np
-
-    from reidlab.data import ImageCache
-    from reidlab.data.decoded import Pictures
 
     rows = table[table["split"] == "train"]
     rows = (rows if len(rows) else table).reset_index(drop=True)

@@ -1,16 +1,15 @@
-"""Drawing the boxes of a data set anew with one call: what ``reidlab data redetect`` does."""
+"""Redrawing the boxes of a data set: the tool behind ``reidlab data redetect``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from reidlab.data.table import SampleTable
 from reidlab.files import disk_errors
 from reidlab.tools.common import checked_output, image_network
-
-if TYPE_CHECKING:
-    from reidlab.data.table import SampleTable
-    from reidlab.training.recipe import Recipe
+from reidlab.training.recipe import Recipe
+from reidlab.video.detectors import named_detector
+from reidlab.video.redetect import RedetectLink, ide_embedder, redetect_table
 
 
 def redetect_data_set(
@@ -51,10 +50,6 @@ def redetect_data_set(
         DataError: the set has no tracklets, or a picture or file cannot be read.
         StorageError: the folder cannot be written.
     """
-    from reidlab.training.recipe import Recipe
-    from reidlab.video.detectors import named_detector
-    from reidlab.video.redetect import RedetectLink, ide_embedder, redetect_table
-
     recipe, found, out = recipe or Recipe(), named_detector(detector, root), checked_output(Path(out))
     model = image_network(table, recipe, weights, iterations, seed, quiet)
     linker = RedetectLink(found, ide_embedder(model, recipe.size), size=size)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from reidlab.checks import check_integer
 from reidlab.data import ClipTransform, Tracklets, check_masks, normalize, tracklets_of
+from reidlab.data.samplers import digest
 from reidlab.data.splits import check_training_rows
 from reidlab.errors import ConfigError
 from reidlab.evaluation.embeddings import Embeddings
@@ -20,14 +21,10 @@ from reidlab.seeding import derive, rng
 from reidlab.training.config import ClipConfig
 from reidlab.training.denormals import flushed_denormals
 from reidlab.training.fit import class_labels
-from reidlab.training.hooks import Hook
 from reidlab.training.loop import FitResult, train
 from reidlab.training.objectives import Objective, reid_objective
 from reidlab.training.pictures import as_tensor, decoded
-from reidlab.training.sources import ClipBatch, IdentitySource, digest
-
-if TYPE_CHECKING:
-    import pandas as pd
+from reidlab.training.sources import ClipBatch, IdentitySource
 
 #: Maps (B, T, H, W, 3) uint8 clips and their masks (B, T, 4), or None, to (B, T, 3, H, W) normalised floats and masks,
 #: on the same device; draws from a CPU generator.
@@ -124,15 +121,12 @@ def fit_clips(
     table: pd.DataFrame,
     config: ClipConfig,
     seed: int,
-    out_dir: str | Path | None = None,
-    resume: bool = False,
     images: np.ndarray | None = None,
     masks: np.ndarray | None = None,
-    progress: bool = True,
     *,
     objective: Objective | None = None,
     transform: ClipsTransform | None = None,
-    hooks: Sequence[Hook] = (),
+    **run: Any,
 ) -> FitResult:
     """Train a network for clips on the tracklets of a sample table, in place.
 
@@ -144,18 +138,15 @@ def fit_clips(
             pids.
         config: clips, batches, losses, length, optimisation, device and logs.
         seed: decides batches, frames, augmentation and dropout.
-        out_dir: folder for checkpoints and ``history.csv``; None writes nothing.
-        resume: go on from the folder's checkpoint, see :func:`~reidlab.training.loop.train`; objective, transform and
-            hooks, where given, must be those it began with.
         images: decoded pictures of the rows, (N, H, W, 3) uint8 RGB of ``config.size``; read from the table's paths
             where omitted.
         masks: boxes (y0, y1, x0, x1) of the rows, (N, 4) integers in pixels of ``config.size``: the part of each
             picture that is not padding (Sec. 2.5.3); all of it where omitted.
-        progress: show a progress bar on standard error.
         objective: what is minimised; cross-entropy plus soft-margin batch-hard triplets where omitted.
         transform: maps a batch of clips and masks to network input; flip, shift and erasing as configured, see
             :class:`~reidlab.data.ClipTransform`, where omitted.
-        hooks: see :class:`~reidlab.training.hooks.Hook`.
+        **run: ``hooks``, ``out_dir``, ``resume`` and ``progress`` of :func:`~reidlab.training.loop.train`. To resume,
+            objective, transform and hooks must be those that the run began with.
 
     Returns:
         The trained network and its history: ``iteration, loss, ce, triplet, lr, seconds``.
@@ -180,17 +171,7 @@ def fit_clips(
     if transform is None:
         transform = ClipTransform(flip=config.flip, pad=config.pad, erase=config.erase)
     source = ClipSource(images, tracklets, labels, config.p, config.k, config.frames, transform, masks)
-    return train(
-        model,
-        source,
-        objective if objective is not None else reid_objective(config),
-        config,
-        seed,
-        hooks=hooks,
-        out_dir=out_dir,
-        resume=resume,
-        progress=progress,
-    )
+    return train(model, source, reid_objective(config) if objective is None else objective, config, seed, **run)
 
 
 @flushed_denormals()

@@ -1,4 +1,4 @@
-"""Denormal numbers are taken for 0 while networks are at work.
+"""Denormal numbers are flushed to 0 while networks run.
 
 Weights, gradients and moments of an optimiser that decay towards 0 pass through denormal numbers, on which a CPU is
 ten times slower or more: without this, a small network's iterations slow down from 40 to 700 milliseconds as training
@@ -15,7 +15,7 @@ import torch
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Take denormal numbers for 0 inside the block, where the processor can, and put back how it was.
+    """Flush denormal numbers to 0 inside the block, where the processor can, and restore the setting after it.
 
     The setting belongs to a thread, and threads take it over from the one that starts them: torch's own workers keep
     the one they were started under, so whatever runs networks first in a process should do so inside such a block.

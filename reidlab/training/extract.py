@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -15,9 +14,6 @@ from reidlab.evaluation.embeddings import Embeddings
 from reidlab.models import evaluating
 from reidlab.training.denormals import flushed_denormals
 from reidlab.training.pictures import decoded
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @flushed_denormals()

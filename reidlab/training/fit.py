@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -14,13 +13,9 @@ from reidlab.data import TrainTransform
 from reidlab.data.splits import check_training_rows
 from reidlab.errors import ConfigError
 from reidlab.training.config import TrainConfig
-from reidlab.training.hooks import Hook
 from reidlab.training.loop import FitResult, train
 from reidlab.training.objectives import Objective, reid_objective
 from reidlab.training.pictures import PictureSource, Transform, decoded
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def fit(
@@ -28,14 +23,11 @@ def fit(
     table: pd.DataFrame,
     config: TrainConfig,
     seed: int,
-    out_dir: str | Path | None = None,
-    resume: bool = False,
     images: np.ndarray | None = None,
-    progress: bool = True,
     *,
     objective: Objective | None = None,
     transform: Transform | None = None,
-    hooks: Sequence[Hook] = (),
+    **run: Any,
 ) -> FitResult:
     """Train a picture network on a sample table, in place.
 
@@ -45,15 +37,12 @@ def fit(
         table: sample table of training rows; identities are numbered in the order of their pids.
         config: pictures, batches, losses, length, optimisation, device and logs.
         seed: decides batches, augmentation and dropout.
-        out_dir: folder for checkpoints and ``history.csv``; None writes nothing.
-        resume: go on from the folder's checkpoint, see :func:`~reidlab.training.loop.train`; objective, transform and
-            hooks, where given, must be those it began with.
         images: decoded pictures of the rows, (N, H, W, 3) uint8 RGB of ``config.size``; read from the table's paths
             where omitted.
-        progress: show a progress bar on standard error.
         objective: what is minimised; cross-entropy plus soft-margin batch-hard triplets where omitted.
         transform: maps a batch of pictures to network input; flip, shift and erasing as configured where omitted.
-        hooks: see :class:`~reidlab.training.hooks.Hook`.
+        **run: ``hooks``, ``out_dir``, ``resume`` and ``progress`` of :func:`~reidlab.training.loop.train`. To resume,
+            objective, transform and hooks must be those that the run began with.
 
     Returns:
         The trained network and its history: ``iteration, loss, ce, triplet, lr, seconds``.
@@ -73,18 +62,9 @@ def fit(
     if transform is None:
         transform = TrainTransform(flip=config.flip, pad=config.pad, erase=config.erase)
     source = PictureSource(images, labels, config.p, config.k, transform)
-    return train(
-        # As the pictures are: convolutions run a fifth faster on channels-last memory (tests/benchmarks).
-        model.to(memory_format=torch.channels_last),
-        source,
-        objective if objective is not None else reid_objective(config),
-        config,
-        seed,
-        hooks=hooks,
-        out_dir=out_dir,
-        resume=resume,
-        progress=progress,
-    )
+    # As the pictures are: convolutions run a fifth faster on channels-last memory (tests/benchmarks).
+    model = model.to(memory_format=torch.channels_last)
+    return train(model, source, reid_objective(config) if objective is None else objective, config, seed, **run)
 
 
 def class_labels(model: nn.Module, pids: np.ndarray) -> np.ndarray:

@@ -1,17 +1,16 @@
-"""What a run writes down while it goes: rows for a data frame, a CSV file, TensorBoard if wanted."""
+"""The log of a run: rows for a data frame, a CSV file, and TensorBoard on request."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from reidlab.errors import ConfigError
 from reidlab.files import disk_errors
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class History:
@@ -54,8 +53,6 @@ class History:
 
     def frame(self) -> pd.DataFrame:
         """Return all rows; columns ``iteration, loss, <the objective's other values>, lr, seconds``."""
-        import pandas as pd
-
         return pd.DataFrame(self.rows)
 
     def close(self) -> None:
@@ -94,7 +91,7 @@ def change_at_the_end(history: pd.DataFrame) -> float:
     loss = history["loss"].to_numpy()
     tenth = len(loss) // 10
     if tenth < 1:
-        raise ConfigError(f"history: {len(loss)} rows; at least 10 are needed to look at its last fifth")
+        raise ConfigError(f"history: {len(loss)} rows; at least 10 are needed for its last fifth")
     before, last = loss[-2 * tenth : -tenth].mean(), loss[-tenth:].mean()
     return float(last / before - 1)
 

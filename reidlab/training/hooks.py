@@ -1,4 +1,4 @@
-"""Places in the loop where a chapter can act without changing it."""
+"""Hooks, which let a chapter act inside the loop without changing it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 @dataclass
 class TrainState:
-    """What a hook may look at and change.
+    """The state that a hook may read and change.
 
     Attributes:
         model: the network itself, not Fabric's wrapper.

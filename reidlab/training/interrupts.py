@@ -9,36 +9,26 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interrupts:
-    """Remembers that the user asked to stop.
-
-    Attributes:
-        wanted: True after the first interrupt.
-    """
-
-    def __init__(self) -> None:
-        self.wanted = False
-
-
 @contextmanager
-def deferred_interrupts() -> Iterator[Interrupts]:
+def deferred_interrupts() -> Iterator[threading.Event]:
     """Hold back the first keyboard interrupt inside the block; a second one acts at once.
 
-    The block asks ``wanted`` where it can stop. Outside the main thread nothing changes: no interrupt arrives there.
+    The block gets an event that the first interrupt sets, and checks it where it can stop. Outside the main
+    thread nothing changes: no interrupt arrives there.
     """
-    interrupts = Interrupts()
+    interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield interrupts
+        yield interrupted
         return
     before = signal.getsignal(signal.SIGINT)
 
     def remember(number: int, frame: FrameType | None) -> None:
-        if interrupts.wanted:
+        if interrupted.is_set():
             raise KeyboardInterrupt
-        interrupts.wanted = True
+        interrupted.set()
 
     signal.signal(signal.SIGINT, remember)
     try:
-        yield interrupts
+        yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)

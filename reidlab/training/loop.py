@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -30,13 +31,12 @@ from reidlab.training.optimisation import lr_factor, make_optimizer
 from reidlab.training.sources import BatchSource
 
 if TYPE_CHECKING:
-    import pandas as pd
     from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a run leaves behind.
+    """The result of a run.
 
     Attributes:
         model: the network that was given, trained, in evaluation mode.
@@ -143,41 +143,33 @@ def _fingerprint(model: nn.Module) -> str:
     return f"{type(model).__name__}, {len(tensors)} tensors, {digest}"
 
 
+@dataclass
 class _Run:
     """One process's share of one call of :func:`train`."""
 
-    def __init__(
-        self,
-        fabric: Fabric,
-        model: nn.Module,
-        source: BatchSource,
-        objective: Objective,
-        config: LoopConfig,
-        seed: int,
-        hooks: tuple[Hook, ...],
-        folder: Path | None,
-        progress: bool,
-    ) -> None:
-        self.fabric = fabric
-        self.model = model
-        self.source = source
-        self.objective = objective
-        self.config = config
-        self.seed = seed
-        self.hooks = hooks
-        self.folder = folder
-        self.leads = fabric.is_global_zero
-        self.progress = progress and self.leads
-        self.checkpoints = None if folder is None else Checkpoints(folder)
-        kept = {name: value for name, value in config.to_dict().items() if name not in config.FREE}
-        self.identity = {"seed": seed, "model": _fingerprint(model), **kept, **source.describe()}
+    fabric: Fabric
+    model: nn.Module
+    source: BatchSource
+    objective: Objective
+    config: LoopConfig
+    seed: int
+    hooks: tuple[Hook, ...]
+    folder: Path | None
+    progress: bool
+
+    def __post_init__(self) -> None:
+        self.leads = self.fabric.is_global_zero
+        self.progress = self.progress and self.leads
+        self.checkpoints = None if self.folder is None else Checkpoints(self.folder)
+        kept = {name: value for name, value in self.config.to_dict().items() if name not in self.config.FREE}
+        self.identity = {"seed": self.seed, "model": _fingerprint(self.model), **kept, **self.source.describe()}
 
     def go(self, resume: bool) -> tuple[History, float]:
         rank = self.fabric.global_rank
         with (
             seeded(derive(self.seed, "training", rank)),
             deterministic(self.config.deterministic),
-            deferred_interrupts() as self.interrupts,
+            deferred_interrupts() as self.interrupted,
         ):
             self.source.start(self.seed, rank)
             self.model.train()
@@ -208,7 +200,13 @@ class _Run:
     def _iterate(self) -> None:
         state, config = self.state, self.config
         began = time.perf_counter() - self.seconds
-        bar = tqdm(total=state.total, initial=state.iteration, disable=not self.progress, unit="it", leave=False)
+        bar = tqdm(
+            total=state.total,
+            initial=state.iteration,
+            disable=not self.progress,
+            unit="it",
+            leave=False,
+        )
         with bar:
             while state.iteration < state.total:
                 rate = config.lr * lr_factor(config, state.iteration, state.total, state.per_epoch)
@@ -220,9 +218,9 @@ class _Run:
                     bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
                 bar.update()
                 due = config.checkpoint_every and state.iteration % config.checkpoint_every == 0
-                if due or last or self.interrupts.wanted:
+                if due or last or self.interrupted.is_set():
                     self._save()
-                if self.interrupts.wanted:
+                if self.interrupted.is_set():
                     raise KeyboardInterrupt
 
     def _step(self, rate: float) -> None:

@@ -1,4 +1,4 @@
-"""What is minimised: a callable from network and batch to named values."""
+"""Objectives: callables from network and batch to named values, of which ``loss`` is minimised."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Supervised:
         self.terms = terms
 
     def __call__(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
-        """Return ``loss`` and every term, unweighted."""
+        """Return ``loss`` and every term, unweighted: scalars."""
         output = model(*batch.inputs)
         values = {}
         for name, term in self.terms.items():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -13,9 +14,6 @@ from reidlab.checks import check_images
 from reidlab.data import ImageCache
 from reidlab.errors import ConfigError
 from reidlab.training.sources import Batch, IdentitySource
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Maps (B, H, W, 3) uint8 pictures to (B, 3, H, W) normalised floats on the same device; draws from a CPU generator.
 Transform = Callable[[Tensor, torch.Generator], Tensor]

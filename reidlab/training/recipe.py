@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+from torch import nn
 
 from reidlab.checks import check_integer
 from reidlab.data import ClipTransform, ColourJitter, TrainTransform
+from reidlab.data.decoded import Pictures
+from reidlab.evaluation import Embeddings
 from reidlab.models import ReIDNet, ResNet, load_weights, resnet
 from reidlab.seeding import derive
 from reidlab.training.clips import extract_clips, fit_clips
@@ -16,13 +20,7 @@ from reidlab.training.config import ClipConfig, TrainConfig
 from reidlab.training.determinism import seeded
 from reidlab.training.extract import extract
 from reidlab.training.fit import fit
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from reidlab.data.decoded import Pictures
-    from reidlab.evaluation import Embeddings
-    from reidlab.training.loop import FitResult
+from reidlab.training.loop import FitResult
 
 
 @dataclass(frozen=True)

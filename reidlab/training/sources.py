@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reidlab.data import PKSampler
+from reidlab.data.samplers import PKSampler, digest
 from reidlab.seeding import derive
 
 
 class BatchSource(Protocol):
     """An endless stream of batches whose place can be saved and found again.
 
-    Pictures, tracklet clips and pseudo-labelled pictures are such streams; the loop asks no more of them than this.
+    Pictures, tracklet clips and pseudo-labelled pictures are such streams; the loop needs nothing else of them.
     """
 
     def __len__(self) -> int:
@@ -53,7 +52,7 @@ class Batch(NamedTuple):
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with."""
+        """What the network is called with: (B, 3, H, W) pictures."""
         return (self.images,)
 
 
@@ -75,7 +74,7 @@ class ClipBatch(NamedTuple):
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with: the clips, and the masks where there are any."""
+        """What the network is called with: clips (B, T, 3, H, W), and masks (B, T, 4) where there are any."""
         return (self.images,) if self.masks is None else (self.images, self.masks)
 
 
@@ -113,8 +112,3 @@ class IdentitySource:
         """Go back to a place that :meth:`state_dict` returned."""
         self._sampler.load_state_dict(state["sampler"])
         self._generator.set_state(state["generator"])
-
-
-def digest(values: np.ndarray) -> str:
-    """Return a short hash of an array's bytes."""
-    return hashlib.blake2b(values.tobytes(), digest_size=8).hexdigest()

@@ -1,11 +1,11 @@
-"""An audit of labels: which tracklets of a labelled gallery are probably labelled wrongly, most suspicious first.
+"""An audit of labels: the tracklets of a gallery whose labels are probably wrong, most suspicious first.
 
 The dissertation corrected the test labels of MARS by hand (Sec. 2.6.4). This finds candidates for such a correction
-from nothing but features and the labels themselves, which are mostly right. It goes beyond the dissertation.
+from features and the labels alone, most of which are right. It goes beyond the dissertation.
 
 **Evidence.** Features are centred by camera and brought to length 1. A cosine of two of them becomes the log-odds that
 they show one person: linear discriminant analysis between pairs with the same and with different labels, apart for
-pairs of one camera and of two. What speaks for tracklet i showing identity y is the mean of this over the members j of
+pairs of one camera and of two. The evidence that tracklet i shows identity y is the mean of this over the members j of
 y without i itself, less half the mean over the pairs within y,
 
     E(i, y) = mean_j l(i, j) - mean_jk l(j, k) / 2,
@@ -24,30 +24,31 @@ statistics", JSPI 2013).
                     when the feature is written as a mixture of the label's mean and another identity's
 =================== ====================================================================================================
 
-**Scores.** So that the kinds compare, each statistic is held against two samples of itself: as it is, and where the
+**Scores.** To make the kinds comparable, each statistic is compared with two samples of itself: as it is, and where the
 same fault is put in on purpose (labels exchanged, identities divided by camera, identified tracklets taken for
 distractors, features mixed). The score is the probability of the second at even odds. No threshold is set anywhere, and
 no truth is used. That labels give themselves away out of sample is the idea of confident learning (Northcutt et al.,
-JAIR 2021); a vote among nearest neighbours, the usual cleaning by similarity, was far behind on worlds kept for trying.
+JAIR 2021); a vote among nearest neighbours, the usual cleaning by similarity, was far less precise on development
+worlds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from scipy.special import expit
+from torch import nn
 
 from reidlab.checks import check_integer
+from reidlab.data import ImageCache
 from reidlab.errors import DataError
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.embeddings import Embeddings
 from reidlab.evaluation.protocols import DISTRACTOR_PID, JUNK_PID
 from reidlab.seeding import rng
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from torch import nn
+from reidlab.training import extract
 
 KINDS = ("label error", "split identity", "buried", "ambiguous")
 COLUMNS = ("tracklet", "pid", "camid", "kind", "score", "suggested_pid", "evidence")
@@ -85,8 +86,6 @@ def audit(
         >>> report = audit(embeddings)  # doctest: +SKIP
         >>> report.head(20)  # what to look at first  # doctest: +SKIP
     """
-    import pandas as pd
-
     if two_people is not None:
         two_people = np.asarray(two_people, dtype=np.float64)
         if two_people.shape != (len(embeddings),) or not np.isfinite(two_people).all():
@@ -203,7 +202,7 @@ class _Gallery:
         rows = self.known
         label = self.own[rows]
         n, mine = self.counts[label], self.sums[rows, label]
-        # What a tracklet has done to its label's coherence must not excuse it.
+        # A tracklet's own part in its label's coherence must not hide its fault.
         pairs = (n * (n - 1) * self.within[label] - 2 * mine) / np.maximum((n - 1) * (n - 2), 1)
         coherence = np.where(n > 2, pairs, self.within.mean())
         own[rows] = np.where(n > 1, mine / np.maximum(n - 1, 1) - 0.5 * coherence, np.nan)
@@ -277,8 +276,6 @@ def _probability(values: np.ndarray, clean: np.ndarray, faulty: np.ndarray) -> n
 
     Two Gaussians of one variance. If the samples are not apart, the features cannot see this fault: 0.5 for all.
     """
-    from scipy.special import expit
-
     clean, faulty = clean[np.isfinite(clean)], faulty[np.isfinite(faulty)]
     if len(clean) < 2 or len(faulty) < 2 or faulty.mean() <= clean.mean():
         return np.full(len(values), 0.5)
@@ -294,7 +291,7 @@ def _label_errors(gallery: _Gallery, seed: int) -> list[_Finding]:
     best = others.argmax(axis=1)
     value = others[np.arange(len(rows)), best]
     raw = value - own
-    # Each tracklet with somebody else's label: then its own identity is among the others.
+    # Each tracklet with another identity's label: then its own identity is among the others.
     random = rng(seed, "exchanged labels")
     taken = (label + random.integers(1, len(gallery.ids), size=len(rows))) % len(gallery.ids)
     rivals = np.where(best == taken, own, np.maximum(own, value))
@@ -350,7 +347,6 @@ def _buried(gallery: _Gallery) -> list[_Finding]:
 
 
 def _ambiguous(gallery: _Gallery, two_people: np.ndarray | None, seed: int) -> list[_Finding]:
-    from scipy.special import expit
 
     rows = gallery.known[gallery.counts[gallery.own[gallery.known]] > 1]
     label, features = gallery.own[rows], gallery.features.astype(np.float64)
@@ -361,7 +357,7 @@ def _ambiguous(gallery: _Gallery, two_people: np.ndarray | None, seed: int) -> l
     if two_people is not None:
         raw = two_people[rows]
         return [_Finding(KINDS[3], rows, raw, expit(raw), others)]
-    # Half of each identity is mixed with somebody else's and explained by the means of the other half.
+    # Half of each identity is mixed with another identity and explained by the means of the other half.
     random = rng(seed, "mixed features")
     seen = random.permutation(len(rows)) % 2 == 0
     counts = np.bincount(label[seen], minlength=len(means))
@@ -408,7 +404,7 @@ def _shares(
     rows = np.arange(len(label))
     smaller = np.minimum(a * np.sqrt(mm), b * np.sqrt(zz))[rows, best]
     found = usable[rows, best]
-    # With nobody to mix with, the identity most alike stands in.
+    # Without a mixture that fits, the most similar identity is suggested.
     alike = xz / np.sqrt(np.maximum(zz, 1e-12))
     alike[rows, label] = -np.inf
     return np.where(found, smaller, 0.0), np.where(found, best, alike.argmax(axis=1))
@@ -424,9 +420,9 @@ def two_people(
 ) -> np.ndarray | None:
     """Judge from features whether pictures show two people side by side.
 
-    Nobody has to say which pictures do: two people are put together from the left and the right part of pictures of one
-    camera, and a logistic regression learns to tell the features of such composites from those of pictures as they are.
-    Each half of the tracklets is judged by what the other half taught.
+    No labels of such pictures are needed: composites of two people are made from the left and the right part of
+    pictures of one camera, and a logistic regression learns to tell the features of such composites from those of
+    pictures as they are. Each half of the tracklets is judged by what the other half taught.
 
     Args:
         model: network whose output has ``embedding``.
@@ -439,9 +435,6 @@ def two_people(
         (N,) log-odds at even odds; None if in one of the halves there are no two people to put together.
     """
     from sklearn.linear_model import LogisticRegression
-
-    from reidlab.data import ImageCache
-    from reidlab.training import extract
 
     pids, camids, tracklets = (table[name].to_numpy() for name in ("pid", "camid", "tracklet"))
     if len(set(pids[pids != JUNK_PID])) < 2:
@@ -522,9 +515,6 @@ def audit_pictures(
     Raises:
         DataError: a row is in no tracklet, or see :func:`audit`.
     """
-    from reidlab.data import ImageCache
-    from reidlab.training import extract
-
     images = np.asarray(ImageCache(table, size, quiet=True) if images is None else images)
     embeddings = extract(model, table, size, images=images).normalized().tracklet_means()
     odds = two_people(model, table, size, images=images, seed=seed)
@@ -570,10 +560,10 @@ class AuditScores:
 
 
 def audit_scores(report: pd.DataFrame, truth: pd.DataFrame) -> dict[str, AuditScores]:
-    """Hold a report against the faults that were put into an embedded world.
+    """Compare a report with the faults that were put into an embedded world.
 
-    A tracklet is a split identity if its person has two labels in the test and it carries one of them rightly: nothing
-    says which of the two is the first.
+    A tracklet is a split identity if its person has two labels in the test and it carries one of them rightly: neither
+    of the two is known to be the first.
 
     Args:
         report: what :func:`audit` returned.
@@ -586,8 +576,6 @@ def audit_scores(report: pd.DataFrame, truth: pd.DataFrame) -> dict[str, AuditSc
     Raises:
         DataError: a column is missing, or the report lists tracklets that are not in the truth.
     """
-    import pandas as pd
-
     for name, table, columns in (
         ("report", report, ("tracklet", "kind", "score")),
         ("truth", truth, ("tracklet", "label", "pid", "fault")),

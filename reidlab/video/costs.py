@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
+import torch
 
-    from reidlab.models import Cost
+from reidlab.data.manifest import manifests
+from reidlab.models import Cost, cost, video_network
+from reidlab.training import ClipConfig
 
 SIZE = (256, 128)
 IDENTITIES = 625  # training identities of MARS, to which the classifiers belong
@@ -21,24 +23,19 @@ NVAN_NETWORKS = ("c2d", "c2d-max", "nvan", "nvan-spatial", "nvan-temporal", "ste
 #: Where Table 2.5 merges frames: the dissertation's words, and torchvision's names of the stages.
 POOLING: Mapping[str, tuple[str, ...]] = {"3dap": (), "stage4": ("layer3",), "stage3+stage4": ("layer2", "layer3")}
 
-#: The self-attention modules of Table 2.8 beside non-local and the whole CF-AAN: dimensions of their records, name and
+#: The self-attention modules of Table 2.8 beside non-local and the whole CF-AAN: dimensions of their records, and
 #: options of the network. ``heads`` of the records is over all scales, as printed.
-AXIAL: tuple[tuple[Mapping[str, Any], str, Mapping[str, Any]], ...] = (
+AXIAL: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = (
     *(
-        (
-            {"network": "axial", "scales": 1, "heads": heads, "encoding": encoding},
-            "axial",
-            {"heads": heads, "encoding": encoding},
+        ({"network": "axial", "scales": 1, **options}, options)
+        for options in (
+            {"heads": heads, "encoding": encoding}
+            for heads, encoding in ((1, "none"), (8, "none"), (8, "sinusoidal"), (8, "relative"))
         )
-        for heads, encoding in ((1, "none"), (8, "none"), (8, "sinusoidal"), (8, "relative"))
     ),
     *(
-        (
-            {"network": "cf-aan", "scales": scales, "heads": 8, "encoding": "relative"},
-            "cf-aan",
-            {"scales": scales, "heads": 8 // scales},
-        )
-        for scales in (2, 4)
+        ({"network": "cf-aan", "scales": n, "heads": 8, "encoding": "relative"}, {"scales": n, "heads": 8 // n})
+        for n in (2, 4)
     ),
 )
 
@@ -60,10 +57,6 @@ class Counted:
 
 def count(name: str, frames: int, **options: Any) -> Cost:
     """Count a network of chapter 2 with ResNet-50 at the dissertation's sizes; no memory is taken."""
-    import torch
-
-    from reidlab.models import cost, video_network
-
     with torch.device("meta"):
         model = video_network(name, IDENTITIES, size=SIZE, frames=frames, **options)
     return cost(model, (frames, 3, *SIZE))
@@ -71,29 +64,24 @@ def count(name: str, frames: int, **options: Any) -> Cost:
 
 def nvan_costs() -> list[Counted]:
     """Count the rows of Tables 2.1, 2.4 and 2.5, and STE-NVAN as it was released."""
-    t = NVAN_FRAMES
-    rows = [({"experiment": "networks", "network": name}, name, {}) for name in (*NVAN_NETWORKS, "ste-nvan-released")]
-    rows += [
-        ({"experiment": "stripes", "network": "nvan-spatial", "stripes": n}, "nvan-spatial", {"stripes": n})
-        for n in (4, 8, 16)
-    ]
-    rows += [
-        ({"experiment": "pooling", "pooling": name}, "nvan", {"pooling": stages}) for name, stages in POOLING.items()
-    ]
-    return [Counted(dims, t, count(name, t, **options)) for dims, name, options in rows]
+    rows = [({"experiment": "networks", "network": name}, {}) for name in (*NVAN_NETWORKS, "ste-nvan-released")]
+    stripes = ({"stripes": n} for n in (4, 8, 16))
+    rows += [({"experiment": "stripes", "network": "nvan-spatial", **options}, options) for options in stripes]
+    rows += [({"experiment": "pooling", "pooling": name}, {"pooling": stages}) for name, stages in POOLING.items()]
+    return _counted(rows, NVAN_FRAMES)
 
 
 def cf_aan_costs() -> list[Counted]:
     """Count the rows of Tables 2.8 and 2.10."""
-    t = CF_AAN_FRAMES
-    rows = [({"experiment": "axial", "network": "c2d"}, "c2d", {})]
-    modules = [({"network": "non-local"}, "non-local", {}), *AXIAL]
-    rows += [({"experiment": "axial", **dims}, name, options) for dims, name, options in modules]
-    rows += [
-        ({"experiment": "cleaned", "network": name}, name, {})
-        for name in ("c2d", "p3d-c", "ap3d", "non-local", "cf-aan")
-    ]
-    return [Counted(dims, t, count(name, t, **options)) for dims, name, options in rows]
+    modules = [({"network": "c2d"}, {}), ({"network": "non-local"}, {}), *AXIAL]
+    rows = [({"experiment": "axial", **dims}, options) for dims, options in modules]
+    names = ("c2d", "p3d-c", "ap3d", "non-local", "cf-aan")
+    return _counted([*rows, *(({"experiment": "cleaned", "network": name}, {}) for name in names)], CF_AAN_FRAMES)
+
+
+def _counted(rows: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], frames: int) -> list[Counted]:
+    """Count networks by the dimensions of their records and their options; pooling is varied in NVAN."""
+    return [Counted(dims, frames, count(dims.get("network", "nvan"), frames, **options)) for dims, options in rows]
 
 
 def nvan_records(counted: list[Counted]) -> Iterator[dict[str, Any]]:
@@ -138,9 +126,6 @@ def cf_aan_records(counted: list[Counted]) -> Iterator[dict[str, Any]]:
 
 def printed_facts() -> Iterator[dict[str, Any]]:
     """Yield what Sec. 2.3.1 says of the data sets, from their manifests, and the pictures of a batch."""
-    from reidlab.data.manifest import manifests
-    from reidlab.training import ClipConfig
-
     mars, duke = (manifests()[name].editions[0].splits for name in ("mars", "dukemtmc-videoreid"))
     both = {kind: mars["train"][kind] + mars["gallery"][kind] for kind in ("pictures", "tracklets")}
     distractors = duke["gallery"]["identities"] - duke["query"]["identities"]
@@ -159,8 +144,6 @@ def printed_facts() -> Iterator[dict[str, Any]]:
 
 def by_kind(counted: list[Counted]) -> pd.DataFrame:
     """Return G MACs by kind of operation, a row per network or variant."""
-    import pandas as pd
-
     rows = {label(row): row.cost.summary()["macs"].drop("total") / 1e9 for row in counted}
     return pd.DataFrame(rows).T.fillna(0.0)
 

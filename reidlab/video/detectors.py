@@ -1,9 +1,9 @@
-"""Detectors of people inside cut-out pictures, as re-Detect and Link asks them (Sec. 2.5.1).
+"""Detectors of people inside cropped pictures, as re-Detect and Link needs them (Sec. 2.5.1).
 
 The dissertation's is YOLOv4 trained on COCO, whose weights cannot be shipped. In its place stand :class:`TrueBoxes`,
-which knows an embedded world's truth; :class:`HOG`, old but always there; and :class:`OnnxDetector`, for a network of
-the user's. Whoever looks at pixels pads the pictures itself, in the way that suits it: people in such pictures reach
-from edge to edge, and detectors want room around them.
+which reads an embedded world's truth; :class:`HOG`, old but always available; and :class:`OnnxDetector`, for a network
+of the user's. Detectors that work on pixels pad the pictures themselves: people in such pictures reach from edge to
+edge, and detectors need a margin around them.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import cv2
 import numpy as np
+import pandas as pd
 
 from reidlab.checks import check_choice, check_integer, check_number, check_share, check_size
 from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.seeding import rng
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.world import Actor, Scene
+from reidlab.world import Actor, Scene, WorldSpec
+from reidlab.world.recording import beside, jittered, window_of
 
 _TRUTH = (
     "path", "visit", "camid", "frame", "x", "y", "w", "h", "true_x", "true_y", "true_w", "true_h", "visibility",
@@ -54,7 +53,7 @@ class Detector(Protocol):
 
 
 class People(NamedTuple):
-    """Who is before a camera when a picture is taken.
+    """The people before a camera when a picture is taken.
 
     Attributes:
         pids: (n,) true identities.
@@ -68,7 +67,7 @@ class People(NamedTuple):
 
 
 class _Moment(NamedTuple):
-    """The same with what it takes to see how much of them is hidden.
+    """The same with what is needed to compute how much of each is occluded.
 
     ``place`` is the row of the truth; ``tight`` are boxes close around their bodies; ``own`` is which of them the
     picture was drawn for.
@@ -85,7 +84,7 @@ class _Moment(NamedTuple):
 
 
 class TrueBoxes:
-    """What a perfect detector could find inside the pictures of an embedded world.
+    """The boxes that a perfect detector could find inside the pictures of an embedded world.
 
     The scene is rebuilt from the export's ``world.yml``. A person's box is the window that the export's own detector
     would give them if it never erred (:func:`reidlab.world.recording.window_of`), cut at the picture's edge. The score
@@ -126,7 +125,6 @@ class TrueBoxes:
         misses: float = 0.0,
         seed: int = 0,
     ) -> None:
-        import pandas as pd
 
         shares = {"min_visibility": min_visibility, "min_inside": min_inside, "misses": misses}
         for name, value in shares.items():
@@ -176,7 +174,7 @@ class TrueBoxes:
         return found
 
     def people(self, keys: pd.DataFrame) -> list[People]:
-        """Return who is before the camera at each picture, also those outside of it and those who are hidden.
+        """Return the people before the camera at each picture, also those outside of it and those who are hidden.
 
         Raises:
             DataError: see :meth:`__call__`.
@@ -194,7 +192,6 @@ class TrueBoxes:
 
     @cached_property
     def _scene(self) -> Scene:
-        from reidlab.world import Scene, WorldSpec
 
         return Scene(WorldSpec.from_yaml((self.root / "world.yml").read_text(encoding="utf-8")))
 
@@ -212,16 +209,14 @@ class TrueBoxes:
         return places
 
     def _moment(self, place: int, everybody: bool = False) -> _Moment:
-        """Return who is before the camera at a picture: those around it and the person it was drawn for, or all."""
-        from reidlab.world.recording import beside, window_of
-
+        """Return the people before the camera at a picture: those near it and the person it was drawn for, or all."""
         row, scene = self._rows[place], self._scene
         window = np.array([row.x, row.y, row.w, row.h])
         there = scene.visits_at(row.camid, row.frame)
         near = there if everybody else {row.visit, *self._near(row, window)}
         visits = [visit for visit in there if visit in near]
         actors = [scene.actor(visit, row.frame) for visit in visits]
-        if row.other > 0:  # somebody staged for this tracklet alone
+        if row.other > 0:  # a person staged for this tracklet alone
             actors.append(beside(scene, row.visit, row.other, row.frame))
         tight = scene.renderer(row.camid).boxes(actors)
         boxes = window_of(tight)
@@ -235,7 +230,7 @@ class TrueBoxes:
         return _Moment(place, visits, actors, pids, tight, boxes, window, visits.index(row.visit))
 
     def _near(self, row: Any, box: np.ndarray) -> list[int]:
-        """Return the visits of everybody who may touch a box (4,) of the frame at a row of the truth."""
+        """Return the visits of all people who may touch a box (4,) of the frame at a row of the truth."""
         # They are looked up by rough outlines, which end before bodies do.
         return self._scene.visits_near(row.camid, row.frame, box + np.array([0, -0.25, 0, 0.5]) * box[3], reach=1.0)
 
@@ -244,8 +239,8 @@ class TrueBoxes:
         x, y, w, h = moment.window
         inside = cut_boxes(moment.boxes, x, y, x + w, y + h)[:, 2:].prod(axis=1) / moment.boxes[:, 2:].prod(axis=1)
         inside[inside < self._min_inside] = 0.0
-        # Silhouettes take long. That of the picture's own person was looked at when it was drawn; of the others only
-        # those in question are, with who stands before them, in the picture or not.
+        # Silhouettes take long. The visibility of the picture's own person was computed when it was drawn; of the
+        # others it is computed only where needed, with the people who stand before them, in the picture or not.
         row = self._rows[moment.place]
         visible = np.zeros(len(inside))
         visible[moment.own] = row.visibility
@@ -269,8 +264,6 @@ class TrueBoxes:
         self, path: str, pids: np.ndarray, boxes: np.ndarray, shares: np.ndarray, shape: tuple[int, ...]
     ) -> np.ndarray:
         """Return boxes and scores (n, 5) with jitter and misses, cut at the picture."""
-        from reidlab.world.recording import jittered
-
         kept = np.ones(len(pids), dtype=bool)
         if self._jitter or self._misses:
             for i, pid in enumerate(pids):
@@ -329,14 +322,11 @@ class HOG:
 
     def __call__(self, pictures: Sequence[np.ndarray], keys: pd.DataFrame | None = None) -> list[np.ndarray]:
         """Return the boxes (n, 5) of each picture, the most certain first; see :class:`Detector`."""
-        import cv2
-
         hog = cv2.HOGDescriptor()
         hog.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
         return [self._find(hog, picture) for picture in pictures]
 
     def _find(self, hog: object, picture: np.ndarray) -> np.ndarray:
-        import cv2
 
         height, width = picture.shape[:2]
         zoom = self._height / height
@@ -360,7 +350,7 @@ class HOG:
         return _distinct(boxes, np.asarray(scores, dtype=np.float64).ravel(), self._least, self._overlap)
 
 
-#: What an ONNX file may put out, N boxes and C classes; coordinates are in pixels of the network's input.
+#: Output layouts of an ONNX file, N boxes and C classes; coordinates are in pixels of the network's input.
 LAYOUTS = {
     "objectness": "(1, N, 5 + C): middle x, y, width, height, objectness, class scores (YOLOv5, YOLOv7, YOLOX)",
     "classes": "(1, 4 + C, N): middle x, y, width, height, class scores (YOLOv8 and later)",
@@ -373,8 +363,8 @@ RUNTIMES = ("onnxruntime", "opencv")
 class OnnxDetector:
     """A detector in an ONNX file, such as one of the YOLO family.
 
-    Pictures are letterboxed: scaled to fit the input less a margin, aspect kept, in the middle of grey. What the file
-    may put out is in :data:`LAYOUTS`.
+    Pictures are letterboxed: scaled with their aspect to fit the input less a margin, and centred on grey. The output
+    must have one of :data:`LAYOUTS`.
 
     Args:
         path: the file; it takes one picture (1, 3, H, W) float32, RGB.
@@ -427,7 +417,7 @@ class OnnxDetector:
         """Return the boxes (n, 5) of each picture, the most certain first; see :class:`Detector`.
 
         Raises:
-            DataError: the network puts out something else than the layouts; the message says what.
+            DataError: the network's output has none of the layouts; the message gives its shapes.
         """
         return [self._find(picture) for picture in pictures]
 
@@ -444,8 +434,6 @@ class OnnxDetector:
 
     def _letterboxed(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, int]:
         """Return the input (1, 3, H, W) and where a picture lies in it: x and y zoom, left and top edge."""
-        import cv2
-
         room = [max(1.0, n * (1 - 2 * self._padding)) for n in self._size]
         height, width = picture.shape[:2]
         zoom = min(room[0] / height, room[1] / width)
@@ -498,7 +486,7 @@ def named_detector(name: str, root: str | Path) -> Detector:
 
     Raises:
         ConfigError: the name is none of these.
-        MissingDataError: ``truth`` was asked of a set that is no embedded world.
+        MissingDataError: ``truth`` for a set that is no embedded world.
         DataError: the file cannot be used.
     """
     if name == "truth":
@@ -536,7 +524,6 @@ def _network(path: Path, runtime: str | None) -> Callable[[np.ndarray], list[np.
             raise DataError(f"{path}: onnxruntime cannot read it: {' '.join(str(error).split())}") from error
         name = session.get_inputs()[0].name
         return lambda blob: session.run(None, {name: blob})
-    import cv2
 
     try:
         net = cv2.dnn.readNetFromONNX(str(path))
@@ -570,8 +557,6 @@ def cut_boxes(boxes: np.ndarray, left: float, top: float, right: float, bottom: 
 
 def _distinct(boxes: np.ndarray, scores: np.ndarray, least: float, overlap: float) -> np.ndarray:
     """Return boxes and scores (n, 5), best first, without empty boxes and those that overlap a better one."""
-    import cv2
-
     good = (boxes[:, 2:] > 0).all(axis=1) & (scores >= least)
     boxes, scores = boxes[good], scores[good]
     order = np.argsort(-scores, kind="stable")

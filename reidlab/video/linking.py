@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from reidlab.data.decoded import DataSet
 from reidlab.data.readers.mars import cleaned_labels
 from reidlab.errors import ConfigError, MissingDataError
+from reidlab.evaluation import Protocol
 from reidlab.evaluation.cleaned import cleaned_protocol
-from reidlab.study.rows import score_rows
+from reidlab.study.rows import Row, score_rows
 from reidlab.study.study import EMBEDDED, Condition, Contrast, Place, Result
 from reidlab.training.history import change_at_the_end
 from reidlab.training.recipe import picture_extractor
@@ -22,12 +24,7 @@ from reidlab.video.audit import FAULTS, audit_pictures, audit_scores
 from reidlab.video.costs import AXIAL
 from reidlab.video.methods import VideoStudy, image_network, linked_set
 from reidlab.video.redetect import feature_drift, quality
-
-if TYPE_CHECKING:
-    from reidlab.data.decoded import DataSet
-    from reidlab.evaluation import Protocol
-    from reidlab.study.rows import Row
-    from reidlab.world import WorldSpec
+from reidlab.world import WorldSpec
 
 PROTOCOL, CLEANED = "mars-cf-aan", "mars-cleaned"
 
@@ -37,7 +34,7 @@ NETWORKS = ("p3d-c", "c2d", "non-local", "ap3d")
 
 @dataclass(frozen=True, kw_only=True)
 class LinkStudy(VideoStudy):
-    """What notebook 02b measures, and on how much; boxes of its world jitter, trackers slip, test labels are wrong.
+    """What notebook 02b measures, and on how much; in its world boxes jitter, trackers drift, and labels are wrong.
 
     All networks are trained with and without re-Detect and Link, CF-AAN on all that is linked. The long budget is that
     of Tables 2.7 and 2.10; with the short, Table 2.7 is measured again and Table 2.8 is measured. Where the two are
@@ -47,7 +44,7 @@ class LinkStudy(VideoStudy):
         networks: rows of Table 2.7.
         detectors: ``truth``, ``hog`` or the path of an ONNX file; the first one's tracklets are those of Tables 2.8
             and 2.10.
-        real_detectors: the same for real data sets, whose truth nobody knows.
+        real_detectors: the same for real data sets, whose truth is not known.
         axial: whether to train the modules of Table 2.8 too.
         box_jitter: standard deviation of a box's position and size, as a share of its size.
 
@@ -90,8 +87,7 @@ class LinkStudy(VideoStudy):
     @property
     def experiments(self) -> dict[str, str]:
         """What the records call Table 2.7 under each budget, and the budget's name; the last is Table 2.8's too."""
-        distinct = len({tuple(budget.steps.items()) for budget in self.budgets.values()}) > 1
-        return {"link": "long"} | ({"link-short": "short"} if distinct else {})
+        return {"link": "long"} | ({"link-short": "short"} if "short" in self.budgets else {})
 
     def condition(self, name: str, link: str, experiment: str = "link") -> Condition:
         """Return a row of Table 2.7: a network on tracklets as they are (``none``) or linked with a detector."""
@@ -105,13 +101,13 @@ class LinkStudy(VideoStudy):
         """
         best, budget = self.detectors_at(place)[0], list(self.experiments.values())[-1]
         names = [("c2d", "none"), ("c2d", best), ("non-local", best)]
-        rows = [({"network": name, "link": link}, name, {}) for name, link in names if name in self.networks]
-        for dims, name, options in AXIAL:
-            whole = name == "cf-aan" and options["scales"] == 4
-            rows.append(({"link": best, **dims}, name, {} if whole else options))
+        rows = [({"network": name, "link": link}, {}) for name, link in names if name in self.networks]
+        for dims, options in AXIAL:
+            whole = dims["network"] == "cf-aan" and options["scales"] == 4
+            rows.append(({"link": best, **dims}, {} if whole else options))
         return [
-            Condition(name, {"experiment": "axial", **dims}, budget, {"link": dims["link"], **options})
-            for dims, name, options in rows
+            Condition(dims["network"], {"experiment": "axial", **dims}, budget, {"link": dims["link"], **options})
+            for dims, options in rows
         ]
 
     def conditions(self, place: Place) -> Iterator[Condition]:
@@ -151,13 +147,13 @@ class LinkStudy(VideoStudy):
             yield from score_rows(scores, CLEANED, experiment="cleaned", labels="cleaned")
 
     def probes(self, place: Place) -> Iterator[Row]:
-        """Yield how well boxes fit and how precisely the audit finds each fault, where the truth is known."""
+        """Yield the fit of boxes and the audit's precision for each fault, where the truth is known."""
         if place.label == EMBEDDED:
             yield from self.boxes(place)
             yield from self.audited(place)
 
     def boxes(self, place: Place) -> Iterator[Row]:
-        """Yield how well pictures fit the people they are of, before and after re-Detect and Link."""
+        """Yield how well pictures fit their person, before and after re-Detect and Link."""
         keys = {"box_iou": "iou", "right_person": "right"}
         for number, name in enumerate(self.detectors):
             linked = linked_set(place, name)[1]
@@ -177,7 +173,7 @@ class LinkStudy(VideoStudy):
         return place.shared("audit", audit)
 
     def audited(self, place: Place) -> Iterator[Row]:
-        """Yield how precisely the audit of labels finds each fault, beside a shuffled list."""
+        """Yield the average precision of the label audit for each fault, and that of a shuffled list."""
         for kind, found in audit_scores(self.report(place), looking.truth_of_test(place.target)).items():
             if kind in FAULTS and found.total and not math.isnan(found.average_precision):
                 for method, value in (("audit", found.average_precision), ("chance", found.chance)):

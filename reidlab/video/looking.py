@@ -1,40 +1,40 @@
-"""What chapter 2 shows: tracklets as pictures, where attention looks, and wrong labels."""
+"""Data of chapter 2's figures: frames of tracklets, attention weights, and wrong labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import torch
 
+from reidlab.data import normalize
+from reidlab.data.decoded import DataSet
 from reidlab.errors import ConfigError, DataError
+from reidlab.models import VideoNet, evaluating, video_network
+from reidlab.models.attention import NonLocal, TemporalMax
 from reidlab.study.sheets import Sheet
-
-if TYPE_CHECKING:
-    from reidlab.data.decoded import DataSet
-    from reidlab.models import VideoNet
 
 
 def truth_of_test(data: DataSet) -> pd.DataFrame:
-    """Return the truth of an embedded world's test pictures: which person and which fault each really shows.
+    """Return the truth of an embedded world's test pictures: the person and the fault that each shows.
 
     Raises:
         DataError: the set is no embedded world.
     """
     path = data.root / "truth.parquet"
     if not path.is_file():
-        raise DataError(f"{data.name}: {path} is not there; only embedded worlds know the truth")
+        raise DataError(f"{data.name}: {path} is not there; only embedded worlds have a truth")
     truth = pd.read_parquet(path)
     return truth[truth["split"] == "test"].reset_index(drop=True)
 
 
 def slipping(data: DataSet, count: int) -> list[int]:
-    """Return query tracklets on which the tracker is off for part of the time, nearest to a third of it first."""
+    """Return query tracklets on which the tracker drifts off for part of the time, nearest to a third of it first."""
     truth = truth_of_test(data)
     share = truth.groupby("tracklet")["drift"].mean()
-    asked = share[share.index.isin(data.query.tracklets)]
-    return [int(number) for number in (asked - 1 / 3).abs().sort_values(kind="stable").index[:count]]
+    queried = share[share.index.isin(data.query.tracklets)]
+    return [int(number) for number in (queried - 1 / 3).abs().sort_values(kind="stable").index[:count]]
 
 
 def tracklet_sheet(data: DataSet, tracklets: Sequence[int], frames: int) -> Sheet:
@@ -45,7 +45,7 @@ def tracklet_sheet(data: DataSet, tracklets: Sequence[int], frames: int) -> Shee
 
 
 def attention(model: VideoNet, pictures: np.ndarray, stage: int, query: tuple[int, int, int]) -> np.ndarray:
-    """Return where a place of a clip looks, in the last non-local block of a stage.
+    """Return the attention weights of one position of a clip in the last non-local block of a stage.
 
     Args:
         model: network with non-local blocks.
@@ -59,12 +59,6 @@ def attention(model: VideoNet, pictures: np.ndarray, stage: int, query: tuple[in
     Raises:
         ConfigError: the stage has no non-local block.
     """
-    import torch
-
-    from reidlab.data import normalize
-    from reidlab.models import evaluating
-    from reidlab.models.attention import NonLocal
-
     blocks = [module for module in model.blocks[stage - 1].modules() if isinstance(module, NonLocal)]
     if not blocks:
         raise ConfigError(f"stage: {stage} has no non-local block")
@@ -92,7 +86,7 @@ def module_labels(rows: pd.DataFrame) -> list[str]:
 
 #: The kinds of wrong label in the order of Fig. 2.12, by their name in the truth of an embedded world.
 KINDS = {
-    "label": "labelled as somebody else",
+    "label": "labelled as another person",
     "duplicate": "one person, two identities",
     "buried": "in the distractor class",
     "ambiguous": "two people throughout",
@@ -125,11 +119,6 @@ def fault_examples(data: DataSet, frames: int) -> list[tuple[str, list[tuple[str
 
 def structure(name: str, frames: int, size: tuple[int, int]) -> list[tuple[str, str]]:
     """Return the stages of a network with ResNet-50 as boxes: what each is, and the shape of what it puts out."""
-    import torch
-
-    from reidlab.models import video_network
-    from reidlab.models.attention import NonLocal, TemporalMax
-
     with torch.device("meta"):
         model = video_network(name, 1, size=size, frames=frames)
     boxes = [("stem", f"T = {frames}\n{size[0] // 4} × {size[1] // 4}")]

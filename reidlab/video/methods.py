@@ -1,37 +1,34 @@
-"""How chapter 2 trains its networks: one backbone learnt on single pictures, then each network on clips, all alike."""
+"""How chapter 2 trains its networks: one backbone on single pictures, then each network on clips in the same way."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from reidlab.data.decoded import DataSet, from_name, from_world
+import pandas as pd
+
+from reidlab.data.decoded import DataSet
 from reidlab.errors import ConfigError, DataError
+from reidlab.evaluation import Protocol
+from reidlab.models import ReIDNet
 from reidlab.models.video import NETWORKS, VideoNet, video_network
 from reidlab.seeding import derive
 from reidlab.study.registry import Registry
 from reidlab.study.sheets import Retrieval
-from reidlab.study.study import EMBEDDED, Condition, Place, Result, Study
-from reidlab.training.recipe import BackboneOf, Scratch, Start, clip_extractor
+from reidlab.study.study import Condition, Place, Result, Study
+from reidlab.training.recipe import BackboneOf, Recipe, Scratch, Start, clip_extractor
 from reidlab.video.detectors import named_detector
 from reidlab.video.redetect import Linked, RedetectLink, ide_embedder, redetect_set
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reidlab.evaluation import Protocol
-    from reidlab.models import ReIDNet
-    from reidlab.training.recipe import Recipe
-    from reidlab.world import WorldSpec
+from reidlab.world import WorldSpec
+from reidlab.world.scenarios import scenario
 
 #: Networks for clips by name; each is trained on the target's tracklets and embeds those of its test.
 METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("networks")
 
 
 class Trained(NamedTuple):
-    """What is looked at of a network that was trained.
+    """What is measured of a trained network.
 
     Attributes:
         history: of its losses.
@@ -44,7 +41,7 @@ class Trained(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class VideoStudy(Study):
-    """What chapter 2's two studies have in common.
+    """Base of chapter 2's two studies.
 
     A seed stands for a world of its own and for a training run of each network in it. All networks start from one
     backbone and have the same budget. The dissertation starts from ImageNet weights. Where there are none, the backbone
@@ -52,13 +49,13 @@ class VideoStudy(Study):
     candidates in re-Detect and Link.
 
     Attributes:
-        recipe: for clips; its start is a file of ImageNet weights, or from scratch, where it is said backbone's.
+        recipe: for clips; its start is a file of ImageNet weights, or from scratch, which takes that backbone.
         steps: ``pictures``, on single pictures (16 identities with 4 pictures each), and ``clips``, on clips (8
             identities with 4 tracklets each).
         networks: names of :data:`~reidlab.models.video.NETWORKS` that are compared.
         scenario: name of the world.
         people: identities to train on, and as many others to test on.
-        drift: share of a track's frames on which the tracker has slid off.
+        drift: share of a track's frames on which the tracker has drifted off.
         tracklet_frames: pictures of a tracklet.
 
     Raises:
@@ -66,6 +63,7 @@ class VideoStudy(Study):
     """
 
     registry = METHODS
+    layout = "mars"
     #: What makes the worlds of a chapter others than another's of the same seed.
     world_key: ClassVar[str]
     #: Which frames of a test tracklet are seen, see :func:`~reidlab.data.sample_frames`.
@@ -89,16 +87,10 @@ class VideoStudy(Study):
 
     def world(self, seed: int) -> WorldSpec:
         """Return a seed's world."""
-        from reidlab.world.scenarios import scenario
-
         return scenario(
             self.scenario, seed=derive(seed, self.world_key) % 2**31, train_people=self.people,
             test_people=self.people, drift=self.drift, tracklet_frames=self.tracklet_frames,
         )  # fmt: skip
-
-    def worlds(self, seed: int) -> dict[str, WorldSpec]:
-        """Return a seed's world, which is the target."""
-        return {"target": self.world(seed)}
 
     def protocols(self, data: DataSet) -> tuple[Protocol | str, ...]:
         """Return the protocols under which a data set is scored."""
@@ -110,8 +102,7 @@ class VideoStudy(Study):
         Raises:
             DataError: it has pictures in no tracklet.
         """
-        size = self.recipe.size
-        data = from_world(self.world(seed), size, "mars") if label == EMBEDDED else from_name(label, size, seed)
+        data = super().load(label, seed)["target"]
         for split in (data.train, data.query, data.gallery):
             if (split.tracklets < 0).any():
                 raise DataError(f"{data.name}: it has pictures in no tracklet; networks for clips need tracklets")
@@ -165,19 +156,19 @@ def linked_set(place: Place, detector: str) -> tuple[DataSet, Linked]:
     return place.shared(("linked", detector), make)
 
 
-def train_on_clips(name: str, place: Place, condition: Condition) -> Result:
+def train_on_clips(place: Place, condition: Condition) -> Result:
     """Train a network on the target's tracklets, or on those that were linked, and score it.
 
     Args:
-        name: of the network.
         place: whose tracklets.
-        condition: its options are the network's; ``link`` names the detector of re-Detect and Link.
+        condition: its method names the network, its options are the network's; ``link`` names the detector of
+            re-Detect and Link.
     """
     study, options = place.study, dict(condition.options)
     link = options.pop("link", "none")
     data = place.target if link == "none" else linked_set(place, link)[0]
     start = BackboneOf(image_network(place)) if study.recipe.start == Scratch() else None
-    model = study.network(name, data.train.identities, place.seed, start, **options)
+    model = study.network(condition.method, data.train.identities, place.seed, start, **options)
     frames, steps = options.get("frames", study.recipe.frames), place.budget(condition.budget)["clips"]
     history = study.recipe.fit(model, data.train, steps, derive(place.seed, "clips"), frames=frames).history
     found = Retrieval.of(data, clip_extractor(model, frames, study.mode))
@@ -185,4 +176,4 @@ def train_on_clips(name: str, place: Place, condition: Condition) -> Result:
 
 
 for _name in NETWORKS:
-    METHODS.add(_name)(partial(train_on_clips, _name))
+    METHODS.add(_name)(train_on_clips)

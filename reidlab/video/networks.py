@@ -1,27 +1,27 @@
-"""Tables 2.1 to 2.5 and Fig. 2.5: what non-local attention buys and costs, and what its reductions save."""
+"""Tables 2.1 to 2.5 and Fig. 2.5: the gain and the cost of non-local attention and of its reductions."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from reidlab.checks import check_choice
+from reidlab.data.decoded import DataSet
 from reidlab.models import VideoNet, cost, evaluating
+from reidlab.study.rows import Row
 from reidlab.study.study import EMBEDDED, Condition, Contrast, Place, Result
 from reidlab.training.history import change_at_the_end
 from reidlab.training.recipe import Scratch
 from reidlab.video import costs, looking
 from reidlab.video.costs import NVAN_NETWORKS, POOLING
 from reidlab.video.methods import VideoStudy, stripes_of
-
-if TYPE_CHECKING:
-    from reidlab.data.decoded import DataSet
-    from reidlab.study.rows import Row
 
 PROTOCOL = "mars-ste-nvan"
 
@@ -30,7 +30,7 @@ ABLATIONS = ("frames", "layers", "stripes", "pooling")
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkStudy(VideoStudy):
-    """What notebook 02a measures, and on how much; the people of its world are hidden in turn, and trackers slip.
+    """What notebook 02a measures, and on how much; people of its world are occluded in turn, and trackers drift.
 
     Attributes:
         networks: rows of Table 2.1, which are measured with the long budget and with the short.
@@ -119,7 +119,7 @@ class NetworkStudy(VideoStudy):
             yield {"key": "loss_change_at_the_end", "value": change_at_the_end(result.detail.history)}
 
     def probes(self, place: Place) -> Iterator[Row]:
-        """Yield the time that each network takes for a clip."""
+        """Yield each network's latency per clip."""
         for name in self.networks:
             seconds = latency(place.run(self.condition(name)).model, self.recipe.frames, tuple(self.recipe.size))
             yield {"key": "latency_ms", "value": 1000 * seconds, "unit": "ms", "timing": True, "network": name}
@@ -130,7 +130,7 @@ class NetworkStudy(VideoStudy):
         yield from costs.printed_facts()
 
     def keep(self, place: Place) -> dict[str, Any]:
-        """Keep the histories of all networks, NVAN's embeddings, and where it looks in tracklets that slip."""
+        """Keep the histories of all networks, NVAN's embeddings, and its attention where the tracker drifts."""
         if place.label != EMBEDDED:
             return {}
         nvan = place.run(self.condition("nvan"))
@@ -151,8 +151,6 @@ class NetworkStudy(VideoStudy):
 
     def small_costs(self, names: Sequence[str]) -> pd.DataFrame:
         """Return parameters and MACs of a clip for some networks at the size trained here, by name."""
-        import torch
-
         rows = {}
         for name in names:
             with torch.device("meta"):
@@ -164,10 +162,6 @@ class NetworkStudy(VideoStudy):
 
 def latency(model: VideoNet, frames: int, size: tuple[int, int], repeats: int = 15) -> float:
     """Return the median seconds of one clip's pass through a network, in evaluation mode on its own device."""
-    import time
-
-    import torch
-
     clip = torch.zeros((1, frames, 3, *size), device=next(model.parameters()).device)
     seconds = []
     with evaluating(model), torch.inference_mode():

@@ -1,9 +1,9 @@
-"""Re-Detect and Link: tracklets whose pictures are cut anew around one person (Sec. 2.5.1, Figs. 2.7, 2.9 to 2.11).
+"""Re-Detect and Link: pictures of tracklets are cropped again around one person (Sec. 2.5.1, Figs. 2.7, 2.9 to 2.11).
 
 C.-T. Liu et al., "Video-based person re-identification without bells and whistles", CVPRW 2021. Old detectors and
-trackers leave pictures that show half a person, or two. The frames they come from are gone, so a detector looks for
-people inside each picture, features choose among them (Eq. 2.2), and the one chosen is cut out, brought to the wanted
-size with its aspect kept, and padded. A mask says which part of the result is picture; CF-AAN pools over it
+trackers leave pictures that show half a person, or two. The original frames are not available, so a detector searches
+for people inside each picture, features choose among them (Eq. 2.2), and the chosen one is cropped, resized with its
+aspect kept, and padded. A mask says which part of the result is picture; CF-AAN pools over it
 (Sec. 2.5.3). The code was never released: what the text leaves open (thresholds, where a slim box goes, what is done
 with nothing found) is said in :class:`RedetectLink`.
 """
@@ -17,23 +17,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from PIL import Image
+from torch import nn
+from tqdm import tqdm
 
 from reidlab import paths
 from reidlab.checks import check_number, check_share, check_size
+from reidlab.data import ImageCache, Tracklets, read_picture, tracklets_of
 from reidlab.data.decoded import DataSet, Pictures
-from reidlab.errors import ConfigError, DataError
+from reidlab.data.readers.mars import cleaned_labels
+from reidlab.data.table import BOX
+from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.files import disk_errors, reserve, whole_folder
 from reidlab.formats import mars
+from reidlab.training import extract
 from reidlab.video.detectors import Detector, TrueBoxes, cut_boxes
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from torch import nn
-
-    from reidlab.data import Tracklets
+from reidlab.world.recording import iou
+from reidlab.world.writing import write_picture
 
 #: Colour of the padding, the mean of ImageNet: it becomes 0 when pictures are normalised.
 FILL = (124, 116, 104)
@@ -49,7 +52,7 @@ Embed = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Linked:
-    """What re-Detect and Link made of N pictures.
+    """The result of re-Detect and Link on N pictures.
 
     Attributes:
         pictures: (N, H, W, 3) uint8 RGB.
@@ -64,14 +67,19 @@ class Linked:
     masks: np.ndarray
     report: pd.DataFrame
 
+    def select(self, rows: np.ndarray) -> Linked:
+        """Return the result for M of the pictures, by their positions (M,), numbered from 0."""
+        report = self.report.iloc[rows].assign(row=np.arange(len(rows)))
+        return Linked(self.pictures[rows], self.masks[rows], report)
+
 
 class RedetectLink:
-    """Detects people in the pictures of tracklets, links them by their features and cuts them out (Sec. 2.5.1).
+    """Detects people in the pictures of tracklets, links them by their features and crops them (Sec. 2.5.1).
 
     Of the first picture with candidates the largest is taken. Of each later one, the one whose feature is nearest to
     the tracklet's global feature, which follows the features of those that were taken (Eq. 2.2). Features are those of
-    the pictures that come out. A picture in which nobody is found is kept as it was, brought to the size and wholly
-    marked as picture; it changes nothing of the global feature.
+    the new pictures. A picture without candidates is kept, resized and marked as picture as a whole; it does not
+    change the global feature.
 
     A box is cut out, scaled to fit the size and put in the middle of padding. If it is slim and touches the left
     (right) edge of its picture but not the other, that edge hides the rest of the person: it is shifted to the right
@@ -121,7 +129,7 @@ class RedetectLink:
     def __call__(
         self, table: pd.DataFrame, *, pictures: Sequence[np.ndarray] | None = None, quiet: bool = False
     ) -> Linked:
-        """Return what becomes of the pictures of a table, in the order of its rows.
+        """Re-detect and link the pictures of a table, in the order of its rows.
 
         Above 4 GiB the pictures lie in a nameless file in the cache folder, which goes when they do.
 
@@ -134,8 +142,6 @@ class RedetectLink:
             ConfigError: the number of pictures is not that of the rows.
             DataError: see :meth:`parts`.
         """
-        import pandas as pd
-
         out = _room_for((len(table), *self.size, 3))
         masks = np.empty((len(table), 4), dtype=np.int64)
         reports = []
@@ -148,9 +154,9 @@ class RedetectLink:
     def parts(
         self, table: pd.DataFrame, *, pictures: Sequence[np.ndarray] | None = None, quiet: bool = False
     ) -> Iterator[Linked]:
-        """Yield the same a few whole tracklets at a time, for tables whose pictures do not fit in memory.
+        """Yield the result a few whole tracklets at a time, for tables whose pictures do not fit in memory.
 
-        The rows of a part are told by its report.
+        The report of a part gives its rows.
 
         Args:
             table: see :meth:`__call__`.
@@ -162,8 +168,6 @@ class RedetectLink:
             DataError: the table is empty or has rows without a tracklet; a picture cannot be read; or the detector or
                 the features are not what they should be. The message names the picture.
         """
-        from tqdm import tqdm
-
         if pictures is not None and len(pictures) != len(table):
             raise ConfigError(f"pictures: {len(pictures)} for {len(table)} rows of the table")
         tracklets = _rows_of_tracklets(table)
@@ -177,7 +181,6 @@ class RedetectLink:
                     part = []
 
     def _part(self, table: pd.DataFrame, tracklets: Sequence[np.ndarray], given: Sequence[np.ndarray] | None) -> Linked:
-        import pandas as pd
 
         rows = np.concatenate(tracklets)
         keys = table.iloc[rows]
@@ -234,8 +237,6 @@ class RedetectLink:
 
     def _cut_out(self, picture: np.ndarray, box: np.ndarray, mask: Sequence[int]) -> np.ndarray:
         """Return a picture of the wanted size with what a box holds at the place of the mask."""
-        from PIL import Image
-
         out = np.empty((*self.size, 3), dtype=np.uint8)
         out[:] = self._fill
         x, y, w, h = (float(value) for value in box)
@@ -338,10 +339,6 @@ def ide_embedder(model: nn.Module, size: tuple[int, int], batch_size: int = 256)
     """
 
     def embed(pictures: np.ndarray) -> np.ndarray:
-        import pandas as pd
-        from PIL import Image
-
-        from reidlab.training import extract
 
         if pictures.shape[1:3] != tuple(size):
             resized = [Image.fromarray(p).resize((size[1], size[0]), Image.Resampling.BILINEAR) for p in pictures]
@@ -375,9 +372,14 @@ def redetect_set(data: DataSet, linker: RedetectLink) -> tuple[DataSet, Linked]:
 
 
 def redetect_table(
-    table: pd.DataFrame, out: str | Path, linker: RedetectLink, *, root: str | Path | None = None, quiet: bool = False
+    table: pd.DataFrame,
+    out: str | Path,
+    linker: RedetectLink | Linked,
+    *,
+    root: str | Path | None = None,
+    quiet: bool = False,
 ) -> Path:
-    """Write what re-Detect and Link makes of a data set's tracklets as a folder in the layout of MARS.
+    """Re-detect and link a data set's tracklets and write them as a folder in the layout of MARS.
 
     Beside the pictures and what belongs to MARS, ``info/mask_info.csv`` and ``info/mask_info_test.csv`` hold the masks
     as they were released with CF-AAN, so that :func:`~reidlab.data.readers.mars.dl_masks` reads them, and
@@ -388,7 +390,7 @@ def redetect_table(
         table: sample table of a data set of tracklets, splits ``train`` and ``gallery``, and ``query``, whose
             tracklets are the gallery's too.
         out: folder to make.
-        linker: what to do with the pictures.
+        linker: re-detects and links the pictures; or the result for this table, where that was done before.
         root: folder of the data set; its corrected labels go along if it has some (``None``: they don't).
         quiet: whether to leave out the progress bar.
 
@@ -396,50 +398,12 @@ def redetect_table(
         ``out``.
 
     Raises:
-        DataError: there are no tracklets, labels do not fit MARS's names, or see :meth:`RedetectLink.parts`. Then
-            nothing is written.
+        DataError: there are no tracklets, labels do not fit MARS's names, the result is of another table, or see
+            :meth:`RedetectLink.parts`. Then nothing is written.
         StorageError: something stands at ``out``, or the disk is full; likewise.
     """
-    return _write(table, out, lambda _, rows: linker.parts(rows, quiet=quiet), root)
-
-
-def write_redetected(table: pd.DataFrame, linked: Linked, out: str | Path, *, root: str | Path | None = None) -> Path:
-    """Write what was linked before as :func:`redetect_table` does.
-
-    Args:
-        table: the table that was linked, with the rows that :func:`redetect_table` asks for.
-        linked: what came of it.
-        out: folder to make.
-        root: see :func:`redetect_table`.
-
-    Returns:
-        ``out``.
-
-    Raises:
-        DataError: the table is not the one that was linked, or see :func:`redetect_table`. Then nothing is written.
-        StorageError: see there.
-    """
-    _check_linked(table, linked)
-
-    def chosen(places: np.ndarray, rows: pd.DataFrame) -> Iterator[Linked]:
-        report = linked.report.iloc[places].assign(row=np.arange(len(rows)))
-        yield Linked(linked.pictures[places], linked.masks[places], report)
-
-    return _write(table, out, chosen, root)
-
-
-def _write(
-    table: pd.DataFrame,
-    out: str | Path,
-    made: Callable[[np.ndarray, pd.DataFrame], Iterator[Linked]],
-    root: str | Path | None,
-) -> Path:
-    """Write what is made of some rows of a table, whose positions are given too."""
-    import pandas as pd
-
-    from reidlab.data import tracklets_of
-    from reidlab.world.writing import write_picture
-
+    if isinstance(linker, Linked):
+        _check_linked(table, linker)
     out = Path(out)
     reports = []
     with whole_folder(out) as folder:
@@ -452,7 +416,8 @@ def _write(
             names, masks = _names(rows, tracklets), np.empty((len(rows), 4), dtype=np.int64)
             if part == "test":
                 queries = _query_numbers(table, tracklets)
-            for done in made(chosen, rows):
+            linked = [linker.select(chosen)] if isinstance(linker, Linked) else linker.parts(rows, quiet=quiet)
+            for done in linked:
                 places = done.report["row"].to_numpy()
                 masks[places] = done.masks
                 files = [mars.picture_path(part, names[place]) for place in places]
@@ -468,16 +433,16 @@ def _write(
 
 
 def quality(table: pd.DataFrame, linked: Linked, root: str | Path, *, embed: Embed | None = None) -> pd.DataFrame:
-    """Say how well an embedded world's pictures fit the people they are of, before and after re-Detect and Link.
+    """Measure how well an embedded world's pictures fit their people, before and after re-Detect and Link.
 
     A picture is a window of its camera's frame; one with padding is too, and its window reaches as far as the padding.
-    It is held against the true window, of the aspect and margin that exports give to everybody.
+    It is compared with the true window, which has the aspect and margin of all exported pictures.
 
     Args:
         table: sample table of the export's pictures.
-        linked: what was made of them.
+        linked: the result for them.
         root: folder of the export (layout ``mars``).
-        embed: network to judge by, if wanted.
+        embed: for the feature drift; without it there is none.
 
     Returns:
         A row per picture: ``row``, ``tracklet``; ``iou_before`` and ``iou_after``, the intersection over union with the
@@ -490,10 +455,6 @@ def quality(table: pd.DataFrame, linked: Linked, root: str | Path, *, embed: Emb
         MissingDataError: ``root`` is no export of an embedded world.
         DataError: a picture is not of the export, or the table is not the one that was linked.
     """
-    import pandas as pd
-
-    from reidlab.world.recording import iou
-
     _check_linked(table, linked)
     boxes = TrueBoxes(root)
     truth = boxes.truth(table)
@@ -518,8 +479,6 @@ def quality(table: pd.DataFrame, linked: Linked, root: str | Path, *, embed: Emb
     out.insert(0, "tracklet", table["tracklet"].to_numpy())
     out.insert(0, "row", np.arange(len(table)))
     if embed is not None:
-        from reidlab.data import ImageCache
-
         before = np.asarray(ImageCache(table, linked.pictures.shape[1:3], quiet=True))
         for name, pictures in (("before", before), ("after", linked.pictures)):
             out[f"feature_drift_{name}"] = feature_drift(embed(pictures), table)
@@ -574,8 +533,6 @@ def _in_frame(box: np.ndarray, window: np.ndarray, zoom: np.ndarray) -> np.ndarr
 
 def _rows_of_tracklets(table: pd.DataFrame) -> list[np.ndarray]:
     """Return the positions of the pictures of each tracklet of each split, in the order of frames."""
-    from reidlab.data import tracklets_of
-
     if len(table) == 0:
         raise DataError("table: it has no rows, so no tracklets to re-detect")
     splits = table["split"].to_numpy()
@@ -588,9 +545,6 @@ def _rows_of_tracklets(table: pd.DataFrame) -> list[np.ndarray]:
 
 def _read(keys: pd.DataFrame) -> list[np.ndarray]:
     """Return the pictures of some rows as they lie on disk."""
-    from reidlab.data import read_picture
-    from reidlab.data.table import BOX
-
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         pictures = list(pool.map(read_picture, keys["path"]))
     if not all(name in keys for name in BOX):
@@ -669,9 +623,6 @@ def _query_numbers(table: pd.DataFrame, tracklets: Tracklets) -> list[int]:
 
 def _corrected(tracklets: Tracklets, root: str | Path) -> np.ndarray | None:
     """Return a data set's corrected and ambiguous identities, (tracklets, 2), for its tracklets as numbered here."""
-    from reidlab.data.readers.mars import cleaned_labels
-    from reidlab.errors import MissingDataError
-
     try:
         labels = cleaned_labels(root).set_index("tracklet")
     except MissingDataError:

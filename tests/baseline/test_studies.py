@@ -10,7 +10,7 @@ from reidlab import baseline, data
 from reidlab.baseline import studies, tour
 from reidlab.baseline.knobs import KNOBS
 from reidlab.data import across_cameras
-from reidlab.data.decoded import from_table
+from reidlab.data.decoded import DataSet, from_table
 from reidlab.errors import ConfigError
 from reidlab.evaluation import evaluate
 from reidlab.study import EMBEDDED, Condition, Place
@@ -63,16 +63,16 @@ def test_every_row_can_be_recorded_and_is_complete(study, measured):
     assert set(zip(crossed.train, crossed.test)) == {(a, b) for a in studies.SEASONS for b in studies.SEASONS}
 
 
-def test_every_person_before_every_camera_asks_whatever_the_knob(study, place, monkeypatch):
+def test_every_person_and_camera_is_a_query_at_every_level_of_a_difficulty(study, place, monkeypatch):
     asked = []
-    score = studies.DataSet.score
+    score = DataSet.score
 
     def counted(data, *arguments, **options):
         scores = score(data, *arguments, **options)
         asked.append((scores.num_valid, len(scores.per_query)))
         return scores
 
-    monkeypatch.setattr(studies.DataSet, "score", counted)
+    monkeypatch.setattr(DataSet, "score", counted)
     assert len(list(study.vary(place))) > 0
     assert len(asked) == 4
     assert all(valid == queries >= study.people for valid, queries in asked)

@@ -232,9 +232,9 @@ def test_own_data_are_checked_without_a_manifest(lay, tmp_path):
     own = lay(tmp_path / "crops", "anna/cam1/a.jpg", "anna/cam2/b.jpg", "bert/cam1/b.jpg")
     report = catalogue.check(own)
     assert report.line == "crops: readable; 3 pictures, every picture's header read"
-    assert report.notes == ("1 of 2 people were seen by one camera only and can be no query",)
+    assert report.notes == ("1 of 2 people were seen by one camera only and cannot be queries",)
     unlabelled = catalogue.check(lay(tmp_path / "frames", "cam1/a.jpg"))
-    assert "nobody says who is who" in unlabelled.notes[0]
+    assert "it has no identities" in unlabelled.notes[0]
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path):

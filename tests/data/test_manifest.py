@@ -97,10 +97,10 @@ def test_editions_stand_for_several_splits(read):
     [
         ({"titel": "x"}, r"titel is not a field; did you mean 'title'\?"),
         ({"name": "other"}, r"name is 'other', expected the file's name, in lower case: 'street'"),
-        ({"status": "free"}, r"status is 'free', expected one of open, on request, withdrawn"),
+        ({"status": "free"}, r"status: there is none called 'free'; there is: open, on request, withdrawn"),
         ({"status": "withdrawn"}, r"homepage is given, but what was withdrawn is never linked"),
         ({"homepage": "example.org"}, r"homepage is 'example\.org', expected an address"),
-        ({"layout": "market"}, r"layout is 'market', expected one of market1501"),
+        ({"layout": "market"}, r"layout: there is none called 'market'; did you mean 'market1501'"),
         ({"about": ""}, r"about is '', expected a text"),
         ({"folders": "Street"}, r"folders is 'Street', expected a list"),
         ({"used_in": [9]}, r"used_in\[0\] is 9, expected a chapter"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from reidlab.data import ColourJitter, EvalTransform, Flip, Grayscale, PadCrop, RandomErasing, TrainTransform, normalize
+from reidlab.data import ColourJitter, Flip, Grayscale, PadCrop, RandomErasing, TrainTransform, normalize
 from reidlab.errors import ConfigError
 from reidlab.seeding import rng
 
@@ -37,7 +37,6 @@ def test_training_pictures_come_in_channels_last_memory(images):
 
 
 def test_everything_off_is_evaluation(images):
-    assert torch.equal(EvalTransform()(images), normalize(images))
     assert torch.equal(TrainTransform(flip=0.0)(images, generator()), normalize(images))
 
 

@@ -17,7 +17,6 @@ from reidlab.pseudolabel.clusterers import (
     ClusteringFailed,
     JaccardDBSCAN,
     checked_labels,
-    euclidean_dbscan,
     make_clusterer,
     smallest_mean,
 )
@@ -103,7 +102,8 @@ def test_a_share_may_follow_the_number_of_pictures(neighbours):
 def test_no_warning_comes_from_the_sparse_way():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        JaccardDBSCAN(eps=0.5, k1=15).fit(people(0)[0])
+        found = JaccardDBSCAN(eps=0.5, k1=15).fit(people(0)[0])
+    assert found.labels_.max() > 0
 
 
 def test_a_radius_can_be_kept():
@@ -168,7 +168,6 @@ def test_every_named_clusterer_gives_labels(name):
 
 
 def test_named_clusterers_are_what_they_say():
-    assert euclidean_dbscan().get_params() == cluster.DBSCAN().get_params()
     assert make_clusterer("dbscan").get_params() == cluster.DBSCAN().get_params()
     one, other = (make_clusterer("kmeans", n_clusters=3, seed=seed).random_state for seed in (0, 2**62))
     assert one != other
@@ -178,7 +177,7 @@ def test_named_clusterers_are_what_they_say():
     with pytest.raises(ConfigError, match="dbscan-ssg has no 'rho'; it knows eps, share"):
         make_clusterer("dbscan-ssg", rho=0.1)
     for name in ("kmeans", "agglomerative"):
-        with pytest.raises(ConfigError, match=f"n_clusters: {name} must be told"):
+        with pytest.raises(ConfigError, match=f"n_clusters: {name} needs the number of clusters"):
             make_clusterer(name)
 
 
@@ -220,7 +219,7 @@ def test_all_noise_fails_with_its_labels_and_with_advice():
 @pytest.mark.parametrize(
     ("clusterer", "advice"),
     [
-        (euclidean_dbscan(eps=100.0), r"lower eps \(it was 100\) or raise min_samples \(5\)"),
+        (make_clusterer("dbscan", eps=100.0), r"lower eps \(it was 100\) or raise min_samples \(5\)"),
         (cluster.KMeans(1), r"raise n_clusters \(1\)"),
         (make_clusterer("ap", preference=-3000.0, damping=0.9, max_iter=1000), "raise preference"),
         (Fixed(np.array([5] * 100 + [-1] * 60)), "tighten its settings"),

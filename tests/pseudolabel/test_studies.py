@@ -12,8 +12,8 @@ from reidlab.evaluation.clustering import purity
 from reidlab.pseudolabel import adaptation, facts, looking, semi_supervised
 from reidlab.pseudolabel.adaptation import METHODS as ADAPTATION
 from reidlab.pseudolabel.adaptation import AdaptationStudy
-from reidlab.pseudolabel.loop import PseudoLabelOptions, Round
-from reidlab.pseudolabel.notes import final_scores, searched, split_purity, stages
+from reidlab.pseudolabel.loop import LoopResult, PseudoLabelOptions, Round
+from reidlab.pseudolabel.notes import looped, searched, split_purity, stages
 from reidlab.pseudolabel.semi_supervised import CLUSTERERS, METHODS, SemiSupervisedStudy
 from reidlab.study import EMBEDDED, Place, Result
 from reidlab.study.sheets import mean_scores
@@ -147,7 +147,7 @@ def test_what_is_no_second_budget():
         assert list(study(recipe=toy.RECIPE, steps=STEPS).budgets) == ["long"]
         assert list(study(recipe=toy.RECIPE, steps=STEPS, short={"round": 3}).budgets) == ["long"]
         assert list(study(recipe=toy.RECIPE, steps=STEPS, short={"round": 2}).budgets) == ["long", "short"]
-        with pytest.raises(ConfigError, match="round: 0 must be at least 1 training step"):
+        with pytest.raises(ConfigError, match="round: 0 is not allowed; expected an integer of at least 1"):
             study(recipe=toy.RECIPE, steps=STEPS, short={"round": 0})
 
 
@@ -263,10 +263,9 @@ def test_real_sets_take_the_rows_they_are_told(none, monkeypatch):
 def test_a_real_set_is_left_out_without_its_source(none, monkeypatch):
     from types import SimpleNamespace
 
-    from reidlab import data
-
     there = {"town": SimpleNamespace(manifest=None, path="/town")}
-    monkeypatch.setattr(data, "on_this_machine", lambda names: {name: there[name] for name in names if name in there})
+    for module in ("reidlab.study.study", "reidlab.pseudolabel.adaptation"):
+        monkeypatch.setattr(f"{module}.on_this_machine", lambda names: {n: there[n] for n in names if n in there})
     study = replace(none[0], real=("town", "harbour"), real_sources={"town": "village"})
     assert list(study.places([0])) == [("embedded", 0)]
     there["village"] = SimpleNamespace(manifest=None, path="/village")
@@ -342,7 +341,7 @@ def test_stages_and_gains_of_splitting():
     assert rows["v_measure_gain", None] == pytest.approx((0.1 - 0.03) / 2)
     assert rows["v_measure_gain_least", None] == pytest.approx(-0.03)
     assert not [row for row in stages(rounds[:1]) if row["experiment"] == "final"]
-    assert final_scores(rounds) == {"rank1": 0.4}
+    assert looped(LoopResult(None, rounds)).scores == {"rank1": 0.4}
 
 
 def test_the_search_is_told_by_its_ends():

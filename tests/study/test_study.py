@@ -109,14 +109,12 @@ def test_a_description_tells_configurations_apart_and_knows_no_seed(study, tmp_p
     file.write_bytes(b"two")
     assert plain(WeightFile(str(file))) != first
     assert plain(Scratch()) != first
-    with pytest.raises(ConfigError, match="cannot be written down"):
+    with pytest.raises(ConfigError, match="cannot be converted"):
         plain({"model": object()})
 
 
 def test_places_are_the_world_and_the_real_sets_found(study, monkeypatch):
-    import reidlab.data
-
-    monkeypatch.setattr(reidlab.data, "on_this_machine", lambda names: {"there": None} if names else {})
+    monkeypatch.setattr("reidlab.study.study.on_this_machine", lambda names: {"there": None} if names else {})
     assert list(replace(study, real=("there", "gone")).places([0, 4])) == [
         (EMBEDDED, 0), (EMBEDDED, 4), ("there", 0), ("there", 4),
     ]  # fmt: skip

@@ -73,10 +73,8 @@ def test_nothing_is_overwritten_and_a_stopped_run_goes_on(tmp_path, folder, weig
 
 
 def test_without_a_start_one_is_trained_on_the_embedded_world(monkeypatch, folder, tmp_path):
-    from reidlab.data import decoded
-
     asked, said = [], []
-    monkeypatch.setattr(decoded, "from_world", lambda spec, size: asked.append(spec.name) or toy.data_set())
+    monkeypatch.setattr(learn, "from_world", lambda spec, size: asked.append(spec.name) or toy.data_set())
 
     def stop(line):
         said.append(line)

@@ -211,7 +211,7 @@ def test_resuming_on_other_clips_is_refused(tmp_path, table, config, images, mas
     if change == "tracklets":
         table = table.assign(frame=-table["frame"] + 40)
     with pytest.raises(ConfigError, match=f"it differs in {change}"):
-        fit_clips(make_model(), table, config, 3, tmp_path, True, images, progress=False, **options)
+        fit_clips(make_model(), table, config, 3, images, out_dir=tmp_path, resume=True, progress=False, **options)
 
 
 def test_an_epoch_is_one_pass_over_the_identities(table, config, make_model):
@@ -376,7 +376,7 @@ def test_masks_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path, tabl
         (outside, DataError, f"masks: row 5, of tracklet {table['tracklet'].iloc[5]}: .*16 x 8 pixels"),
     ):
         with pytest.raises(error, match=message):
-            fit_clips(make_model(), table, config, 0, tmp_path / "run", masks=bad)
+            fit_clips(make_model(), table, config, 0, masks=bad, out_dir=tmp_path / "run")
         with pytest.raises(error, match=message):
             extract_clips(make_model(), table, SIZE, 2, images=images, masks=bad)
     assert not os.listdir(tmp_path)

@@ -205,10 +205,13 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, make_model, object
         train(other, make_source(), objective, config, 1, out_dir=tmp_path, resume=True, progress=False)
 
 
-def test_how_often_checkpoints_are_written_may_change_on_resume(tmp_path, make_model, objective, config, make_source):
-    train(make_model(), make_source(), objective, config, 1, out_dir=tmp_path, progress=False)
+def test_how_often_checkpoints_are_written_may_change_on_resume(
+    tmp_path, make_model, objective, config, make_source, identical
+):
+    whole = train(make_model(), make_source(), objective, config, 1, out_dir=tmp_path, progress=False).model
     config = dataclasses.replace(config, checkpoint_every=4)
-    train(make_model(), make_source(), objective, config, 1, out_dir=tmp_path, resume=True, progress=False)
+    resumed = train(make_model(), make_source(), objective, config, 1, out_dir=tmp_path, resume=True, progress=False)
+    assert identical(whole, resumed.model)
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_previous_and_ends_the_same(

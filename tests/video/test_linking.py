@@ -1,6 +1,5 @@
 """Chapter 2b's study on a tiny world: boxes drawn anew, cheaper attention, corrected labels."""
 
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -14,22 +13,13 @@ from reidlab.video import costs, looking
 from reidlab.video.costs import AXIAL
 from reidlab.video.linking import CLEANED, PROTOCOL, LinkStudy
 from reidlab.video.methods import linked_set
+from tests.video.conftest import rows_of
 
 pytestmark = pytest.mark.xdist_group("video")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory):
-    before = os.environ.get("REIDLAB_CACHE")
-    os.environ["REIDLAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    os.environ.pop("REIDLAB_CACHE")
-    if before is not None:
-        os.environ["REIDLAB_CACHE"] = before
-
-
 @pytest.fixture(scope="module")
-def study():
+def study(own_cache):
     return LinkStudy(
         recipe=Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), frames=3), steps={"pictures": 5, "clips": 10},
         networks=("c2d", "non-local", "ap3d", "p3d-c"), detectors=("truth", "hog"), people=6, tracklet_frames=4,
@@ -39,15 +29,6 @@ def study():
 @pytest.fixture(scope="module")
 def place(study):
     return study.place(EMBEDDED, 1)
-
-
-@pytest.fixture(scope="module")
-def measured(study, place):
-    return study.measure_at(place)
-
-
-def rows_of(measured, **wanted):
-    return [row for row in measured.rows if all(row.get(name) == value for name, value in wanted.items())]
 
 
 def test_every_row_can_be_recorded(measured):
@@ -90,9 +71,9 @@ def test_rows_of_the_module_table(measured):
     rows = rows_of(measured, key="mAP", experiment="axial")
     modules = [row for row in rows if row["network"] in ("axial", "cf-aan")]
     dims = [{name: row[name] for name in ("network", "scales", "heads", "encoding")} for row in modules]
-    assert dims == [dict(wanted) for wanted, _, _ in AXIAL]
+    assert dims == [dict(wanted) for wanted, _ in AXIAL]
     assert [row["link"] for row in rows if row["network"] == "c2d"] == ["none", "truth"]
-    assert all(options["heads"] * options.get("scales", 1) == wanted["heads"] for wanted, _, options in AXIAL)
+    assert all(options["heads"] * options.get("scales", 1) == wanted["heads"] for wanted, options in AXIAL)
 
 
 def test_corrected_labels_score_the_same_embeddings(study, place, measured):

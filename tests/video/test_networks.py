@@ -1,6 +1,5 @@
 """Chapter 2a's study on tiny worlds: what is trained on what, and which rows it gives."""
 
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -16,25 +15,16 @@ from reidlab.training.recipe import Backbone, BackboneOf, Recipe
 from reidlab.video import costs, looking
 from reidlab.video.methods import image_network, stripes_of
 from reidlab.video.networks import PROTOCOL, NetworkStudy, latency
+from tests.video.conftest import rows_of
 
 pytestmark = pytest.mark.xdist_group("video")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory):
-    before = os.environ.get("REIDLAB_CACHE")
-    os.environ["REIDLAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    os.environ.pop("REIDLAB_CACHE")
-    if before is not None:
-        os.environ["REIDLAB_CACHE"] = before
 
 
 RECIPE = Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), frames=4)
 
 
 @pytest.fixture(scope="module")
-def study():
+def study(own_cache):
     return NetworkStudy(
         recipe=RECIPE, steps={"pictures": 3, "clips": 11}, short={"clips": 10},
         networks=("c2d", "nvan", "nvan-spatial"), people=4, tracklet_frames=5,
@@ -44,15 +34,6 @@ def study():
 @pytest.fixture(scope="module")
 def place(study):
     return study.place(EMBEDDED, 3)
-
-
-@pytest.fixture(scope="module")
-def measured(study, place):
-    return study.measure_at(place)
-
-
-def rows_of(measured, **wanted):
-    return [row for row in measured.rows if all(row.get(name) == value for name, value in wanted.items())]
 
 
 def test_every_row_can_be_recorded(measured):
@@ -142,7 +123,7 @@ def test_mistakes_are_named(study, place, monkeypatch):
         from_table(table, (32, 16), "half a set")
     untracked = place.target.query
     untracked = replace(place.target, query=replace(untracked, table=untracked.table.assign(tracklet=-1)))
-    monkeypatch.setattr("reidlab.video.methods.from_world", lambda *_: untracked)
+    monkeypatch.setattr("reidlab.study.study.from_world", lambda *_: untracked)
     with pytest.raises(DataError, match="in no tracklet"):
         study.place(EMBEDDED, 3)
 

@@ -28,7 +28,6 @@ from reidlab.video.redetect import (
     quality,
     redetect_set,
     redetect_table,
-    write_redetected,
 )
 from reidlab.world import Scene, WorldSpec, export_mars
 
@@ -503,13 +502,13 @@ def test_what_was_linked_before_is_written_the_same(world, made, tmp_path):
     root, table = world
     out, true = made
     linked = true(table, quiet=True)
-    again = write_redetected(table, linked, tmp_path / "again", root=root)
+    again = redetect_table(table, tmp_path / "again", linked, root=root)
     files = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
     for file in files:
         assert (again / file).read_bytes() == (out / file).read_bytes()
     with pytest.raises(DataError, match="pass the table that was linked"):
-        write_redetected(table.head(3), linked, tmp_path / "other")
+        redetect_table(table.head(3), tmp_path / "other", linked)
 
 
 def test_pictures_that_are_decoded_already_are_not_read(tmp_path):

@@ -26,7 +26,12 @@ class CUB200Reader(Reader):
     expects = "images/<three digits>.<species>/<picture>.jpg"
 
     def table(self, home: Path, dataset: str) -> SampleTable:
-        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
+        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`.
+
+        Raises:
+            MissingDataError: there is no folder ``images``.
+            DataError: a folder in it is not named as a species.
+        """
         require(home, ["images"], dataset)
         folders = folders_in(home / "images")
         bad = [name for name in folders if not _SPECIES.fullmatch(name)]

@@ -24,7 +24,12 @@ class DukeMTMCVideoReIDReader(Reader):
     expects = f"train, query, gallery with <pid>/<track>/{_NAMES.shape}"
 
     def table(self, home: Path, dataset: str) -> SampleTable:
-        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
+        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`.
+
+        Raises:
+            MissingDataError: a split has no folder.
+            DataError: a file name does not follow the layout, or a picture is of another identity than its folder.
+        """
         require(home, SPLITS, dataset)
         columns = Columns()
         numbers: dict[tuple[bool, str, str], int] = {}

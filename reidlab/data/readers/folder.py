@@ -2,7 +2,7 @@
 
 =========================== =====================================================================================
 ``<person>/<camera>/*.jpg`` labelled; people and cameras may have any names
-``<camera>/*.jpg``          nobody said who is who: identity -1
+``<camera>/*.jpg``          unlabelled: identity -1
 ``*.jpg``                   the same, of one camera
 =========================== =====================================================================================
 
@@ -32,7 +32,11 @@ class FolderReader(Reader):
     expects = "<person>/<camera>/*.jpg, or without labels <camera>/*.jpg or *.jpg"
 
     def table(self, home: Path, dataset: str) -> SampleTable:
-        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
+        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`.
+
+        Raises:
+            DataError: pictures lie at different depths, or too deep.
+        """
         tops = folders_in(home)
         parts = {name: home / name for name in tops} if tops and set(tops) <= set(SPLITS) else {"train": home}
         found = [(split, *row) for split, folder in parts.items() for row in _walk(folder, folder)]

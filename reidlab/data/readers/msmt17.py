@@ -35,7 +35,12 @@ class MSMT17Reader(Reader):
     expects = "list_train.txt, list_val.txt, list_query.txt, list_gallery.txt, and train and test or mask_*_v2"
 
     def table(self, home: Path, dataset: str) -> SampleTable:
-        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
+        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`.
+
+        Raises:
+            MissingDataError: a list file or a folder of pictures is not there.
+            DataError: a line or a file name does not follow the layout, or the two name different identities.
+        """
         require(home, [name for name, _, _ in _LISTS], dataset)
         folders = next((v for v in _VERSIONS if all((home / f).is_dir() for f in v)), _VERSIONS[0])
         require(home, folders, dataset)

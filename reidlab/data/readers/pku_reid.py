@@ -30,7 +30,12 @@ class PKUReidReader(Reader):
     expects = "train/<pid>/<cam>_<k>.png and val/all_imgs/<pid>/..., or <pid>_<cam>_<k>.png"
 
     def table(self, home: Path, dataset: str) -> SampleTable:
-        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
+        """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`.
+
+        Raises:
+            MissingDataError: the folder has neither of the two forms.
+            DataError: a folder or file name does not follow the layout.
+        """
         divided = [part for part in _DIVIDED if (home / part).is_dir()]
         flat = home / _FOLDER if (home / _FOLDER).is_dir() else home
         if len(divided) == len(_DIVIDED):
