@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -324,7 +325,14 @@ class HOG:
         """Return the boxes (n, 5) of each picture, the most certain first; see :class:`Detector`."""
         hog = cv2.HOGDescriptor()
         hog.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
-        return [self._find(hog, picture) for picture in pictures]
+        # What OpenCV finds with several threads differs from run to run; pictures are searched side by side instead.
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            with ThreadPoolExecutor(threads) as pool:
+                return list(pool.map(lambda picture: self._find(hog, picture), pictures))
+        finally:
+            cv2.setNumThreads(threads)
 
     def _find(self, hog: object, picture: np.ndarray) -> np.ndarray:
 
@@ -341,9 +349,7 @@ class HOG:
         )  # fmt: skip
         if not len(windows):
             return np.empty((0, 5))
-        # OpenCV's threads list what they find in any order: by size, row and column, as a single one would.
-        order = np.lexsort((windows[:, 0], windows[:, 1], windows[:, 2]))
-        windows, scores = windows[order].astype(np.float64), scores[order]
+        windows = windows.astype(np.float64)
         size = windows[:, 2:] * self._body
         corner = windows[:, :2] + 0.5 * (windows[:, 2:] - size) - (beside, border)
         boxes = cut_boxes(np.concatenate([corner, size], axis=1) / zoom, 0, 0, width, height)
