@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from reidlab.evaluation.embeddings import Embeddings
@@ -17,14 +19,17 @@ def camera_means(features: np.ndarray, camids: np.ndarray) -> dict[int, np.ndarr
     return {int(camid): features[camids == camid].mean(axis=0) for camid in np.unique(camids)}
 
 
-def centred_features(features: np.ndarray, camids: np.ndarray) -> np.ndarray:
+def centred_features(
+    features: np.ndarray, camids: np.ndarray, means: dict[int, np.ndarray] | None = None
+) -> np.ndarray:
     """Return features (N, D) minus the mean of their camera's.
 
     Args:
         features: (N, D).
         camids: (N,) cameras.
+        means: (D,) by camera; those of the features where omitted.
     """
-    means = camera_means(features, camids)
+    means = camera_means(features, camids) if means is None else means
     return features - np.stack([means[int(camid)] for camid in camids])
 
 
@@ -38,8 +43,5 @@ def centred(query: Embeddings, gallery: Embeddings) -> tuple[Embeddings, Embeddi
         gallery: embeddings that are searched.
     """
     means = camera_means(query.features, query.camids) | camera_means(gallery.features, gallery.camids)
-    out = []
-    for part in (query, gallery):
-        offsets = np.stack([means[int(camid)] for camid in part.camids])
-        out.append(Embeddings(part.features - offsets, part.pids, part.camids, part.tracklets))
-    return out[0], out[1]
+    parts = (replace(part, features=centred_features(part.features, part.camids, means)) for part in (query, gallery))
+    return tuple(parts)

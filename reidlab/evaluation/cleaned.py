@@ -87,7 +87,8 @@ class CleanedLabels:
         query_places, places = self._find("query", query)[rows], self._find("gallery", gallery)
         camids, gallery_camids = query.camids[rows], gallery.camids
         # Junk and distractors are nobody: such a query matches nothing.
-        pids, others = (_people(values[query_places]) for values in (self.new_pids, self.others))
+        known = (values[query_places] for values in (self.new_pids, self.others))
+        pids, others = (np.where(values > 0, values, _NOBODY) for values in known)
         gallery_pids, gallery_others = self.new_pids[places], self.others[places]
         out = kernels.same_identity(pids, camids, gallery_pids, gallery_camids, 0)
 
@@ -133,10 +134,6 @@ class CleanedLabels:
                 f"{self.camids[places[row]]} in the table of corrected labels; is it that of another data set?"
             )
         return places
-
-
-def _people(labels: np.ndarray) -> np.ndarray:
-    return np.where(labels > 0, labels, _NOBODY)
 
 
 def cleaned_protocol(labels: pd.DataFrame, *, released: bool = False) -> Protocol:

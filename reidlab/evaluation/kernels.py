@@ -86,13 +86,12 @@ def same_identity(
     out = np.zeros((len(pids), len(gallery_pids)), dtype=np.int8)
     for q in numba.prange(len(pids)):
         pid, camid, row = pids[q], camids[q], out[q]
-        if rule == 1:
-            for j in range(len(gallery_pids)):
-                row[j] = IGNORED if gallery_camids[j] == camid else np.int8(gallery_pids[j] == pid)
-        else:
-            for j in range(len(gallery_pids)):
-                if gallery_pids[j] == pid:
-                    row[j] = IGNORED if rule == 0 and gallery_camids[j] == camid else POSITIVE
+        for j in range(len(gallery_pids)):
+            same = gallery_pids[j] == pid
+            if (rule == 1 or (rule == 0 and same)) and gallery_camids[j] == camid:
+                row[j] = IGNORED
+            elif same:
+                row[j] = POSITIVE
     return out
 
 

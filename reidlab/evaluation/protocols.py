@@ -145,9 +145,7 @@ class Protocol:
             raise ConfigError(
                 f"matcher of protocol {self.name!r}: expected relevance of shape {expected}; got {out.shape}"
             )
-        junk = np.flatnonzero(gallery.pids == JUNK_PID)
-        if len(junk):
-            out[:, junk] = kernels.IGNORED
+        out[:, gallery.pids == JUNK_PID] = kernels.IGNORED
         return out
 
 

@@ -143,16 +143,23 @@ def _smallest(block: np.ndarray, index: np.ndarray, value: np.ndarray) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
+def _holds(values: np.ndarray, count: int, wanted: int) -> bool:
+    """Return whether one of the first ``count`` values is the one wanted."""
+    for n in range(count):  # noqa: SIM110 - numba compiles no generator
+        if values[n] == wanted:
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
 def _reciprocal(index: np.ndarray, i: int, k: int, out: np.ndarray) -> int:
     """Write the entries that are among i's ``k`` nearest and have i among theirs (Eq. 3); return their number."""
     found = 0
     for a in range(k + 1):
         j = index[i, a]
-        for b in range(k + 1):
-            if index[j, b] == i:
-                out[found] = j
-                found += 1
-                break
+        if _holds(index[j], k + 1, i):
+            out[found] = j
+            found += 1
     return found
 
 
@@ -170,18 +177,10 @@ def _expanded(index: np.ndarray, half: int, sets: np.ndarray, sizes: np.ndarray)
             count = _reciprocal(index, own[a], half, theirs)
             shared = 0
             for b in range(count):
-                for c in range(size):
-                    if theirs[b] == own[c]:
-                        shared += 1
-                        break
+                shared += _holds(own, size, theirs[b])
             if 3 * shared > 2 * count:
                 for b in range(count):
-                    known = False
-                    for c in range(total):
-                        if sets[i, c] == theirs[b]:
-                            known = True
-                            break
-                    if not known:
+                    if not _holds(sets[i], total, theirs[b]):
                         sets[i, total] = theirs[b]
                         total += 1
         sizes[i] = total

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from reidlab.errors import ConfigError
 from reidlab.losses.base import Loss
 from reidlab.losses.distances import euclidean_distances
+from reidlab.losses.triplet import pairs_of
 
 
 def weighted_triplet(features: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
@@ -64,5 +65,4 @@ class WeightedTriplet(Loss):
 
     def compute(self, rows: Tensor, labels: Tensor) -> Tensor:
         """Return the loss; ``rows`` are features (B, D) before the neck."""
-        same = labels[:, None] == labels[None, :]
-        return weighted_triplet(rows, same, ~same)
+        return weighted_triplet(rows, *pairs_of(labels))

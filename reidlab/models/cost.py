@@ -235,8 +235,7 @@ def cost(model: nn.Module, input_shape: Sequence[int] = (3, 256, 128)) -> Cost:
         name = names[module]
         params = sum(p.numel() for p in module.parameters(recurse=False))
         for position, (kind, count) in enumerate((macs.get(name) or {_kind(module): 0}).items()):
-            first = position == 0
-            own = (params, count, elements.get(name, 0)) if first else (0, count, 0)
+            own = (params, count, elements.get(name, 0)) if position == 0 else (0, count, 0)
             layers.append(LayerCost(name, type(module).__name__, kind, *own))
     return Cost(tuple(layers), tuple(int(n) for n in input_shape))
 

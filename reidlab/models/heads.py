@@ -78,10 +78,6 @@ class ClipPool(nn.Module):
             frames = (x * inside).sum(dim=(3, 4)) / inside.sum(dim=(3, 4))
         return frames.amax(dim=2) if self.time == "max" else frames.mean(dim=2)
 
-    def extra_repr(self) -> str:
-        """Return the two poolings, for printing."""
-        return f"space={self.space!r}, time={self.time!r}"
-
 
 def _inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Return (B, 1, T, h, w) booleans: which positions of the maps lie inside their boxes (B, T, 4)."""

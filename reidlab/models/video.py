@@ -167,12 +167,11 @@ def _check_layout(layout: Sequence[int], backbone: ResNet) -> None:
     Raises:
         ConfigError: the layout is not four numbers from 0 up to the stages' blocks.
     """
-    stages = [len(stage) for stage in backbone.stages]
     if len(layout) != 4 or any(int(n) != n or n < 0 for n in layout):
         raise ConfigError(f"layers: {tuple(layout)} must be four numbers of at least 0, one per stage")
-    for name, wanted, there in zip(STAGES, layout, stages, strict=True):
-        if wanted > there:
-            raise ConfigError(f"layers: {wanted} modules in {name}, which has only {there} blocks")
+    for name, wanted, stage in zip(STAGES, layout, backbone.stages, strict=True):
+        if wanted > len(stage):
+            raise ConfigError(f"layers: {wanted} modules in {name}, which has only {len(stage)} blocks")
 
 
 def _clips(x: Tensor, batch: int) -> Tensor:

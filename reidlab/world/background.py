@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -75,17 +75,12 @@ def background_of(camera: Camera, occluders: int, plain: float) -> Background:
     return background
 
 
-@dataclass
 class _Scene:
-    """Rays of one camera and the colours gathered along them."""
+    """Rays of one camera and the colours gathered along them: ``rgb`` (h, w, 3), at distances ``far`` (h, w)."""
 
-    camera: Camera
-    occluders: int
-    rgb: Array = field(init=False)
-    far: Array = field(init=False)
-
-    def __post_init__(self) -> None:
-        c, k = self.camera, SUPERSAMPLING
+    def __init__(self, camera: Camera, occluders: int) -> None:
+        c, k = camera, SUPERSAMPLING
+        self.camera, self.kept = camera, camera.occluders[:occluders]
         self.random = rng(c.seed, "background")
         u = ((np.arange(c.width * k, dtype=np.float32) + 0.5) / k - 0.5 * c.width) / c.focal_px
         v = ((np.arange(c.height * k, dtype=np.float32) + 0.5) / k - 0.5 * c.height) / c.focal_px
@@ -95,7 +90,6 @@ class _Scene:
         self.sun = c.look.sun
         self.pixel = 1.0 / (c.focal_px * k)  # width of a pixel at one metre
         self.tile = _noise_tile(self.random)
-        self.kept = c.occluders[: self.occluders]
 
     def noise(self, x: Array, y: Array, period: float) -> Array:
         """Return smooth noise (mean 0, sigma 1) at (x, y) metres whose grains are ``period`` metres wide."""
@@ -126,8 +120,7 @@ class _Scene:
         self.rgb = np.empty((height, width, 3), np.float32)
         self.far = np.full((height, width), 400.0, np.float32)
         self._sky()
-        self.layout = _LAYOUTS[self.camera.scene](self)
-        for surface in self.layout:
+        for surface in _LAYOUTS[self.camera.scene](self):
             surface.paint(self)
         haze = 1 - np.exp(-np.maximum(self.far - 10.0, 0) / (220.0 if self.camera.scene not in _INDOOR else 600.0))
         self.rgb += haze[..., None] * (self.haze - self.rgb)
@@ -412,9 +405,8 @@ def _cells(x: Array, y: Array, s: _Scene) -> Array:
 
 def _wear(s: _Scene, x: Array, z: Array, t: Array, strength: float) -> Array:
     """Return the light of stains, puddle marks and dirt on the ground."""
-    broad = s.grains(x, z, t, 5.0, 3)
-    spots = s.noise(x, z, 0.9)
-    return (1 + strength * broad) * np.where(spots > 2.1, 1 - 1.6 * strength, 1.0)
+    spots = np.where(s.noise(x, z, 0.9) > 2.1, 1 - 1.6 * strength, 1.0)
+    return (1 + strength * s.grains(x, z, t, 5.0, 3)) * spots
 
 
 def _finish_ground(s: _Scene, rgb: Array, x: Array, z: Array, dark: Array) -> Array:
@@ -427,12 +419,13 @@ def _sun_patches(s: _Scene, edge: float) -> object:
     turn = float(s.camera.look.light_azimuth)
     offset = float(s.random.uniform(-2.0, 3.5)) + edge
 
+    depth, outdoor = 0.72 * s.sun, s.camera.scene not in _INDOOR
+
     def light(x: Array, z: Array) -> Array:
-        depth = 0.72 * s.sun
-        if kind == 0 and s.camera.scene not in _INDOOR:
+        if kind == 0 and outdoor:
             across = x * np.cos(turn) + (z - 11.0) * np.sin(turn) + 0.1 * s.noise(x, z, 1.2) - offset
             return 1 - depth * np.clip(0.5 + across / 0.5, 0, 1)
-        if kind == 1 and s.camera.scene not in _INDOOR:
+        if kind == 1 and outdoor:
             return 1 - depth * np.clip(0.4 + 0.9 * s.noise(x, z, 1.6) + 0.5 * s.noise(x, z, 0.5), 0, 1)
         return np.ones_like(x)
 

@@ -393,16 +393,14 @@ def pose(person: Person, phase: float, stride: float) -> np.ndarray:
     h = person.height_m
     swing = person.stride * stride
     lean = -person.lean
-    angles = []
+    low, legs = math.inf, []
     for shift in (0.0, math.pi):
         f = phase + shift
         hip = swing * (math.cos(f) + 0.12)
         # Bent in swing (leg moving forward, pi..2 pi), slightly yielding after heel strike.
         lift = max(0.0, -math.sin(f - 0.45))
         knee = 0.06 + stride * (0.95 * lift**1.7 + 0.14 * max(0.0, math.sin(f)) ** 2) * min(1.0, 0.5 + swing)
-        angles.append((hip, hip - knee))
-    low, legs = math.inf, []
-    for hip, shank in angles:
+        shank = hip - knee
         knee_y, knee_z = -THIGH * math.cos(hip), THIGH * math.sin(hip)
         ankle_y, ankle_z = knee_y - SHANK * math.cos(shank), knee_z + SHANK * math.sin(shank)
         foot = 0.75 * shank if shank < 0 else 0.55 * shank
@@ -411,9 +409,8 @@ def pose(person: Person, phase: float, stride: float) -> np.ndarray:
         low = min(low, ankle_y + sole)
         legs.append((hip, shank, foot, knee_y, knee_z, ankle_y, ankle_z))
     pelvis_y = -low
-    rise = pelvis_y - HIP_Y
     twist = 0.16 * swing / 0.42 * math.cos(phase)
-    chest = _affine(lean, 0.0, 0.8 * twist, (0.0, 0.56, 0.0), (0.0, 0.56 + rise, 0.0))
+    chest = _affine(lean, 0.0, 0.8 * twist, (0.0, 0.56, 0.0), (0.0, 0.56 + (pelvis_y - HIP_Y), 0.0))
     neck = (0.0, NECK_Y, 0.0)
     bones = {
         "pelvis": _affine(0.0, 0.0, -0.5 * twist, (0.0, HIP_Y, 0.0), (0.0, pelvis_y, 0.0)),
@@ -445,7 +442,7 @@ def pose(person: Person, phase: float, stride: float) -> np.ndarray:
         bones[f"foot_{tag}"] = _affine(foot, 0.0, 0.0, (x, ANKLE_Y, 0.0), (x, pelvis_y + ankle_y, ankle_z))
     # Skirts and coat tails are pushed open, front and back, by the thighs under them.
     deep = HIP_Y - (hem_height(person) if person.hem > 0.12 else lower_end(person))
-    reach = [min(deep, THIGH) * math.sin(a) + max(0.0, deep - THIGH) * math.sin(b) for a, b in angles]
+    reach = [min(deep, THIGH) * math.sin(a) + max(0.0, deep - THIGH) * math.sin(b) for a, b, *_ in legs]
     ahead, behind = max(reach), -min(reach)
     spread = 1.0 + max(0.0, (0.5 * (ahead + behind) + 0.05) / 0.085 - 1.0)
     drape = _affine(0.0, 0.0, 0.0, (0.0, HIP_Y, 0.0), (0.0, pelvis_y, 0.5 * (ahead - behind)))

@@ -151,18 +151,16 @@ def _trunk(c: _Canvas, p: Person) -> None:
         c.fill((38, 34, 32), (np.abs(c.y - hem + 0.006) < 0.006) & (p.seed % 2 == 0))
     puffer = _quilt(c, p, c.y, 0.042)
     _cloth(c, 0.05 if puffer else 0.09 if p.upper in ("shirt", "hoodie", "coat") else 0.07)
-    strap = np.array(p.bag_colour, np.float32)
     if p.bag == "backpack":
-        c.fill(strap, (np.abs(side - 0.056) < 0.011) & (c.y > 0.66) & ((c.z > 0) | (c.y > 0.8)))
-        c.fill(strap, (np.abs(c.y - 0.665) < 0.008) & (np.abs(c.x) > 0.056) & (c.z > -0.05))
+        c.fill(p.bag_colour, (np.abs(side - 0.056) < 0.011) & (c.y > 0.66) & ((c.z > 0) | (c.y > 0.8)))
+        c.fill(p.bag_colour, (np.abs(c.y - 0.665) < 0.008) & (np.abs(c.x) > 0.056) & (c.z > -0.05))
     elif p.bag == "shoulder":
         cross = c.x * -p.bag_side
         if (p.seed >> 7) % 2:  # slung across, from the other shoulder
             line = 0.55 + (cross + 0.11) * 1.35
         else:
-            line = np.where(cross < -0.04, c.y, -9.0)
-            line = np.where(np.abs(np.abs(c.x) - 0.075) < 0.009, line, -9.0)
-        c.fill(strap, (np.abs(c.y - line) < 0.013) & (c.y > 0.52))
+            line = np.where((cross < -0.04) & (np.abs(np.abs(c.x) - 0.075) < 0.009), c.y, -9.0)
+        c.fill(p.bag_colour, (np.abs(c.y - line) < 0.013) & (c.y > 0.52))
 
 
 def _front(c: _Canvas, p: Person) -> None:
@@ -194,8 +192,7 @@ def _arm(c: _Canvas, p: Person) -> None:
     c.light[inside & (t > p.sleeve * WRIST - 0.008)] *= 0.78
     c.light *= np.where(~inside & (t < p.sleeve * WRIST + 0.01), 0.8, 1.0)
     _quilt(c, p, t, 0.038)
-    inner = -np.sign(c.x) * np.sin(c.angle)
-    c.light *= 1 - 0.18 * np.clip(inner, 0, 1)
+    c.light *= 1 - 0.18 * np.clip(-np.sign(c.x) * np.sin(c.angle), 0, 1)  # the inner side
     c.light[inside] *= (1.0 + 0.09 * c.folds + 0.035 * c.grain)[inside]
 
 
@@ -214,8 +211,7 @@ def _leg(c: _Canvas, p: Person) -> None:
             c.fill(p.second_colour, covered & (np.abs(c.angle - np.sign(c.x) * 1.57) < 0.22))
     else:
         c.light *= np.where(covered, 0.6, 1.0)
-    ankle = np.clip((ANKLE_Y + 0.05 - c.y) / 0.05, 0, 1)
-    c.light *= 1 - 0.1 * ankle
+    c.light *= 1 - 0.1 * np.clip((ANKLE_Y + 0.05 - c.y) / 0.05, 0, 1)
     if p.lower == "shorts" and (p.seed >> 31) % 2:
         c.fill((206, 206, 202), c.y < 0.085)
     inner = -np.sign(c.x) * np.sin(c.angle)

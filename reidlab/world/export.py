@@ -168,8 +168,8 @@ def _choose_shots(
         raise ConfigError(f"person {pid} never passes camera {camid} in the {split} session")
     pools = [list(random.permutation(frames_in_view(scene, visit))) for visit in visits]
     chosen: list[tuple[int, int, Sighting]] = []
-    turn = int(random.integers(len(visits)))
-    for _ in range(scene.spec.shots):
+    first = int(random.integers(len(visits)))
+    for turn in range(first, first + scene.spec.shots):
         for attempt in range(_TRIES):
             place = (turn + attempt // 3) % len(visits)
             if not pools[place]:
@@ -181,7 +181,6 @@ def _choose_shots(
             if sighting.visibility >= scene.spec.min_visibility:
                 chosen.append((visit, frame, sighting))
                 break
-        turn += 1
     return chosen
 
 
@@ -317,15 +316,11 @@ def _write_info(scene: Scene, folder: Path, split: str, tracks: list[Tracklet]) 
     names = mars.track_names(pids, camids, [len(track.frames) for track in tracks])
     matrix = mars.write_part(folder, split, names, pids, camids)
     if split == "test":
-        true = [(_true_label(scene, track), track.other) for track in tracks]
+        # The true identity of a distractor is 0, that of junk -1.
+        people = [-1 if track.fault == "junk" else scene.visit(track.visit).pid for track in tracks]
+        true = [(0 if scene.is_distractor(pid) else pid, track.other) for pid, track in zip(people, tracks)]
         mars.write_test(folder, _choose_queries(scene, tracks, camids), matrix, true)
     return names
-
-
-def _true_label(scene: Scene, track: Tracklet) -> int:
-    """Return the identity a track should carry: its person's, 0 of a distractor, -1 of junk."""
-    pid = scene.visit(track.visit).pid
-    return -1 if track.fault == "junk" else 0 if scene.is_distractor(pid) else pid
 
 
 def _choose_queries(scene: Scene, tracks: list[Tracklet], camids: list[int]) -> list[int]:

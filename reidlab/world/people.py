@@ -173,7 +173,7 @@ def draw_person(pid: int, dress: Dress, seed: int) -> Person:
         stride=float(np.clip(random.normal(0.40, 0.05), 0.28, 0.54)),
         cadence_hz=float(np.clip(random.normal(0.95, 0.07), 0.75, 1.15)),
         arm_swing=float(np.clip(random.normal(0.36, 0.12), 0.08, 0.7)),
-        arms=("swing", "pockets", "phone")[int(random.choice(3, p=(0.74, 0.14, 0.12)))],
+        arms=ARM_POSES[int(random.choice(3, p=(0.74, 0.14, 0.12)))],
         lean=float(np.clip(random.normal(0.04, 0.03), -0.04, 0.13)),
         skin=_colour(random, _SKINS, 6.0),
         hair=_kind(random, hair_shares),

@@ -272,12 +272,11 @@ class Labels:
                 if random.random() < spec.nuisances.label_noise and len(session.identities) > 1:
                     self._labels[visit] = _other(scene, session.identities, int(pids[visit]), random)
                     self._faults[visit] = "label"
-        for visit in np.flatnonzero(np.isin(pids, scene.sessions["test"].identities)):
-            if not self._faults[visit] and rng(spec.seed, "buried", int(visit)).random() < spec.buried:
-                self._labels[visit], self._faults[visit] = 0, "buried"
         self._companions = np.full(len(visits), -1)
         starts, ends, tested = visits.start_frame.to_numpy(), visits.end_frame.to_numpy(), scene.sessions["test"]
         for visit in np.flatnonzero(np.isin(pids, tested.identities)):
+            if not self._faults[visit] and rng(spec.seed, "buried", int(visit)).random() < spec.buried:
+                self._labels[visit], self._faults[visit] = 0, "buried"
             random = rng(spec.seed, "ambiguous", int(visit))
             if self._faults[visit] or random.random() >= spec.ambiguous or len(tested.identities) < 2:
                 continue

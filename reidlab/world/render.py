@@ -191,9 +191,18 @@ class Renderer:
 
     def _put_layers(self, view: View, layers: Sequence[Layer], painted: Sequence[Window]) -> None:
         """Paint objects again over the people drawn behind them; the background has them already."""
+        (x, y), (sx, sy) = view.corner, view.scale
         for layer in layers:
-            if any(_overlap(box, _layer_box(layer)) for box in painted):
-                self._put_layer(view, layer)
+            place = _layer_box(layer)
+            left, top, right, bottom = view.pixels(place, 1)
+            if right <= left or bottom <= top or not any(_overlap(box, place) for box in painted):
+                continue
+            window = x + left / sx, y + top / sy, (right - left) / sx, (bottom - top) / sy
+            rgba = _sample(layer.rgba, window, (bottom - top, right - left), layer.x, layer.y)
+            part = view.canvas[top:bottom, left:right]
+            alpha = cv2.merge([rgba[..., 3]] * 4)
+            front = cv2.multiply(rgba, alpha, scale=self._corner_light(place) / 255.0)
+            part[:] = cv2.add(cv2.multiply(part, 255 - alpha, scale=1.0 / 255.0), front)
 
     def _put_body(self, view: View, posed: Posed) -> None:
         left, top, right, bottom = view.pixels(posed.box, 2)
@@ -213,18 +222,6 @@ class Renderer:
         corner = x + left / sx, y + top / sy
         splat(View(fine.view(np.uint32)[..., 0], corner, (k * sx, k * sy), view.response), posed, direct)
         cv2.resize(fine, (right - left, bottom - top), dst=part, interpolation=cv2.INTER_AREA)
-
-    def _put_layer(self, view: View, layer: Layer) -> None:
-        left, top, right, bottom = view.pixels(_layer_box(layer), 1)
-        if right <= left or bottom <= top:
-            return
-        (x, y), (sx, sy) = view.corner, view.scale
-        window = x + left / sx, y + top / sy, (right - left) / sx, (bottom - top) / sy
-        rgba = _sample(layer.rgba, window, (bottom - top, right - left), layer.x, layer.y)
-        part = view.canvas[top:bottom, left:right]
-        alpha = cv2.merge([rgba[..., 3]] * 4)
-        front = cv2.multiply(rgba, alpha, scale=self._corner_light(_layer_box(layer)) / 255.0)
-        part[:] = cv2.add(cv2.multiply(part, 255 - alpha, scale=1.0 / 255.0), front)
 
     def _shade_ground(self, view: View, a: Actor) -> None:
         """Darken the ground under a body and, in sunlight, along its shadow."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from reidlab.errors import ConfigError
 from reidlab.seeding import derive, rng
@@ -16,9 +16,6 @@ from reidlab.world.people import Person, make_people
 from reidlab.world.render import Actor, Renderer
 from reidlab.world.spec import SPLITS, WorldSpec
 from reidlab.world.walks import WalkGraph, nearness, paths_before
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _PAUSE_S = 120.0  # between the sessions
 _ALONGSIDE_M = 0.3  # two people overlap in the picture when they are less than this apart sideways
@@ -112,7 +109,8 @@ class Scene:
         for split in SPLITS:
             self.sessions[split] = self._simulate(split, first)
             first = self.sessions[split].last + 1 + round(_PAUSE_S * spec.frame_rate)
-        self.visits = self._table()
+        self.visits = pd.DataFrame(self._visits)
+        self.visits["path"] = [track[:, :2] for track in self._tracks]
         self._index = [
             np.array([(v.start_frame, v.end_frame, v.visit) for v in self._visits if v.camid == camera.camid] or
                      np.empty((0, 3)), dtype=int)
@@ -219,8 +217,6 @@ class Scene:
 
         People of whom nothing is within the frame have no row.
         """
-        import pandas as pd
-
         visits = self.visits_at(camid, frame)
         actors = [self.actor(visit, frame) for visit in visits]
         renderer = self.renderer(camid)
@@ -321,13 +317,6 @@ class Scene:
                 best, best_value, met = track, score, other if value <= _ALONGSIDE_M and meets else -1
         self._meetings += met >= 0
         return best, met
-
-    def _table(self) -> pd.DataFrame:
-        import pandas as pd
-
-        table = pd.DataFrame(self._visits)
-        table["path"] = [track[:, :2] for track in self._tracks]
-        return table
 
 
 class _Walker:

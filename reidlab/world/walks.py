@@ -11,7 +11,6 @@ from reidlab.world.people import Person
 
 NEIGHBOURS = 3  # ways that lead away from a camera, where there are that many others
 _CANDIDATES = 16
-_POINTS = np.linspace(0.0, 1.0, 49)[:, None]
 
 
 @dataclass(frozen=True)
@@ -124,10 +123,9 @@ def paths_before(
         # People come into the picture from beyond its sides; elsewhere, as at a wall, they come out of a door.
         ends[:, side] = point + np.where(_metres_to_rim(camera, point) < 0.8, 1.1, 0.0)[:, None] * outward
     bend = random.dirichlet(np.ones(corners), size=count) @ area
-    t = _POINTS
-    curves = (
-        (1 - t) ** 2 * ends[:, None, 0] + 2 * t * (1 - t) * bend[:, None] + t**2 * ends[:, None, 1]
-    )  # (count, points, 2)
+    t = np.linspace(0.0, 1.0, 49)[:, None]
+    # (count, points, 2)
+    curves = (1 - t) ** 2 * ends[:, None, 0] + 2 * t * (1 - t) * bend[:, None] + t**2 * ends[:, None, 1]
     clear = np.full(count, np.inf)
     for thing in camera.occluders:
         gap = np.linalg.norm(curves - (thing.x_m, thing.z_m), axis=2).min(axis=1) - thing.radius_m
