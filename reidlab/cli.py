@@ -351,14 +351,14 @@ def learn(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
 ) -> None:
     """Learn from pictures without labels: cluster, split the clusters, train, and repeat (chapter 4's HSR)."""
-    from reidlab.tools.learn import STEPS, hsr, learn_pictures
+    from reidlab.tools.learn import STEPS, hsr, learn_pictures, learnt_from
     from reidlab.training.recipe import Recipe
 
     table, _ = _read(name)
-    cameras = table["camid"].nunique()
+    rows = learnt_from(table)
+    cameras, count = rows["camid"].nunique(), len(rows)
     if cameras < 2:
         _note("all pictures are of one camera: nothing is mined across cameras")
-    count = int((table["split"] == "train").sum()) or len(table)
     made = learn_pictures(
         table, out, recipe=Recipe((height, height // 2)), steps={**STEPS, "round": iterations},
         options=hsr(count, cameras, rounds=rounds, centre=centre and cameras > 1), weights=weights, seed=seed,

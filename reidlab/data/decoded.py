@@ -76,6 +76,11 @@ class Pictures:
         """Number of identities."""
         return self.table["pid"].nunique()
 
+    def each_in(self, embeddings: Embeddings) -> bool:
+        """Return whether embeddings have a row for each of these N pictures, and not one for each tracklet."""
+        numbers = embeddings.tracklets
+        return len(embeddings) == len(self) and (numbers is None or np.array_equal(numbers, self.tracklets))
+
     def frames_of(self, tracklet: int, count: int) -> np.ndarray:
         """Return the rows (count,) of frames of a tracklet, spread as the test of Sec. 2.2.1 spreads them.
 
@@ -151,7 +156,7 @@ class DataSet:
         gallery = extractor(self.gallery)
         if self.rows_of_query is None:
             return extractor(self.query), gallery
-        if len(gallery) == len(self.gallery):
+        if self.gallery.each_in(gallery):
             return gallery.select(self.rows_of_query), gallery
         return gallery.select(np.isin(gallery.tracklets, self.query.tracklets)), gallery
 

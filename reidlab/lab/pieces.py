@@ -158,10 +158,13 @@ def sweep(folder: Path) -> None:
     for place in folder.iterdir() if folder.is_dir() else ():
         try:
             identity = files.read_json(place / store.MANIFEST_FILE)["identity"]
-            todays = (codehash.of_modules(identity["modules"]), environment.versions())
-            if (identity["code"], identity["versions"]) == todays:
+            todays = codehash.of_modules(identity["modules"])
+            # Code that cannot be read from here, as a module beside a notebook, says nothing against a piece.
+            if todays in (None, identity["code"]) and identity["versions"] == environment.versions():
                 continue
-        except (ImportError, RunError, KeyError):
+        except ImportError:
+            continue
+        except (RunError, KeyError):
             pass
         shutil.rmtree(place, ignore_errors=True)
 

@@ -77,7 +77,7 @@ def ranked_sheet(data: DataSet, found: Retrieval, protocol: Protocol | str, coun
     """
 
     def picture(part: Pictures, embeddings: Embeddings, row: int) -> np.ndarray:
-        alone = len(embeddings) == len(part)
+        alone = part.each_in(embeddings)
         return part.originals([row] if alone else part.frames_of(int(embeddings.tracklets[row]), 1))[0]
 
     table = found.score(protocol).per_query

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from reidlab.checks import check_integer
+from reidlab.checks import check_choice, check_integer
 from reidlab.data import on_this_machine
 from reidlab.data.decoded import DataSet, from_name, from_world
 from reidlab.errors import ConfigError
@@ -149,7 +149,12 @@ class Place:
         return self._shared[name]
 
     def budget(self, name: str) -> Budget:
-        """Return the study's budget of a name; the long one where there is no other."""
+        """Return the study's budget of a name; the long one where there is no other.
+
+        Raises:
+            ConfigError: the name is neither ``long`` nor ``short``.
+        """
+        check_choice("budget", name, ("long", "short"))
         return self.study.budgets.get(name, self.study.budgets["long"])
 
     def run(self, condition: Condition) -> Result:
@@ -179,7 +184,7 @@ class Study:
         real: names of real data sets to measure on as well, as the catalogue knows them.
 
     Raises:
-        ConfigError: steps are less than 1.
+        ConfigError: steps are less than 1, or the short budget has some that the long one lacks.
     """
 
     recipe: Recipe
@@ -197,6 +202,8 @@ class Study:
     def __post_init__(self) -> None:
         self.worlds(0)
         _ = self.budgets
+        for what in self.short:
+            check_choice("short", what, self.steps)
 
     # What a chapter declares -----------------------------------------------------------------------------------------
 
@@ -260,7 +267,12 @@ class Study:
 
         Args:
             seeds: of the run; the first one's worlds stand for all.
+
+        Raises:
+            ConfigError: there is no seed.
         """
+        if not seeds:
+            raise ConfigError("seeds: [] measures nothing; give at least one")
         for role, spec in self.worlds(seeds[0]).items():
             name = self.world_names.get(role, f"embedded {role}")
             yield {"name": name, "hash": spec.key(), "embedded": True, "describe": f"scenario {spec.name}"}
@@ -288,13 +300,21 @@ class Study:
         return Place(self, label, seed, self.load(label, seed))
 
     def measure_at(self, place: Place) -> Measured:
-        """Measure everything in a place."""
+        """Measure everything in a place.
+
+        Raises:
+            ConfigError: a condition or a contrast names an unknown method or budget; nothing is trained then.
+        """
         rows: list[Row] = []
-        for condition in self.conditions(place):
+        conditions, contrasts = list(self.conditions(place)), list(self.contrasts(place))
+        for condition in (*conditions, *(side for item in contrasts for side in (item.ours, item.reference))):
+            check_choice("method", condition.method, self.registry)
+            place.budget(condition.budget)
+        for condition in conditions:
             result = place.run(condition)
             rows += score_rows(result.scores, place.target.protocol, **condition.dims)
             rows += [with_dims(row, **condition.dims) for row in self.details(place, condition, result)]
-        for contrast in self.contrasts(place):
+        for contrast in contrasts:
             ours, theirs = place.result(contrast.ours), place.result(contrast.reference)
             if ours and theirs and (contrast.when is None or contrast.when(ours, theirs)):
                 rows += gain_rows(ours.scores, theirs.scores, place.target.protocol, **contrast.dims)
@@ -321,7 +341,9 @@ def plain(value: Any) -> Any:
             return {"file": Path(value).name, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
     if isinstance(value, str | int | float | bool | None):
         return value
-    if isinstance(value, Sequence | set | frozenset):
+    if isinstance(value, set | frozenset):
+        return sorted(map(plain, value))
+    if isinstance(value, Sequence):
         return [plain(item) for item in value]
     if hasattr(value, "get_params"):  # a scikit-learn estimator
         return {"kind": type(value).__name__, **plain(value.get_params())}

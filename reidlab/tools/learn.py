@@ -81,6 +81,8 @@ def learn_pictures(
     """
     if (Path(out) / STATE).is_dir() and not resume:
         raise ConfigError(f"{out}: is not empty, a run was begun there; go on with --resume, or choose a new folder")
+    if resume and Path(out).is_dir() and any(Path(out).iterdir()) and not (Path(out) / STATE).is_dir():
+        raise ConfigError(f"{out}: holds no run that could be resumed; choose a new folder, without --resume")
     out, recipe = checked_output(Path(out), resume), recipe or Recipe()
     pictures = _pictures(table, recipe.size)
     options = options or hsr(len(pictures), cameras=int(pictures.table["camid"].nunique()))
@@ -117,6 +119,7 @@ def hsr(pictures: int, cameras: int = 2, **changes: Any) -> PseudoLabelOptions:
         **changes: fields of :class:`~reidlab.pseudolabel.loop.PseudoLabelOptions`.
     """
     radius = {"share": min(0.01, NEAREST / max(1, pictures)), "k1": min(20, max(1, pictures - 1))}
+    radius["k2"] = min(6, radius["k1"])
     several = cameras > 1
     values: dict[str, Any] = {"homogeneity": True, "mining": several, "centre": several, "metric": "weighted"}
     values |= {"rounds": 10, "optimisation": {"p": 8, "lr": 5e-4}, **changes}
@@ -143,10 +146,14 @@ def _start(
     return model
 
 
-def _pictures(table: pd.DataFrame, size: tuple[int, int]) -> Pictures:
-
+def learnt_from(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a sample table that are learnt from: its ``train`` rows, or all where there are none."""
     rows = table[table["split"] == "train"]
-    rows = (rows if len(rows) else table).reset_index(drop=True)
+    return (rows if len(rows) else table).reset_index(drop=True)
+
+
+def _pictures(table: pd.DataFrame, size: tuple[int, int]) -> Pictures:
+    rows = learnt_from(table)
     if len(rows) < 2:
         raise DataError(f"table: {len(rows)} pictures to learn from; at least 2 are needed")
     return Pictures(rows, np.asarray(ImageCache(rows, size)))

@@ -115,3 +115,12 @@ def test_frames_and_originals_of_a_tracklet(table):
     assert data.gallery.originals(rows).shape == (3, 8, 4, 3)
     with pytest.raises(ConfigError, match="tracklet 999"):
         data.gallery.frames_of(999, 1)
+
+
+def test_tracklets_of_one_frame_are_matched_by_number_whatever_their_order(table):
+    backwards = table.assign(tracklet=table["tracklet"].max() - table["tracklet"])
+    data = from_table(backwards, (8, 4))
+    query, gallery = data.embed(lambda part: colours(part).tracklet_means())
+    assert query.tracklets.tolist() == sorted(data.query.tracklets)
+    assert query.pids.tolist() == [int(data.query.pids[data.query.tracklets == n][0]) for n in query.tracklets]
+    assert not data.gallery.each_in(gallery)

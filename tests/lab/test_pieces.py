@@ -281,3 +281,11 @@ def test_pieces_of_other_code_or_packages_go_after_a_run(project, no_kernel, mon
     monkeypatch.setattr(codehash, "of_modules", lambda names: today(names) + str(made_up_study.__name__ in names))
     assert measured_by(project, force=True) == [0]
     assert len(list(store.pieces_folder(project, "01_tiny").iterdir())) == 1
+
+
+def test_a_sweep_keeps_pieces_whose_code_cannot_be_read_from_here(tmp_path):
+    folder, identity = tmp_path / "pieces", {"chapter": "01_tiny", "modules": ["beside_a_notebook"], "code": "1"}
+    for name, versions in (("kept", environment.versions()), ("old", {"torch": "0.1"})):
+        pieces.save(folder / name, tmp_path, identity | {"versions": versions}, pieces.Piece([], {}, 0.0))
+    pieces.sweep(folder)
+    assert [path.name for path in folder.iterdir()] == ["kept"]

@@ -150,3 +150,31 @@ def test_the_pages_example_is_short_and_runs(tmp_path, monkeypatch):
     gain = next(row for row in measured.rows if row["key"] == "mAP_gain")
     assert gain["value"] == pytest.approx(scores["centred"] - scores["plain"])
     assert np.isfinite(measured.kept["gallery"]).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (Condition("cuont"), "method: there is none called 'cuont'; did you mean 'count'"),
+        (Condition("count", {}, "shrot"), "budget: there is none called 'shrot'; did you mean 'short'"),
+    ],
+)
+@pytest.mark.parametrize("where", ["conditions", "contrasts"])
+def test_a_misspelt_method_or_budget_is_refused_before_anything_is_trained(study, monkeypatch, wrong, message, where):
+    added = wrong if where == "conditions" else Contrast(Condition("count"), wrong, {})
+    declared = getattr(Counting, where)
+    monkeypatch.setattr(Counting, where, lambda study, place: [*declared(study, place), added])
+    with pytest.raises(ConfigError, match=message):
+        study.measure(EMBEDDED, 0)
+    assert study.calls == []
+
+
+def test_a_short_budget_of_unknown_steps_and_no_seeds_are_refused(study):
+    with pytest.raises(ConfigError, match="short: there is none called 'trian'; did you mean 'train'"):
+        replace(study, short={"trian": 2})
+    with pytest.raises(ConfigError, match="give at least one"):
+        list(study.sources([]))
+
+
+def test_sets_are_described_in_one_order():
+    assert plain({"b", "a", "c"}) == ["a", "b", "c"]

@@ -97,6 +97,8 @@ def test_a_folder_that_holds_something_else_is_refused_before_the_work(folder, t
     (tmp_path / "out" / "thesis.txt").write_text("mine")
     with pytest.raises(ConfigError, match="not empty"):
         learnt(folder, tmp_path / "out", weights)
+    with pytest.raises(ConfigError, match="holds no run that could be resumed"):
+        learnt(folder, tmp_path / "out", weights, resume=True)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 
 
@@ -127,7 +129,8 @@ def test_what_cannot_be_learnt_leaves_no_network(tmp_path, folder, weights):
 def test_radius_for_any_number_of_pictures():
     assert learn.hsr(12936).options["share"] == pytest.approx(10 / 12936)
     assert learn.hsr(100).options["share"] == 0.01
-    assert learn.hsr(5).options["k1"] == 4
+    assert (learn.hsr(5).options["k1"], learn.hsr(5).options["k2"]) == (4, 4)
+    assert (learn.hsr(2).options["k2"], learn.hsr(100).options["k2"]) == (1, 6)
     assert not learn.hsr(100, cameras=1).mining
     assert learn.hsr(100).centre
     assert not learn.hsr(100, cameras=1).centre
