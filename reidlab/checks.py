@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,46 @@ def plural(count: int, noun: str) -> str:
     """Return a number with its noun: ``1 claim``, ``2 claims``, ``1,184 identities``."""
     several = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else several}"
+
+
+def printable(text: object, *, lines: bool = False) -> str:
+    r"""Return a text that a terminal shows as it is: control characters and undecodable bytes are written out.
+
+    Args:
+        text: such as a file's name; an object is turned into text first.
+        lines: whether line ends and tabs stay.
+
+    Example:
+        >>> printable("a\x1b[31mb\n")
+        'a\\x1b[31mb\\n'
+    """
+    text = str(text)
+    if text.isascii() and text.isprintable():
+        return text
+    kept = "\n\t" if lines else ""
+    # Cf has the marks that turn the direction of a line, Cs the bytes of a name that is no UTF-8.
+    bad = {c for c in set(text) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in kept}
+    return text.translate({ord(c): c.encode("unicode_escape").decode("ascii") for c in bad})
+
+
+def check_name(field: str, value: object, error: type[ReidlabError] = ConfigError) -> str:
+    """Return a name that can be a file's: letters, digits, ``-``, ``_`` and ``.``, the first a letter or digit.
+
+    Args:
+        field: what is named.
+        value: the name.
+        error: class of the error.
+
+    Raises:
+        ReidlabError: of class ``error``: it is no such name, or longer than 100 characters.
+    """
+    if not isinstance(value, str) or len(value) > 100 or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
+        shown = printable(repr(value))
+        raise error(
+            f"{field}: {shown if len(shown) < 120 else shown[:117] + '...'} is no name; expected letters, digits, '-', "
+            "'_' and '.', the first a letter or digit"
+        )
+    return value
 
 
 def check_choice(field: str, value: object, known: Iterable[object], error: type[ReidlabError] = ConfigError) -> None:

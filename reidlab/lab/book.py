@@ -25,9 +25,9 @@ from reidlab.errors import ConfigError, RunError
 from reidlab.lab import pages, runner, store
 from reidlab.lab.ledger import Ledger
 from reidlab.lab.notebook import parameters_of
-from reidlab.lab.profiles import read_yaml
 from reidlab.lab.project import Project
 from reidlab.lab.store import StoredRun
+from reidlab.reading import read_yaml
 
 KEPT_PROFILES = ("standard", "paper")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from reidlab.checks import plural, suggest
 from reidlab.errors import ClaimError, ConfigError
-from reidlab.lab.profiles import read_yaml
+from reidlab.reading import read_yaml
 
 _SAID = {"id", "source", "item", "what", "kind", "printed", "unit", "needs", "note"}
 CLAIM_FIELDS = {*_SAID, "basis", "whose", "gain", "rule"}

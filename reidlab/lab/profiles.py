@@ -25,6 +25,7 @@ from reidlab.checks import suggest
 from reidlab.errors import ConfigError
 from reidlab.lab.notebook import parameters_of
 from reidlab.lab.project import Project
+from reidlab.reading import parse_yaml, read_yaml
 
 DEFAULTS = "defaults"
 
@@ -131,8 +132,6 @@ def parse_changes(pairs: Iterable[str]) -> dict[str, Any]:
         >>> parse_changes(["epochs=3", "seeds=[0, 1]", "name=quiet"])
         {'epochs': 3, 'seeds': [0, 1], 'name': 'quiet'}
     """
-    import yaml
-
     changes: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -141,44 +140,8 @@ def parse_changes(pairs: Iterable[str]) -> dict[str, Any]:
             raise ConfigError(f"-p {pair}: expected key=value, such as -p epochs=3")
         if key in changes:
             raise ConfigError(f"-p {pair}: {key} is given twice")
-        try:
-            changes[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"-p {pair}: {text!r} is not a value ({_yaml_place(error)})") from error
+        changes[key] = parse_yaml(text, f"-p {pair}")
     return changes
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file in which no key stands twice.
-
-    Raises:
-        ConfigError: the file is missing, is not YAML, or says something twice.
-    """
-    import yaml
-
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-        """Refuses a repeated key, of which YAML would silently keep the last."""
-
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            for key in keys:
-                if keys.count(key) > 1:
-                    raise ConfigError(f"{path}, line {node.start_mark.line + 1}: {key!r} stands twice")
-            return super().construct_mapping(node, deep=deep)
-
-    try:
-        with path.open(encoding="utf-8") as stream:
-            return yaml.load(stream, Loader)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: not found") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML ({_yaml_place(error)})") from error
-
-
-def _yaml_place(error: Exception) -> str:
-    mark = getattr(error, "context_mark", None) or getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
 def _typed(value: Any, default: Any, where: str) -> Any:
@@ -189,7 +152,6 @@ def _typed(value: Any, default: Any, where: str) -> Any:
     if default is None:
         return value
     if isinstance(default, float) and isinstance(value, int | str) and not isinstance(value, bool):
-        # YAML 1.1 reads 1e-3 (without a point) as text.
         with suppress(ValueError):
             if math.isfinite(number := float(value)):
                 return number

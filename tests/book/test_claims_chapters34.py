@@ -12,8 +12,8 @@ import pytest
 from reidlab.evaluation.protocols import PROTOCOLS
 from reidlab.lab import claims, statements
 from reidlab.lab.claim_files import rows_of
-from reidlab.lab.profiles import read_yaml
 from reidlab.lab.project import Project
+from reidlab.reading import read_yaml
 from tests.book.rules import filters, nested_filters
 
 ROOT = Path(__file__).parents[2]

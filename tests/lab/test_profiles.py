@@ -50,7 +50,7 @@ def test_defaults_reach_the_chapters_that_have_the_parameter(project):
         ("01_tiny: [1]", r"01_tiny: expected parameters, found \[1\]"),
         ("defaults: {width: 3}\n01_tiny: {}", r"defaults: no chapter of this profile has a parameter 'width'"),
         ("- 01_tiny", r"expected a mapping of chapter ids, found list"),
-        ("01_tiny: {epochs: 3}\n01_tiny: {epochs: 4}", r"line 1: '01_tiny' stands twice"),
+        ("01_tiny: {epochs: 3}\n01_tiny: {epochs: 4}", r"line 2: '01_tiny' stands twice"),
         ("01_tiny: {epochs: 3", r"quick\.yml: not valid YAML \(line 1"),
         ("", r"expected a mapping of chapter ids, found NoneType"),
     ],
@@ -88,7 +88,7 @@ def test_values_take_the_type_of_the_default(default, given, expected):
         ("epochs", "expected key=value"),
         ("=3", "expected key=value"),
         ("a b=3", "expected key=value"),
-        ("epochs=[1", r"'\[1' is not a value"),
+        ("epochs=[1", r"epochs=\[1: not valid YAML"),
     ],
 )
 def test_a_malformed_change_is_named(pair, message):
