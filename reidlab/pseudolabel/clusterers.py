@@ -269,7 +269,8 @@ def checked_labels(clusterer: Clusterer, features: np.ndarray) -> np.ndarray:
 def _within(distances: csr_matrix, radius: float) -> csr_matrix:
     """Return the stored distances that are at most a radius."""
     keep = distances.data <= radius
-    starts = np.concatenate([[0], np.cumsum(keep)])[distances.indptr]
+    kept = np.add.reduceat(keep, distances.indptr[:-1], dtype=np.int64)  # no row is empty: its diagonal is stored
+    starts = np.concatenate([[0], np.cumsum(kept)])
     return csr_matrix((distances.data[keep], distances.indices[keep], starts), shape=distances.shape)
 
 
