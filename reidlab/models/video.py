@@ -270,8 +270,8 @@ def video_network(
     Args:
         name: one of :data:`NETWORKS`.
         num_classes: number of training identities.
-        backbone: residual network without a classifier, which becomes the network's own (``ste-nvan-released`` takes the
-            ReLU off its stem); ResNet-50 with last stride 1 where omitted.
+        backbone: residual network without a classifier, which becomes the network's own: ``ste-nvan-released`` takes
+            the ReLU off its stem. ResNet-50 with last stride 1 where omitted.
         size: height and width of the frames in pixels; positions learnt for it take no other.
         frames: T, frames of a clip; likewise.
         layers: attention blocks: a number of Table 2.3 (1, 3 or 5), clipped to what the stages have, or a layout taken

@@ -37,9 +37,9 @@ def verdict(query, entry, released):
 
 def released_verdict(query, entry):
     """The same by the four comparisons of the released code, in which an entry that is one person is so twice."""
-    (camid, pid, other), (entry_camid, entry_pid, entry_other) = ((c, p, o if o > 0 else p) for c, p, o in (query, entry))
-    match = entry_pid == pid or entry_other == pid or entry_pid == other or entry_other == other
-    if camid == entry_camid and (match or entry_pid == 0):
+    ids = [(pid, other if other > 0 else pid) for _, pid, other in (query, entry)]
+    match = any(ours == theirs for ours in ids[0] for theirs in ids[1])
+    if query[0] == entry[0] and (match or entry[1] == 0):
         return IGNORED
     return POSITIVE if match else OTHER
 

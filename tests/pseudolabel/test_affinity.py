@@ -295,7 +295,7 @@ def best_exemplars(similarities, preferences):
 
 def copies(*groups):
     """Points with how many of each there are."""
-    return np.repeat([np.atleast_1d(point) for point, _ in groups], [count for _, count in groups], axis=0).astype(float)
+    return np.concatenate([np.tile(np.array(point, dtype=float), (count, 1)) for point, count in groups])
 
 
 @pytest.mark.parametrize("damping", [0.5, 0.7])
