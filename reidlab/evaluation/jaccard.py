@@ -67,8 +67,8 @@ def jaccard_distances(features: np.ndarray, k1: int = 30, k2: int = 6) -> csr_ma
     np.cumsum(starts, out=starts)
     if starts[-1] > _MOST_PAIRS:
         raise DataError(
-            f"features: of {count:,} pictures, {starts[-1] / count:,.0f} each have neighbours in common; at most "
-            f"{_MOST_PAIRS / count:,.0f} can be stored. So few are told apart by these features: train the network "
+            f"features: each of {count:,} pictures shares neighbours with {starts[-1] / count:,.0f}; at most "
+            f"{_MOST_PAIRS / count:,.0f} are allowed. These features hardly tell pictures apart: train the network "
             f"longer, take fewer pictures, or lower k1 (it is {k1}) and k2 ({k2})"
         )
     columns = np.empty(starts[-1], dtype=np.int32)

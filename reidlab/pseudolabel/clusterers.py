@@ -122,7 +122,8 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
 
         Raises:
             ConfigError: ``k1`` or ``k2`` does not fit the number of features.
-            DataError: features are not a matrix with at least two rows, or a value is not finite.
+            DataError: features are not a matrix with at least two rows, a value is not finite, or too many pairs share
+                neighbours; see :func:`~reidlab.evaluation.jaccard.jaccard_distances`.
         """
         self._check()  # set_params changes arguments too
         distances = jaccard_distances(X, self.k1, self.k2)

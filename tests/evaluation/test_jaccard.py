@@ -150,7 +150,7 @@ def test_more_pairs_than_are_stored_are_refused_before_they_are_computed(monkeyp
     np.testing.assert_array_equal(jaccard_distances(features, 20, 6).data, whole.data)
     monkeypatch.setattr(jaccard, "_MOST_PAIRS", whole.nnz - 1)
     monkeypatch.setattr(jaccard, "_fill_distances", None)
-    with pytest.raises(DataError, match=r"of 400 pictures, \d+ each .* at most \d+ .* k1 \(it is 20\) and k2 \(6\)"):
+    with pytest.raises(DataError, match=r"400 pictures shares .* at most \d+ .* k1 \(it is 20\) and k2 \(6\)"):
         jaccard_distances(features, 20, 6)
 
 
