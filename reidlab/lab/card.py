@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from reidlab.checks import plural
+from reidlab.lab.escaping import as_text
 
 
 class Card:
@@ -55,8 +55,8 @@ class Card:
             title: shown while it is closed.
             note: HTML to put above the card's lines.
         """
-        lines = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in self.rows())
-        return f'<details class="run-card"><summary>{html.escape(title)}</summary>{note}<dl>{lines}</dl></details>'
+        lines = "".join(f"<dt>{as_text(name)}</dt><dd>{as_text(text)}</dd>" for name, text in self.rows())
+        return f'<details class="run-card"><summary>{as_text(title)}</summary>{note}<dl>{lines}</dl></details>'
 
     def _repr_html_(self) -> str:
         return self.as_html().replace("<details ", "<details open ", 1)

@@ -67,7 +67,7 @@ class Row:
         said = ("id", "source", "item", "what", "kind", "basis", "whose", "unit", "gain", "note")
         return {
             **{name: getattr(claim, name) for name in said},
-            "printed": json.loads(claim.printed or "null"),
+            "printed": claim.printed and (float if "." in claim.printed else int)(claim.printed),
             "tolerance": rule.tolerance if rule and claim.kind != "trend" else None,
             "because": rule.because if rule else "",
             "measured": self.measured,

@@ -195,17 +195,6 @@ def test_staging_shows_changed_parameters_and_forces_execution_off(with_book):
     assert not (source / "claims").exists()
 
 
-def test_requests_to_elsewhere_are_found(tmp_path):
-    (tmp_path / "a.html").write_text(
-        '<script src="https://cdn.x.org/a.js"></script><img src="//x.org/a.png"><a href="https://x.org">x</a>'
-        '<link rel="stylesheet" href="https://x.org/a.css"><link rel="canonical" href="https://x.org/">'
-        '<img src="a.png">'
-    )
-    (tmp_path / "a.css").write_text("@font-face { src: url('https://x.org/a.woff') } a { background: url(b.png) }")
-    found = [line.split(" loads ")[1] for line in book.outside_requests(tmp_path)]
-    assert found == ["https://cdn.x.org/a.js", "//x.org/a.png", "https://x.org/a.css", "https://x.org/a.woff"]
-
-
 def test_paths_of_this_machine_are_found(tmp_path, project):
     (tmp_path / "a.html").write_text(f"<pre>{project.root}/notebooks</pre>")
     (tmp_path / "b.html").write_text(f"<pre>{project.root}-other</pre>")
