@@ -122,7 +122,9 @@ class Ledger:
         try:
             row = (_judge_trend if claim.kind == "trend" else _judge_number)(claim, rule, table)
         except ClaimError as error:
-            row = Row(claim, "not run", f"needs records that fit its rule: {error}")
+            # The page says nothing of folders of this machine.
+            reason = str(error).removeprefix(f"{claim.file}: ")
+            row = Row(claim, "not run", f"needs records that fit its rule: {reason}")
         return replace(row, stale=stale, profile=rule.profile)
 
     def problems(self) -> list[str]:

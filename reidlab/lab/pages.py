@@ -202,7 +202,7 @@ def _records_table(table: pd.DataFrame) -> str:
     units = dict(zip(table["key"], table["unit"]))
     head = ["conditions", "protocol", *(f"{key} [{units[key]}]" for key in cells)]
     rows = zip(cells.index, cells.to_numpy())
-    return _table(head, [[*map(html.escape, (_dims_text(dims), name, *row))] for (dims, name), row in rows])
+    return _table(head, [[*map(as_text, (_dims_text(dims), name, *row))] for (dims, name), row in rows])
 
 
 def _mean_text(values: pd.Series) -> str:

@@ -1,5 +1,6 @@
 """Verdicts. Oracles: closed forms, scipy.stats, and projects whose records were written for the purpose."""
 
+import html
 import itertools
 import json
 import math
@@ -532,7 +533,7 @@ def test_what_a_verdict_rests_on_comes_with_it(project):
     assert (plain["b"]["printed"], found["b"].verdict, found["b"].why) == (
         *(None, "reproduced", "measured 1.1, implied 1"),
     )
-    text = ledger_page(Ledger(project))
+    text = html.unescape(ledger_page(Ledger(project)))
     assert "exact, recounted, our own question; 01_tiny, quick" in text
     assert "6 claims on 1 of 3 tables and figures; 1 row of them" in text
 
