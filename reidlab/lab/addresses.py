@@ -15,23 +15,27 @@ from pathlib import Path
 from reidlab.checks import printable
 
 # Attributes whose address a browser fetches by itself or sends something to, on whatever element they stand.
-_LOADING = frozenset(
-    "src data poster background action formaction ping manifest codebase classid archive code lowsrc dynsrc "
-    "attributionsrc".split()
-)
-_LISTS = frozenset(("srcset", "imagesrcset", "ping", "archive", "attributionsrc"))
-_LINKS = frozenset(("href", "xlink:href"))
+_LOADING = {
+    *("src", "data", "poster", "background", "action", "formaction", "ping", "manifest"),
+    *("codebase", "classid", "archive", "code", "lowsrc", "dynsrc", "attributionsrc"),
+}
+_LISTS = {"srcset", "imagesrcset", "ping", "archive", "attributionsrc"}
+_LINKS = {"href", "xlink:href"}
 # Relations of a <link> that only tell; all others may be fetched.
-_TELLING = frozenset("alternate author bookmark canonical contents genindex help index license search".split())
+_TELLING = {"alternate", "author", "canonical", "contents", "genindex", "help", "index", "license", "search"}
 # Attributes whose value is CSS.
-_STYLED = frozenset(
-    "style fill stroke filter mask clip-path cursor marker marker-start marker-mid marker-end".split()
-)
+_STYLED = {
+    *("style", "fill", "stroke", "filter", "mask", "clip-path", "cursor"),
+    *("marker", "marker-start", "marker-mid", "marker-end"),
+}
 # Elements for which an address with its content inside would be a page or a script.
-_RUNNING = frozenset("script iframe frame embed object applet base form button input use meta portal".split())
+_RUNNING = {
+    *("script", "iframe", "frame", "embed", "object", "applet", "base"),
+    *("form", "button", "input", "use", "meta", "portal"),
+}
 _PICTURE = re.compile(r"data:(?:image|font|audio|video|application/(?:x-)?font)[-\w.+/]*[;,]")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):")
-_FOLLOWED = frozenset(("http", "https", "mailto"))
+_FOLLOWED = {"http", "https", "mailto"}
 _REFRESH = re.compile(r"[\s\d.]*[;,\s]*(?:url\s*=\s*)?['\"]?", re.IGNORECASE)
 _CSS_ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})[ \t\r\n\f]?|\r\n|[\n\r\f]|(.))")
 _CSS_ADDRESS = re.compile(r"(?:url|src)\(\s*(?:\"([^\"]*)|'([^']*)|([^)\s]*))", re.IGNORECASE)
@@ -122,7 +126,7 @@ class _Reader(HTMLParser):
 
 def _of_style(text: str) -> Iterator[str]:
     """Yield the addresses outside of the book that CSS loads."""
-    text = _CSS_ESCAPE.sub(lambda m: (chr(min(int(m[1], 16), 0x10FFFF)) if m[1] else m[2] or ""), text)
+    text = _CSS_ESCAPE.sub(lambda m: chr(min(int(m[1], 16), 0x10FFFF)) if m[1] else m[2] or "", text)
     found = [next(filter(None, m.groups()), "") for m in _CSS_ADDRESS.finditer(text)]
     for statement in _CSS_STRINGS.finditer(text):
         found += re.findall(r"[\"']([^\"']*)", statement[1])

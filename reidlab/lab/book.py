@@ -168,7 +168,7 @@ def _with_cards(project: Project, run: StoredRun, kept: Sequence[StoredRun]) -> 
     """Return a chapter's executed notebook with its run card below the title and kept records at the end."""
     notebook = files.read_json(run.notebook)
     cells = notebook.get("cells")
-    if not isinstance(cells, list) or not all(isinstance(cell, dict) and _KEYS <= cell.keys() for cell in cells):
+    if not isinstance(cells, list) or not all(isinstance(cell, dict) and cell.keys() >= _KEYS for cell in cells):
         raise RunError(f"{run.notebook}: is no executed notebook; run the chapter again with --force")
     if run.info["parameters"] == json.loads(json.dumps(parameters_of(project.notebook(run.chapter)))):
         # The reader sees the values once: in the chapter's own cell if the run kept them, else as they ran.

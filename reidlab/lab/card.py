@@ -37,8 +37,8 @@ class Card:
             ("data", "; ".join(_data_line(name, entry) for name, entry in info["data"].items()) or "none"),
             ("code", (info.get("code") or {}).get("hash", "unknown")),
             ("versions", ", ".join(f"{name} {version}" for name, version in info["versions"].items())),
-            ("device", f"{info['device']}, {plural(info['threads'], 'thread')}"),
-            ("machine", info["machine"]),
+            ("device", hardware(info)),
+            ("machine", info.get("machine", "unknown")),
             ("measured", f"{day(info['started'])}, in {time}"),
         ]
         if verified := info.get("verified"):
@@ -79,6 +79,11 @@ def duration(seconds: float) -> str:
 def day(started: str) -> str:
     """Return the date of an ISO time."""
     return datetime.fromisoformat(started).date().isoformat()
+
+
+def hardware(info: Mapping[str, Any]) -> str:
+    """Return what a run computed on: the device, and how many threads."""
+    return f"{info.get('device', 'unknown')}, {plural(info.get('threads', 1), 'thread')}"
 
 
 def _data_line(name: str, entry: Mapping[str, Any]) -> str:

@@ -65,7 +65,7 @@ def rows_of(path: Path, problems: list[str], blocks: bool = True) -> Iterator[tu
                 continue
             for claim in expanded(entry, defaults, where) if blocks else [entry]:
                 named = isinstance(claim, dict) and claim.get("id")
-                yield claim, f"{path}: claim {claim['id']!r}" if named else where
+                yield claim, f"{path}: claim {shown(claim['id'])}" if named else where
 
 
 def expanded(entry: Any, defaults: Mapping[str, Any], where: str) -> list[Any]:
@@ -150,7 +150,9 @@ def _filled(value: Any, words: Mapping[str, Any], used: set[str], where: str) ->
     names = _WORD.findall(value)
     used.update(names)
     if missing := [name for name in names if name not in words]:
-        raise ClaimError(f"{where}: {shown(value)}: placeholder {missing[0]!r} has no value{suggest(missing[0], words)}")
+        raise ClaimError(
+            f"{where}: {shown(value)}: placeholder {missing[0]!r} has no value{suggest(missing[0], words)}"
+        )
     if _WORD.fullmatch(value):
         return words[names[0]]
     return _WORD.sub(lambda match: str(words[match[1]]), value)

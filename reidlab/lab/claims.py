@@ -230,8 +230,9 @@ def _read(project: Project, chapters: tuple[str, ...], state: tuple[tuple[Path, 
                 if path.name == INVENTORY:
                     items.append(_item(row, where))
                 else:
-                    claims.append(_claim(row, path, where, project))
-                    gains[claims[-1].id] = _texts(row, ("gain",), where)["gain"]
+                    claim = _claim(row, path, where, project)
+                    gains[claim.id] = _texts(row, ("gain",), where)["gain"]
+                    claims.append(claim)
     problems += _repeated((f"{INVENTORY}: item", item.id) for item in items)
     problems += _repeated((f"{INVENTORY}:", f"{item.source} {item.item}") for item in items)
     problems += _repeated((f"{claim.file}: claim", claim.id) for claim in claims)

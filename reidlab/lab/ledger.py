@@ -159,7 +159,7 @@ class Ledger:
     def _recorded(self, chapter: str) -> set[str]:
         """Return the keys that a chapter's runs record; a run on other data may record more."""
         runs = (self._find(chapter, profile) for profile in claims.KINDS["exact"])
-        return set().union(*(run[0].info["keys"] for run in runs if run))
+        return set().union(*(run[0].info.get("keys", ()) for run in runs if run))
 
     def _evidence(self, chapter: str, profile: str) -> tuple[StoredRun, bool, _Records] | None:
         """Return the run to judge by: one that matches today's code if there is, a fresh one before a kept one."""

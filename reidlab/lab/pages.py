@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from reidlab.checks import plural
 from reidlab.intervals import student_interval
-from reidlab.lab.card import Card, day, duration
+from reidlab.lab.card import Card, day, duration, hardware
 from reidlab.lab.claims import BASES, Item
 from reidlab.lab.escaping import as_text
 from reidlab.lab.ledger import VERDICTS, Ledger, Row
@@ -105,7 +105,7 @@ def status_page(project: Project, runs: Sequence[StoredRun]) -> str:
                 as_text(duration(info["wall_s"])),
                 as_text(day(info["started"])),
                 as_text(info.get("records", "")),
-                as_text(f"{info['machine']}; {info['device']}, {plural(info['threads'], 'thread')}"),
+                as_text(f"{info.get('machine', 'unknown')}; {hardware(info)}"),
                 f"<code>{as_text((info['code'] or {}).get('hash', 'unknown'))}</code>",
                 '<span class="stale">stale</span>' if stale else "matches today's code",
             ]
@@ -133,9 +133,7 @@ def run_note(project: Project, run: StoredRun) -> str:
     changes = run.changes(project)
     stale = f' <span class="stale" title="{as_text("; ".join(changes))}">stale</span>' if changes else ""
     title = f"Measured with profile {run.profile} on {day(run.info['started'])}, in {duration(run.info['wall_s'])}"
-    note = (
-        f"<p>The records are older than today's code:{stale} {as_text('; '.join(changes))}</p>" if changes else ""
-    )
+    note = f"<p>The records are older than today's code:{stale} {as_text('; '.join(changes))}</p>" if changes else ""
     return Card(run.info).as_html(title, note)
 
 

@@ -1,4 +1,4 @@
-"""Text of claims, records, runs and file names that tries to be more than text, built strictly and shown by a browser."""
+"""Text of claims, records, runs and file names that tries to be more than text, shown by a browser."""
 
 import functools
 import json
@@ -22,7 +22,7 @@ PIECES = [
     "```{{literalinclude}} {secret}\n```",
     ":::{{include}} ../../../../secret.txt\n:::",
     "```{{raw}} html\n<script>globalThis.ran = true</script>\n```",
-    "# Heading\n- list\n\n    indented {{{{ made }}}} $x^2$ \\(x\\) **bold** `code` [link](javascript:globalThis.ran=true)",
+    "# Heading\n- list\n\n    indented {{{{ made }}}} $x^2$ \\(x\\) **bold** `code` [link](javascript:ran=true)",
     "{{download}}`{secret}` \x1b[31mred\x07 \u202eturned ../../etc/passwd",
 ]
 

@@ -1,4 +1,4 @@
-"""What pages would fetch. What a browser really fetches from these pieces is recorded in tests/book/test_requests.py."""
+"""What pages would fetch. tests/book/test_requests.py records what a browser fetches of these pieces."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_a_link_that_runs_something_is_found(tmp_path, piece):
         "@font-face { src: url('https://x.test/a.woff') }",
         "a { background: URL( //x.test/a.png ) }",
         "@import 'https://x.test/a.css';",
-        "@import/**/\"//x.test/a.css\";",
+        '@import/**/"//x.test/a.css";',
         "@IMPORT url(https://x.test/a.css) print;",
         "a { background: image-set('https://x.test/a.png' 1x) }",
         "a { background: -webkit-image-set(/* */'//x.test/a.png' 1x) }",
