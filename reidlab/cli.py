@@ -160,7 +160,7 @@ def claims(
         return
     rows = ledger.rows()
     if as_json:
-        print(json.dumps([row.as_dict() for row in rows], indent=2, ensure_ascii=False, allow_nan=False))
+        print(json.dumps([row.as_dict() for row in rows], indent=2, allow_nan=False))
         return
 
     table = [("claim", "item", "kind", "printed", "measured", "verdict")]

@@ -18,6 +18,7 @@ from reidlab.intervals import student_interval
 from reidlab.lab import claims, codehash, records, store
 from reidlab.lab.ledger import MOST_SEEDS, VERDICTS, Ledger, judge_differences, seeds_to_settle
 from reidlab.lab.pages import ledger_page
+from reidlab.lab.project import Project
 from tests.lab.made_up_project import make_project, write_chapter
 
 # One worker, one really run project.
@@ -727,6 +728,13 @@ def test_the_page_has_every_claim_and_hole_in_the_order_of_chapters(project):
     assert "2 claims on 1 of 3 tables and figures" in text
     # A blank line would end a block of HTML in the middle of a table.
     assert all(line.endswith("</div>") for line in text.splitlines() if line.startswith("<div"))
+
+
+def test_the_claims_of_this_book_are_well_where_nothing_has_run(tmp_path):
+    """As in a fresh clone: no run store, kept records only."""
+    ledger = Ledger(Project(Project.find().root, tmp_path))
+    assert ledger.problems() == []
+    assert len(ledger.book.claims) > 700
 
 
 def test_an_empty_project_has_an_empty_ledger(tmp_path):
