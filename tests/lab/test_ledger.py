@@ -351,7 +351,7 @@ def test_a_run_of_todays_code_is_asked_before_a_kept_one(project):
     write_run(project, losses([0.5] * 5, [0.6] * 5), kept=True)
     write_run(project, losses([0.6] * 5, [0.5] * 5))
     assert verdict(project, row(TREND)).verdict == "trend holds"
-    write_run(project, losses([0.6] * 5, [0.5] * 5), code={"notebook": "old", "modules": {}})
+    write_run(project, losses([0.6] * 5, [0.5] * 5), code={"hash": "old", "notebook": "old", "modules": {}})
     assert verdict(project, row(TREND)).verdict == "trend reversed"
 
 
