@@ -325,7 +325,7 @@ def data_audit_labels(
 def data_redetect(
     name: Annotated[str, typer.Argument(help="Name of a set of tracklets, or a folder.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
-    detector: Annotated[str, typer.Option("--detector", help="hog, or the path of an ONNX file.")] = "hog",
+    detector: Annotated[str, typer.Option("--detector", help="hog, ssdlite, or the path of an ONNX file.")] = "hog",
     weights: WeightsOption = None,
     height: Annotated[int, typer.Option("--height", min=16, help="Height of the new pictures, in pixels.")] = 128,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reidlab.checks import check_choice
 from reidlab.data.table import SampleTable
 from reidlab.files import disk_errors
 from reidlab.tools.common import checked_output, image_network
 from reidlab.training.recipe import Recipe
-from reidlab.video.detectors import named_detector
+from reidlab.video.detectors import Detector, named_detector
 from reidlab.video.redetect import RedetectLink, ide_embedder, redetect_table
+from reidlab.video.ssdlite import SSDLite
 
 
 def redetect_data_set(
@@ -33,7 +35,7 @@ def redetect_data_set(
         table: sample table of a data set of tracklets.
         root: its folder.
         out: folder to make.
-        detector: see :func:`~reidlab.video.detectors.named_detector`.
+        detector: see :func:`detector_of`.
         weights: see :func:`~reidlab.tools.common.image_network`.
         size: height and width of the new pictures, in pixels.
         iterations: training steps of that network.
@@ -45,15 +47,35 @@ def redetect_data_set(
         ``out``.
 
     Raises:
+        MissingDataError: the detector's weights are not installed.
         ConfigError: an argument does not fit, something stands at ``out``, or there is nothing to train on and no file
             of weights.
         DataError: the set has no tracklets, or a picture or file cannot be read.
         StorageError: the folder cannot be written.
     """
-    recipe, found, out = recipe or Recipe(), named_detector(detector, root), checked_output(Path(out))
+    recipe, found, out = recipe or Recipe(), detector_of(detector, root), checked_output(Path(out))
     model = image_network(table, recipe, weights, iterations, seed, quiet)
     linker = RedetectLink(found, ide_embedder(model, recipe.size), size=size)
     with disk_errors(out):
         if out.is_dir():
             out.rmdir()  # empty; the whole one takes its place
         return redetect_table(table, out, linker, root=root, quiet=quiet)
+
+
+def detector_of(name: str, root: str | Path) -> Detector:
+    """Return a detector by its name.
+
+    Args:
+        name: ``hog``, ``ssdlite``, the path of an ONNX file, or ``truth`` (embedded worlds only).
+        root: folder of the data set.
+
+    Raises:
+        ConfigError: the name is none of these.
+        MissingDataError: its weights are not installed, or ``truth`` for a set that is no embedded world.
+        DataError: the file cannot be used.
+    """
+    if name == SSDLite.name:
+        return SSDLite()
+    if not name.lower().endswith(".onnx"):
+        check_choice("--detector", name, ("hog", SSDLite.name, "truth", "the path of an .onnx file"))
+    return named_detector(name, root)

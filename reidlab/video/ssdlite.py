@@ -194,6 +194,8 @@ class SSDLite:
 
     Args:
         padding: width of the border above and below, as a share of the picture's height; None for whole frames.
+        margin: by which boxes, found close around the body, grow in all, as a share of their height; the default is
+            what embedded worlds leave around people.
         tile: side of the tiles, in pixels; None searches the whole picture only.
         least: smallest score, 0..1.
         overlap: of two boxes with a greater intersection over union, the less certain is dropped.
@@ -205,20 +207,27 @@ class SSDLite:
 
     Example:
         >>> SSDLite()([crop])  # doctest: +SKIP
-        >>> SSDLite(padding=None, tile=540, least=0.1)([frame])  # doctest: +SKIP
+        >>> SSDLite(None, margin=0, tile=540)([frame])  # doctest: +SKIP
     """
 
     name = "ssdlite"
 
     def __init__(
-        self, padding: float | None = 0.2, *, tile: int | None = None, least: float = 0.2, overlap: float = 0.5
+        self,
+        padding: float | None = 0.2,
+        *,
+        margin: float = 0.06,
+        tile: int | None = None,
+        least: float = 0.2,
+        overlap: float = 0.5,
     ) -> None:
         if padding is not None:
             check_number("padding", padding, 0, 2)
+        check_number("margin", margin, 0, 1)
         if tile is not None:
             check_integer("tile", tile, 32, what="the side of a tile in pixels")
         self._least, self._overlap = check_share("least", least), check_share("overlap", overlap)
-        self._padding, self._tile, self._network = padding, tile, network()
+        self._padding, self._margin, self._tile, self._network = padding, margin, tile, network()
 
     def __call__(self, pictures: Sequence[np.ndarray], keys: pd.DataFrame | None = None) -> list[np.ndarray]:
         """Return the boxes (n, 5) of each picture, the most certain first, as a ``Detector`` does.
@@ -263,13 +272,15 @@ class SSDLite:
         return views
 
     def _distinct(self, corners: np.ndarray, scores: np.ndarray, picture: np.ndarray) -> np.ndarray:
-        height, width = picture.shape[:2]
-        boxes = cut_boxes(
-            np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1), 0, 0, width, height
-        )
-        boxes = np.concatenate([boxes, scores[:, None]], axis=1)[np.argsort(-scores, kind="stable")]
-        boxes = boxes[(boxes[:, 2:4] > 0).all(axis=1)]
-        return boxes[suppressed(boxes[:, :4], self._overlap)[:_MOST]]
+        """Return a picture's boxes and scores (n, 5), best first, without those that overlap a better one."""
+        order = np.argsort(-scores, kind="stable")
+        corners, scores = corners[order], scores[order]
+        sizes = corners[:, 2:] - corners[:, :2]
+        kept = suppressed(np.concatenate([corners[:, :2], sizes], axis=1), self._overlap)[:_MOST]
+        growth = self._margin * sizes[kept, 1:]
+        boxes = np.concatenate([corners[kept, :2] - growth / 2, sizes[kept] + growth], axis=1)
+        boxes = cut_boxes(boxes, 0, 0, picture.shape[1], picture.shape[0])
+        return np.concatenate([boxes, scores[kept, None]], axis=1)
 
 
 def suppressed(boxes: np.ndarray, overlap: float) -> np.ndarray:
@@ -320,10 +331,13 @@ def _seen(picture: np.ndarray, x: int, y: int, w: int, h: int) -> np.ndarray:
 def _placed(
     corners: np.ndarray, scores: np.ndarray, view: Sequence[int], shape: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return boxes of a view in the picture's pixels, without those that end at an edge of the view alone."""
+    """Return boxes of a view in the picture's pixels, cut at its edges, without those that end with the view alone."""
     x, y, w, h = view
     corners = np.clip(corners, 0, 1)
     inner = np.array([x > 0, y > 0, x + w < shape[1], y + h < shape[0]])
     near = np.abs(corners - (0, 0, 1, 1)) < 0.006  # 3 pixels of a tile of 540
     whole = ~(near & inner).any(axis=1)
-    return corners[whole] * (w, h, w, h) + (x, y, x, y), scores[whole]
+    corners = corners[whole] * (w, h, w, h) + (x, y, x, y)
+    corners = np.clip(corners, 0, (shape[1], shape[0]) * 2)
+    alive = (corners[:, 2:] > corners[:, :2]).all(axis=1)
+    return corners[alive], scores[whole][alive]
