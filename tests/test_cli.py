@@ -316,7 +316,7 @@ def test_redetect_writes_a_set_that_reads_back(capsys, tracks, tmp_path):
     assert before[["pid", "camid", "tracklet", "split"]].equals(after[["pid", "camid", "tracklet", "split"]])
     code, _, error = call(capsys, *words, "--detector", "magic")
     assert code == 1
-    assert error.startswith("reidlab: --detector: there is none called 'magic'; there is: hog, ssdlite, truth, ")
+    assert "--detector: there is none called 'magic'; there is: hog, ssdlite, truth, " in error
     code, _, error = call(capsys, *words, "--detector", "truth")
     assert code == 1
     assert f"{out}: is there already and not empty" in error

@@ -29,7 +29,8 @@ def read_constants(path: str | Path) -> dict[str, np.ndarray]:
         path: the ``.pb`` file.
 
     Returns:
-        Arrays of float32 by the names of their nodes, in TensorFlow's order of axes.
+        Arrays of float32 by the names of their nodes, with TensorFlow's axes: a convolution's are (height, width,
+        channels in, channels out), a depthwise one's (height, width, channels, 1).
 
     Raises:
         DataError: the file cannot be read, or is no such graph.

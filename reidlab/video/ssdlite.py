@@ -32,7 +32,6 @@ SHA256 = "7a23982e5825c809853351c9c3e7f7dc05891513ad79b4eded4eea93198cc47a"
 
 _SIDE = 300  # height and width of the network's input, in pixels
 _SMALLEST = 8  # pixels a side; of a smaller picture nothing can be told
-_MOST = 100  # people in a picture, as in the graph
 _BATCH = 2  # inputs at a time; more are slower on a CPU
 _MAPS = (19, 10, 5, 3, 2, 1)  # height and width of the maps that predict
 _SCALES = (0.1, 0.35, 0.5, 0.65, 0.8, 0.95)  # of their anchors, as shares of the picture
@@ -276,7 +275,7 @@ class SSDLite:
         order = np.argsort(-scores, kind="stable")
         corners, scores = corners[order], scores[order]
         sizes = corners[:, 2:] - corners[:, :2]
-        kept = suppressed(np.concatenate([corners[:, :2], sizes], axis=1), self._overlap)[:_MOST]
+        kept = suppressed(np.concatenate([corners[:, :2], sizes], axis=1), self._overlap)
         growth = self._margin * sizes[kept, 1:]
         boxes = np.concatenate([corners[kept, :2] - growth / 2, sizes[kept] + growth], axis=1)
         boxes = cut_boxes(boxes, 0, 0, picture.shape[1], picture.shape[0])

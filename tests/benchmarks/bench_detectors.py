@@ -52,7 +52,7 @@ def main():
     height = pictures[0].shape[0]
     frames = SSDLite(None, margin=0, least=0.01)
     tiles = SSDLite(None, margin=0, least=0.01, tile=540)
-    hog = HOG(height, padding=0, body=(0.5, 0.75), least=-0.5)
+    hog = HOG(height, padding=0, body=(0.5, 0.75))
     print(f"{len(pictures)} frames of {pictures[0].shape[1]} x {height}, {sum(map(len, true.values()))} people")
     frames(pictures[:1])
     for name, detector, passes in (

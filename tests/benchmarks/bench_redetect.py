@@ -1,6 +1,6 @@
-"""Pictures a second of each stage of re-Detect and Link, and how well HOG finds the true boxes of an embedded world.
+"""Pictures a second of each stage of re-Detect and Link, and how well HOG and SSDLite find an embedded world's boxes.
 
-Run: python tests/benchmarks/bench_redetect.py [--threads N] [--pictures N] [--hog N]
+Run: python tests/benchmarks/bench_redetect.py [--threads N] [--pictures N] [--found N]
 
 A world of the scenario ``video`` is drawn on first use. Stages are timed on whole tracklets of its gallery, by the
 process's own seconds, since true boxes are asked for once only.
@@ -19,6 +19,7 @@ from reidlab.models import ReIDNet, resnet
 from reidlab.seeding import rng, seed_all
 from reidlab.video.detectors import HOG, TrueBoxes
 from reidlab.video.redetect import RedetectLink, ide_embedder, quality
+from reidlab.video.ssdlite import SSDLite
 from reidlab.world import cached, scenario
 from reidlab.world.recording import iou
 
@@ -54,7 +55,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pictures", type=int, default=3000)
-    parser.add_argument("--hog", type=int, default=100)
+    parser.add_argument("--found", type=int, default=100)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
@@ -92,19 +93,23 @@ def main():
         print(f"{name:24s}{count / max(seconds, 1e-9):10.0f} {what}/s")
     print(f"true boxes of 12,000 pictures: {12_000 * detector.seconds / detector.count:.0f} s (wanted: below 30 s)")
 
-    some = rng(0, "bench").choice(len(chosen), min(options.hog, len(chosen)), replace=False)
-    hog = Timed(HOG())
-    found, true = hog([pictures[i] for i in some]), truth([pictures[i] for i in some], chosen.iloc[some])
-    hits = sum(found_and_true(*pair) for pair in zip(found, true))
-    print(
-        f"HOG on {len(some)} pictures, a hit from an overlap of {MATCH} on: recall {hits / sum(map(len, true)):.2f}, "
-        f"precision {hits / max(1, sum(map(len, found))):.2f}, {1e3 * hog.seconds / len(some):.1f} ms a picture"
-    )
+    some = rng(0, "bench").choice(len(chosen), min(options.found, len(chosen)), replace=False)
+    some_pictures, true = [pictures[i] for i in some], truth([pictures[i] for i in some], chosen.iloc[some])
+    for one in (HOG(), SSDLite()):
+        timed = Timed(one)
+        found = timed(some_pictures)
+        hits = sum(found_and_true(*pair) for pair in zip(found, true))
+        print(
+            f"{one.name} on {len(some)} pictures, a hit from an overlap of {MATCH} on: "
+            f"recall {hits / sum(map(len, true)):.2f}, precision {hits / max(1, sum(map(len, found))):.2f}, "
+            f"{1e3 * timed.seconds / len(some):.1f} ms a picture"
+        )
     means = quality(chosen, linked, root)[["iou_before", "iou_after", "right_before", "right_after"]].mean()
     print("true boxes: " + ", ".join(f"{name} {value:.3f}" for name, value in means.items()))
-    linked = RedetectLink(HOG(), embed, size=SIZE)(chosen, pictures=pictures, quiet=True)
-    means = quality(chosen, linked, root)[["iou_before", "iou_after", "right_before", "right_after"]].mean()
-    print("HOG: " + ", ".join(f"{name} {value:.3f}" for name, value in means.items()))
+    for one in (HOG(), SSDLite()):
+        linked = RedetectLink(one, embed, size=SIZE)(chosen, pictures=pictures, quiet=True)
+        means = quality(chosen, linked, root)[["iou_before", "iou_after", "right_before", "right_after"]].mean()
+        print(f"{one.name}: " + ", ".join(f"{name} {value:.3f}" for name, value in means.items()))
 
 
 if __name__ == "__main__":

@@ -12,12 +12,14 @@ from PIL import Image
 from torch.nn import functional as F
 
 from reidlab import paths
+from reidlab.data.readers import MARS
 from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.models.frozen_graph import read_constants
 from reidlab.models.packaged import packaged_file
-from reidlab.tools.redetect import detector_of
+from reidlab.tools.redetect import detector_of, redetect_data_set
 from reidlab.video import ssdlite as room
 from reidlab.video.ssdlite import SSDLite, anchors, suppressed
+from reidlab.world import Scene, WorldSpec, export_mars
 
 
 def installed(package):
@@ -134,15 +136,15 @@ def plain_forward(constants, images):
         return batch_norm(F.conv2d(same(x, stride), weight, stride=stride, groups=len(weight)), name).clamp(0, 6)
 
     body = "FeatureExtractor/MobilenetV2/"
-    x = dense(images * 2 / 255 - 1, f"{body}Conv", stride=2)
+    x, maps = dense(images * 2 / 255 - 1, f"{body}Conv", stride=2), []
     for n in range(17):
         name = f"{body}expanded_conv{f'_{n}' if n else ''}"
         wide = dense(x, f"{name}/expand") if n else x
-        first = wide if n <= 13 else first
+        maps += [wide] if n == 13 else []
         y = dense(depthwise(wide, f"{name}/depthwise", 2 if n in (1, 3, 6, 13) else 1), f"{name}/project", active=False)
         x = x + y if n in (2, 4, 5, 7, 8, 9, 11, 12, 14, 15) else y
     results = []
-    for n, features in enumerate([first, dense(x, f"{body}Conv_1")]):
+    for n, features in enumerate([*maps, dense(x, f"{body}Conv_1")]):
         for kind in ("BoxEncodingPredictor", "ClassPredictor"):
             hidden = depthwise(features, f"BoxPredictor_{n}/{kind}_depthwise")
             weight, bias = (
@@ -314,3 +316,17 @@ def test_tools_know_the_detector_by_its_name():
     assert detector_of("hog", ".").name == "hog"
     with pytest.raises(ConfigError, match="--detector: there is none called 'ssd-lite'; did you mean 'ssdlite'"):
         detector_of("ssd-lite", ".")
+
+
+@needs_weights
+def test_tracklets_are_drawn_anew_with_it(tmp_path):
+    spec = WorldSpec(train_people=2, test_people=2, distractors=0, cameras=2, visits=1, tracklet_frames=2)
+    root = export_mars(Scene(spec), tmp_path / "world", workers=1, quiet=True)
+    before = MARS.read(root)
+    some = before.head(6)
+    assert np.mean([len(boxes) > 0 for boxes in SSDLite()([read(path) for path in some.path], some)]) > 0.5
+    out = redetect_data_set(before, root, tmp_path / "out", "ssdlite", size=(64, 32), iterations=1, quiet=True)
+    after = MARS.read(out)
+    columns = ["pid", "camid", "tracklet", "split"]
+    assert after[columns].equals(before[columns])
+    assert {read(path).shape for path in after.path} == {(64, 32, 3)}
