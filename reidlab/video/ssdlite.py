@@ -257,14 +257,15 @@ class SSDLite:
             corners, certain = zip(*parts)
             yield np.concatenate(corners), np.concatenate(certain)
 
-    def _views(self, height: int, width: int) -> list[tuple[int, int, int, int]]:
+    def _views(self, height: int, width: int) -> list[tuple[float, float, float, float]]:
         """Return the parts x, y, w, h of a picture that are shown to the network; borders lie outside."""
-        if self._padding is None:
-            views = [(0, 0, width, height)]
-        else:
-            border = round(self._padding * height)
-            side = max(height, width) + 2 * border
-            views = [((width - side) // 2, (height - side) // 2, side, side)]
+        views: list[tuple[float, float, float, float]] = [(0, 0, width, height)]
+        if self._padding is not None:
+            zoom = _SIDE / (max(height, width) + 2 * self._padding * height)
+            wide, high = (max(1, round(n * zoom)) for n in (width, height))
+            left, top = (_SIDE - wide) // 2, (_SIDE - high) // 2
+            scale_x, scale_y = width / wide, height / high
+            views = [(-left * scale_x, -top * scale_y, _SIDE * scale_x, _SIDE * scale_y)]
         if self._tile is not None and max(height, width) > self._tile:
             w, h = min(self._tile, width), min(self._tile, height)
             views += [(x, y, w, h) for y in _starts(height, h) for x in _starts(width, w)]
@@ -316,24 +317,26 @@ def _starts(length: int, tile: int) -> list[int]:
     return [round(start) for start in np.linspace(0, length - tile, count)]
 
 
-def _seen(picture: np.ndarray, x: int, y: int, w: int, h: int) -> np.ndarray:
-    """Return a part of a picture, (300, 300, 3); beyond its edge their colours go on."""
+def _seen(picture: np.ndarray, x: float, y: float, w: float, h: float) -> np.ndarray:
+    """Return a part of a picture, (300, 300, 3), or the whole with a border of its edge colours."""
     height, width = picture.shape[:2]
-    borders = [max(0, n) for n in (-y, y + h - height, -x, x + w - width)]
-    if any(borders):
-        picture = cv2.copyMakeBorder(picture, *borders, cv2.BORDER_REPLICATE)
-        x, y = max(x, 0), max(y, 0)
     image = Image.fromarray(picture)
-    return np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, box=(x, y, x + w, y + h)))
+    if x >= 0 and y >= 0:
+        return np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, box=(x, y, x + w, y + h)))
+    # Made small before it gets its border: that of a long and narrow picture would be very large.
+    wide, high = round(width * _SIDE / w), round(height * _SIDE / h)
+    small = np.asarray(image.resize((wide, high), Image.Resampling.BILINEAR))
+    left, top = round(-x * wide / width), round(-y * high / height)
+    return cv2.copyMakeBorder(small, top, _SIDE - high - top, left, _SIDE - wide - left, cv2.BORDER_REPLICATE)
 
 
 def _placed(
-    corners: np.ndarray, scores: np.ndarray, view: Sequence[int], shape: Sequence[int]
+    corners: np.ndarray, scores: np.ndarray, view: Sequence[float], shape: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return boxes of a view in the picture's pixels, cut at its edges, without those that end with the view alone."""
     x, y, w, h = view
     corners = np.clip(corners, 0, 1)
-    inner = np.array([x > 0, y > 0, x + w < shape[1], y + h < shape[0]])
+    inner = np.array([x > 0, y > 0, x + w < shape[1] - 0.5, y + h < shape[0] - 0.5])
     near = np.abs(corners - (0, 0, 1, 1)) < 0.006  # 3 pixels of a tile of 540
     whole = ~(near & inner).any(axis=1)
     corners = corners[whole] * (w, h, w, h) + (x, y, x, y)

@@ -230,13 +230,25 @@ def picture_with(shape, x, y, w, h):
     return picture
 
 
-@pytest.mark.parametrize("shape", [(128, 64), (300, 400), (90, 200)])
+@pytest.mark.parametrize("shape", [(128, 64), (300, 400), (90, 200), (97, 41)])
 @pytest.mark.parametrize("padding", [None, 0.0, 0.2])
 def test_boxes_come_back_to_the_picture(red, shape, padding):
     box = 15, 20, 20, 50
     [found] = SSDLite(padding, margin=0)([picture_with(shape, *box)])
     assert found.shape == (1, 5)
     np.testing.assert_allclose(found[0], [*box, 0.9], atol=1.5)
+
+
+def test_long_and_narrow_pictures_take_no_room(red, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(room, "_seen", lambda *given, seen=room._seen: sizes.append(seen(*given).shape) or seen(*given))
+    bordered = []
+    border = room.cv2.copyMakeBorder
+    monkeypatch.setattr(room.cv2, "copyMakeBorder", lambda *g: bordered.append(border(*g).nbytes) or border(*g))
+    for shape in ((40_000, 8, 3), (8, 40_000, 3)):
+        SSDLite()([np.zeros(shape, np.uint8)])
+    assert sizes == [(300, 300, 3)] * 2
+    assert max(bordered) == 300 * 300 * 3
 
 
 def test_boxes_grow_by_the_margin_and_end_with_the_picture(red):
