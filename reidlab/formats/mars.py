@@ -110,7 +110,7 @@ def read_matrix(root: Path, file: str) -> np.ndarray:
         why = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path}: cannot be read as a MATLAB file ({why})") from error
     if variable not in held:
-        raise DataError(f"{path}: has no variable {variable!r}; it holds {', '.join(map(str, held)) or 'nothing'}")
+        raise DataError(f"{path} has no variable {variable!r}; it holds {', '.join(map(str, held)) or 'nothing'}")
     if math.prod(held[variable]) > _LARGEST:
         raise DataError(f"{path}: {variable} has the shape {held[variable]}; at most {_LARGEST:,} values are read")
     if values.ndim != 2 or values.dtype.kind not in "iuf":

@@ -48,10 +48,16 @@ READERS: dict[str, Reader] = {
     )
 }
 
+#: How pictures are named in the layouts that can be told from a name.
 _NAMED = {
-    "market1501": MARKET1501.pattern, "dukemtmc_reid": DUKEMTMC_REID.pattern, "veri776": VERI776.pattern,
-    "msmt17": msmt17.NAMES, "mars": mars.NAMES, "dukemtmc_videoreid": dukemtmc_videoreid.NAMES,
-}  # fmt: skip
+    "market1501": MARKET1501.pattern,
+    "dukemtmc_reid": DUKEMTMC_REID.pattern,
+    "cuhk03_np_detected": CUHK03_NP_DETECTED.pattern,
+    "veri776": VERI776.pattern,
+    "msmt17": msmt17.NAMES,
+    "mars": mars.NAMES,
+    "dukemtmc_videoreid": dukemtmc_videoreid.NAMES,
+}
 
 
 def get(layout: str) -> Reader:
@@ -113,7 +119,7 @@ def _refuse_names(root: Path) -> None:
             return
         folders = [folder for folder in above if folder.lower() not in SPLIT_NAMES]
         numbers = [re.fullmatch(r".*?(\d{1,9})", folder) for folder in folders]
-        if len(folders) == 2 and numbers[1] and int(numbers[1][1]) == pattern.parse(name)["camid"]:
+        if len(folders) == 2 and (not numbers[1] or int(numbers[1][1]) == pattern.parse(name)["camid"]):
             continue
         raise DataError(
             f"{root}: {'/'.join([*above, name])} is named as in {layout} ({pattern.shape}), in other folders than its: "
@@ -124,7 +130,7 @@ def _refuse_names(root: Path) -> None:
 
 
 __all__ = [
-    "CUB200", "CUHK03_NP_DETECTED", "CUHK03_NP_LABELED", "DUKEMTMC_REID", "DUKEMTMC_VIDEOREID", "FOLDER", "FOLDER_CAMERA_PERSON", "FOLDER_PERSON", "MARKET1501",
-    "MARS", "MOT", "MOT_SHARED", "MSMT17", "PKU_REID", "READERS", "VERI776", "FlatReader", "NamePattern", "Reader",
-    "detect", "get",
+    "CUB200", "CUHK03_NP_DETECTED", "CUHK03_NP_LABELED", "DUKEMTMC_REID", "DUKEMTMC_VIDEOREID", "FOLDER",
+    "FOLDER_CAMERA_PERSON", "FOLDER_PERSON", "MARKET1501", "MARS", "MOT", "MOT_SHARED", "MSMT17", "PKU_REID", "READERS",
+    "VERI776", "FlatReader", "NamePattern", "Reader", "detect", "get",
 ]  # fmt: skip

@@ -12,9 +12,7 @@ from reidlab.data.readers.base import Columns, NamePattern, Reader, folders_in, 
 from reidlab.data.table import SPLITS, SampleTable
 from reidlab.errors import DataError
 
-NAMES = NamePattern(
-    "<pid>_C<cam>_F<frame>_X<n>.jpg", r"(?P<pid>\d{4})_?C(?P<camid>[1-8])_?F(?P<frame>\d{1,15})_?X\d+"
-)
+NAMES = NamePattern("<pid>_C<cam>_F<frame>_X<n>.jpg", r"(?P<pid>\d{4})_?C(?P<camid>[1-8])_?F(?P<frame>\d{1,15})_?X\d+")
 
 
 class DukeMTMCVideoReIDReader(Reader):

@@ -113,7 +113,7 @@ class FolderReader(Reader):
         for above, folders, _ in rows:
             if named := [folder for folder in folders if folder.lower() in SPLIT_NAMES]:
                 raise DataError(
-                    f"{dataset}: {os.sep.join([f'{home}', *above])}: {named[0]} is the name of a split and stands where "
+                    f"{dataset}: {os.sep.join([f'{home}', *above])}: {named[0]} is a split's name and stands where "
                     f"a person or a camera does; put {', '.join(SPLITS)} at the top"
                 )
         inside = [row for row in rows if row[1]]

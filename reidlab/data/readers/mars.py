@@ -193,7 +193,9 @@ def dl_boxes(root: str | Path, split: str, dataset: str = "mars") -> np.ndarray:
         given, *numbers = (part.strip() for part in line.split(","))
         try:
             y0, y1, x0, x1 = (float(value) for value in numbers)
-            good = 0 <= y0 < y1 < 2**31 and 0 <= x0 < x1 < 2**31 and all(value.is_integer() for value in (y0, y1, x0, x1))
+            good = (
+                0 <= y0 < y1 < 2**31 and 0 <= x0 < x1 < 2**31 and all(value.is_integer() for value in (y0, y1, x0, x1))
+            )
         except ValueError:
             good = False
         if not good:

@@ -122,7 +122,9 @@ class MOTReader(Reader):
                 continue
             found = _read_boxes(path, dataset)
             if not self.shared and (found["id"] >= _APART).any():
-                raise DataError(f"{dataset}: {path}: id {found['id'].max()} is too large; expected less than {_APART:,}")
+                raise DataError(
+                    f"{dataset}: {path}: id {found['id'].max()} is too large; expected less than {_APART:,}"
+                )
             found = found[found["frame"].isin(sequence.frames.keys())]
             pids = found["id"] if self.shared else found["id"] + _APART * sequence.camid
             found = found.assign(
