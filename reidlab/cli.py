@@ -270,12 +270,12 @@ def data_check(
     from reidlab.data import catalogue
 
     report = catalogue.check(name, deep, quiet=not _err.is_terminal, layout=layout)
+    if report.ok:
+        _print_all(report.line)
+    _print_all(*(f"  {line}" for line in (*report.reading, *(report.notes if report.ok else ()))))
     if not report.ok:
-        for line in report.reading:
-            _note(f"  {line}")
         _say_error(report.line)
         raise typer.Exit(1)
-    _print_all(report.line, *(f"  {line}" for line in (*report.reading, *report.notes)))
 
 
 @data_app.command("make-world")
@@ -291,9 +291,9 @@ def data_make_world(
     layout: Annotated[str, typer.Option("--layout", help="market1501, mars, mot or sites.")] = "market1501",
     seed: Annotated[int, typer.Option("--seed", help="Another seed gives another world.")] = 0,
     people: Annotated[
-        int | None, typer.Option("--people", help="Identities to train on, and as many to test; the scenario's own.")
+        int | None, typer.Option("--people", min=1, max=3000, help="Identities to train on, and as many to test.")
     ] = None,
-    cameras: Annotated[int | None, typer.Option("--cameras", help="How many cameras; the scenario's own.")] = None,
+    cameras: Annotated[int | None, typer.Option("--cameras", min=1, max=9, help="How many cameras there are.")] = None,
 ) -> None:
     """Render the embedded world and write it in the format of a real data set."""
     from reidlab.data import catalogue

@@ -736,4 +736,5 @@ def _remember(name: str, folder: Path, layout: str) -> None:
     with lock:
         content = {known: {"path": str(where), "layout": how} for known, (where, how) in _registered().items()}
         content[name] = {"path": str(folder), "layout": layout}
-        write_text(path, yaml.safe_dump(content, sort_keys=True))
+        # Quoted, so that a set called 1e3 keeps its name.
+        write_text(path, yaml.safe_dump(content, sort_keys=True, default_style='"', allow_unicode=True))

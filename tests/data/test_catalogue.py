@@ -146,7 +146,7 @@ def test_what_cannot_be_read_is_not_added(lay, tmp_path):
         catalogue.add("mine", tmp_path / "nowhere")
     with pytest.raises(MissingDataError, match="has no bounding_box_train"):
         catalogue.add("street", lay(tmp_path / "a", "x/y/z.jpg"))
-    with pytest.raises(ConfigError, match="name: 'My Cameras' is not allowed"):
+    with pytest.raises(ConfigError, match="name: 'My Cameras' is no name"):
         catalogue.add("My Cameras", tmp_path)
     with pytest.raises(ConfigError, match="did you mean 'market1501'"):
         catalogue.add("mine", tmp_path / "a", layout="market1510")
