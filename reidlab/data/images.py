@@ -53,8 +53,9 @@ _UPRIGHT = {
 }
 #: Where a decoder leaves what says so.
 _SAYS_HOW_HELD = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
-# The limit below takes the memory into account and refuses; Pillow's warning would only be noise on the terminal.
+# What is wrong with a picture is said with its name; Pillow's warnings would only be noise on the terminal.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 Box = tuple[float, float, float, float]
 
