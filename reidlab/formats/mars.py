@@ -114,7 +114,7 @@ def read_matrix(root: Path, file: str) -> np.ndarray:
     if math.prod(held[variable]) > _LARGEST:
         raise DataError(f"{path}: {variable} has the shape {held[variable]}; at most {_LARGEST:,} values are read")
     if values.ndim != 2 or values.dtype.kind not in "iuf":
-        raise DataError(f"{path}: {variable} is {values.dtype} of shape {values.shape}, expected a matrix of numbers")
+        raise DataError(f"{path}: {variable} is {values.dtype} of shape {values.shape}, expected numbers in a matrix")
     bad = ~np.isfinite(values) | (np.abs(values) > _LARGEST_NUMBER) | (values != np.round(values))
     if file != CLEANED and bad.any():
         row, column = np.argwhere(bad)[0]

@@ -170,6 +170,7 @@ def test_a_turned_picture_is_shown_upright(tmp_path, orientation):
         assert np.array_equal(np.asarray(ImageCache(box, (32, 32)))[0], upright[32:])
 
 
+@pytest.mark.filterwarnings(r"ignore:Corrupt EXIF")  # pytest forgets the module's own filter
 def test_damaged_notes_leave_the_picture_what_it_is(tmp_path):
     values = np.full((8, 4, 3), 7, np.uint8)
     Image.fromarray(values).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff no notes")

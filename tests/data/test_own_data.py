@@ -251,7 +251,7 @@ def bomb():
         ({"query_IDX": np.array([[1, np.nan]])}, "row 1, column 2 of query_IDX is nan, expected a whole number"),
         ({"query_IDX": np.array([[1e20, 1]])}, "row 1, column 1 of query_IDX is 1e+20, expected a whole number"),
         ({"query_IDX": np.array([[1.5, 1]])}, "row 1, column 1 of query_IDX is 1.5, expected a whole number"),
-        ({"query_IDX": "one"}, "expected a matrix of numbers"),
+        ({"query_IDX": "one"}, "expected numbers in a matrix"),
         ({"other": np.ones((1, 1))}, "has no variable 'query_IDX'; it holds other"),
     ],
 )
