@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -61,6 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: the words after ``reidlab``; those of this process if not given.
     """
     _state["debug"] = False
+    # Short commands make many objects and hardly any cycles: searching for those takes a tenth of their time.
+    gc.set_threshold(100_000, 50, 50)
     try:
         app(arguments, prog_name="reidlab")
     except BrokenPipeError:
