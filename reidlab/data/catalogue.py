@@ -269,21 +269,23 @@ def locate(name: str | Path, layout: str | None = None) -> Location:
         DataError: the folder has no layout that can be read.
     """
     text = str(name)
+    if not text.strip():
+        raise ConfigError("the name of the data set is empty; give a name or a folder")
     if isinstance(name, Path) or os.sep in text or text.startswith((".", "~")):
         return _given(existing(name, text), layout)
     folder = Path(text).absolute()
     if text not in _registered() and _known(text) is None:
-        return _given(folder, layout) if folder.is_dir() else find(text)
+        return _given(existing(folder, text), layout) if os.path.isdir(folder) else find(text)
     try:
         location = find(text)
     except MissingDataError as error:
-        if folder.is_dir():
+        if os.path.isdir(folder):
             raise MissingDataError(f"{error}; the folder {text} in this one is ./{text}") from error
         raise
     if layout not in (None, location.layout):
         readers.get(layout)
         location = replace(location, layout=layout, manifest=None)
-    if folder.is_dir() and folder != location.path:
+    if os.path.isdir(folder) and folder != location.path:
         note = f"{text} is the data set in {location.path}; the folder of that name in this one is ./{text}"
         return replace(location, note=note)
     return location

@@ -6,6 +6,7 @@ import pytest
 
 from reidlab import paths
 from reidlab.data import catalogue, load
+from reidlab.data.decoded import from_name
 from reidlab.data.manifest import Edition, FileCount, Manifest
 from reidlab.errors import ConfigError, DataError, MissingDataError
 
@@ -237,6 +238,12 @@ def test_own_data_are_checked_without_a_manifest(lay, tmp_path):
     assert "it has no identities" in unlabelled.notes[0]
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "~nobody-of-that-name/x", "./\n", "/" + "y" * 5000, ""])
+def test_names_that_no_file_can_have_are_answered(name):
+    with pytest.raises((ConfigError, DataError)):
+        catalogue.check(name)
+
+
 def test_a_path_that_is_not_there_is_named(tmp_path):
     with pytest.raises(MissingDataError, match="nowhere does not exist"):
         catalogue.check(tmp_path / "nowhere")
@@ -278,12 +285,13 @@ def test_a_name_that_is_not_on_this_machine_points_to_the_folder(lay, tmp_path, 
 @pytest.mark.parametrize("name", ["films", "1e3", "yes", "0010", "set.1"])
 def test_any_registered_name_works_everywhere(lay, tmp_path, name):
     # `films` is the name of a known set without a reader; this is somebody's own.
-    own = lay(tmp_path / "crops", "anna/cam1/a.jpg", "bert/cam2/b.jpg")
+    own = lay(tmp_path / "crops", *(f"{who}/cam{camera}/a.jpg" for who in ("anna", "bert") for camera in (1, 2)))
     entry = catalogue.add(name, own)
     assert (entry.name, entry.layout, entry.status) == (name, "folder", "own")
     assert ways(name) == {str(own)}
     assert load(name).attrs["dataset"] == name
     assert catalogue.find(name).manifest is None
+    assert from_name(name, (8, 4)).root == own
     assert catalogue.on_this_machine([name])[name].path == own
     listed = {entry.name: entry for entry in catalogue.entries()}
     assert (listed[name].path, listed[name].status) == (own, "own")

@@ -241,8 +241,8 @@ def existing(root: str | Path, dataset: str) -> Path:
         str(folder).encode()
     except (UnicodeEncodeError, RuntimeError) as error:  # the latter: ~nobody
         raise DataError(f"{dataset}: {printable(root)} is no path that can be used ({type(error).__name__})") from error
-    if not folder.is_dir():
-        state = "is a file, not a folder" if folder.exists() else "does not exist"
+    if not os.path.isdir(folder):  # which, unlike a Path, raises for no name, however long
+        state = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
         raise MissingDataError(f"{dataset}: {folder} {state}")
     return folder
 
