@@ -176,13 +176,14 @@ def pictures_in(folder: Path) -> list[str]:
         DataError: the folder may not be listed, a name is no UTF-8, or a picture is of a kind that is not read.
     """
     names = names_in(folder)
-    foreign = sorted(n for n in names if n.lower().endswith(_FOREIGN) and not n.startswith("."))
-    if foreign:
+    found = [n for n in names if n.lower().endswith(PICTURES) and not n.startswith(".")]
+    others = () if len(found) == len(names) else names
+    if foreign := sorted(n for n in others if n.lower().endswith(_FOREIGN) and not n.startswith(".")):
         raise DataError(
             f"{folder}: {plural(len(foreign), 'picture')} of a kind that would need a plug-in: {first_few(foreign)}; "
             "convert such pictures to JPEG or PNG"
         )
-    return _legible(folder, [n for n in names if n.lower().endswith(PICTURES) and not n.startswith(".")])
+    return _legible(folder, found)
 
 
 def folders_in(folder: Path) -> list[str]:
