@@ -8,12 +8,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import numpy as np
 
 from reidlab.checks import check_integer
+from reidlab.files import clear_left_overs, temporary_folder
 from reidlab.world.scene import Scene
 
 _JPEG_QUALITY = 95  # the camera's own compression is in the picture already
@@ -69,11 +69,15 @@ def spread(
         # joblib's processes start afresh like "spawn", but never run the caller's script again.
         from joblib import Parallel, delayed
 
-        pool = Parallel(n_jobs=count, backend="loky", batch_size=1, pre_dispatch="3*n_jobs", return_as="generator")
-        with warnings.catch_warnings(), TemporaryDirectory(prefix="reidlab-") as name:
+        clear_left_overs()
+        # What is pickled lies in a folder that only this user may enter, and only while it is needed.
+        with warnings.catch_warnings(), temporary_folder() as shelf:
             # A worker keeps bodies and clothes; joblib takes that for a leak and says so when it starts a fresh one.
             warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
-            shelf = Path(name)
+            pool = Parallel(
+                n_jobs=count, backend="loky", batch_size=1, pre_dispatch="3*n_jobs", return_as="generator",
+                temp_folder=str(shelf),
+            )  # fmt: skip
             (shelf / "scene.pickle").write_bytes(pickle.dumps(scene))
             # Painting a background takes longer than a hundred pictures before it: it is done once per camera.
             list(pool(delayed(_shelve_renderer)(shelf, camera.camid) for camera in scene.cameras))
