@@ -172,7 +172,8 @@ def test_a_temporary_folder_is_private_and_goes_however_its_process_ends(tmp_pat
             (folder / "a").write_text("1")
             raise KeyboardInterrupt
 
-    pytest.raises(KeyboardInterrupt, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert names(tmp_path) == []
     # Those of killed processes go with the next one, and so does the memory that these shared.
     left = [f"reidlab-{files._MACHINE}-{dead}-x", f"memory/sem.loky-{dead}-1", f"memory/torch_{dead}_12_3"]

@@ -63,8 +63,7 @@ class _Cache(FunctionCache):
         return Path(self.cache_path, f"{self._impl.filename_base}.json")
 
     def _files(self) -> list[Path]:
-        pattern = f"{glob.escape(self._impl.filename_base)}.*.nb[ic]"
-        return sorted(Path(self.cache_path).glob(pattern))
+        return sorted(Path(self.cache_path).glob(f"{glob.escape(self._impl.filename_base)}.*nb[ic]"))
 
     def _digests(self) -> dict[str, str]:
         return {path.name: digest(path) for path in self._files()}
