@@ -18,6 +18,7 @@ from typing import Any
 import filelock
 
 from reidlab.errors import ReidlabError, RunError, StorageError
+from reidlab.reading import read_text
 
 # In the names of temporary files: processes of other machines that share the disk cannot be asked whether they live.
 _MACHINE = hashlib.blake2b(platform.node().encode(), digest_size=3).hexdigest()
@@ -77,12 +78,11 @@ def temporary_folder(name: str = "reidlab", place: Path | None = None) -> Iterat
         StorageError: it cannot be made.
     """
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f"{name}-{_MACHINE}-{os.getpid()}-", dir=place))
+        place = place or Path(tempfile.gettempdir())
     except OSError as error:
-        raise StorageError(
-            f"{place or 'TMPDIR'}: no temporary folder can be made there ({error.strerror or error}); "
-            "name a folder that may be written by TMPDIR"
-        ) from error
+        raise StorageError(f"no folder for temporary files may be written; name one by TMPDIR ({error})") from error
+    with disk_errors(place):
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-{_MACHINE}-{os.getpid()}-", dir=place))
     try:
         yield folder
     finally:
@@ -194,12 +194,12 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(
                 f"{path}: the disk is full; nothing was changed. Free some space, or choose a folder on another disk "
-                "(REIDLAB_RUNS, REIDLAB_CACHE)"
+                "(REIDLAB_RUNS, REIDLAB_CACHE, TMPDIR)"
             ) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise StorageError(
                 f"{place}: may not be written ({os.strerror(error.errno)}); choose another folder "
-                "(REIDLAB_RUNS, REIDLAB_CACHE)"
+                "(REIDLAB_RUNS, REIDLAB_CACHE, TMPDIR)"
             ) from error
         raise StorageError(f"{place}: {error.strerror or error}") from error
 
@@ -221,12 +221,13 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         RunError: the file is missing, is not JSON, or is not an object.
     """
+    if not os.path.exists(path):
+        raise RunError(f"{path}: not found")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: not found") from error
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read as JSON ({error}); run the chapter again") from error
+        value = json.loads(read_text(path, RunError))
+    except (RunError, ValueError, RecursionError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise RunError(f"{path}: cannot be read as JSON ({reason}); run the chapter again") from error
     if not isinstance(value, dict):
         raise RunError(f"{path}: expected a JSON object, found {type(value).__name__}; run the chapter again")
     return value

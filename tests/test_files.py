@@ -190,11 +190,16 @@ def test_a_temporary_folder_is_private_and_goes_however_its_process_ends(tmp_pat
     assert [name for name in others if not (tmp_path / name).exists()] == []
 
 
-def test_a_temporary_folder_that_cannot_be_made_is_said_in_one_line(tmp_path):
-    with (
-        pytest.raises(StorageError, match=r"nowhere: no temporary folder .* TMPDIR"),
-        temporary_folder(place=tmp_path / "nowhere"),
-    ):
+def test_a_temporary_folder_that_cannot_be_made_is_said_in_one_line(tmp_path, monkeypatch):
+    nowhere = tmp_path / "nowhere"
+    with pytest.raises(StorageError, match=r"nowhere.*: No such file"), temporary_folder(place=nowhere):
+        raise AssertionError("there is no folder")
+
+    def none():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(StorageError, match=r"name one by TMPDIR"), temporary_folder():
         raise AssertionError("there is no folder")
 
 
@@ -221,7 +226,8 @@ def test_json_there_and_back_and_what_is_none(tmp_path):
     with pytest.raises(ValueError, match="Out of range"):
         write_json(path, {"value": float("nan")})
     assert read_json(path)["name"] == "Zürich"
-    for text, message in (("[1]", "expected a JSON object, found list"), ("{", "cannot be read as JSON")):
+    bad = "cannot be read as JSON"
+    for text, message in (("[1]", "expected a JSON object, found list"), ("{", bad), ("[" * 10**5, bad), ("", bad)):
         path.write_text(text)
         with pytest.raises(RunError, match=message):
             read_json(path)

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -190,6 +189,10 @@ def run_all(jobs: Sequence[Job], progress: Progress, force: bool = False, worker
         progress.ended(outcome)
         return outcome
 
+    files.clear_left_overs()
+    for project in {job.project.runs: job.project for job in jobs}.values():
+        # Of chapters that are not run now too: a killed run leaves the keys of its connections.
+        files.clear_left_overs(*project.runs.glob("*/*/"), name=store.WORKPLACE)
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(one, job) for job in jobs]
         try:
@@ -202,18 +205,15 @@ def run_all(jobs: Sequence[Job], progress: Progress, force: bool = False, worker
 
 def _run(job: Job, progress: Progress, force: bool, stop: threading.Event) -> Outcome:
     with files.disk_errors(job.folder), _locked(job):
-        for left_over in job.folder.glob(f"{store.WORKPLACE}*"):
+        for left_over in job.folder.glob(f"{store.WORKPLACE}-*"):
             # Its process is dead, or the lock would be taken.
             shutil.rmtree(left_over, ignore_errors=True)
         reasons = ["forced"] if force else reasons_to_run(job)
         if not reasons:
             return Outcome(job, "unchanged", f"{job.chapter}: nothing changed since its last run; not repeated")
         progress.started(job, reasons[0])
-        place = Path(tempfile.mkdtemp(prefix=f"{store.WORKPLACE}{os.getpid()}-", dir=job.folder))
-        try:
+        with files.temporary_folder(store.WORKPLACE, job.folder) as place:
             return _run_in(place, job, progress, force, stop)
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
 
 
 def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: threading.Event) -> Outcome:
@@ -268,7 +268,9 @@ def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: thread
         (job.folder / store.FAILED_NOTEBOOK).unlink(missing_ok=True)
     pieces.sweep(kept_pieces)
     path = job.project.shown(job.folder / executed.name)
-    message = f"{job.chapter}: {plural(info['records'], 'record')} in {seconds:.0f} s; {path}"
+    damaged = sum(piece.get("damaged", False) for piece in info["pieces"])
+    again = f" ({plural(damaged, 'stored piece')} damaged or edited, measured again)" if damaged else ""
+    message = f"{job.chapter}: {plural(info['records'], 'record')} in {seconds:.0f} s{again}; {path}"
     return Outcome(job, "done", message)
 
 
