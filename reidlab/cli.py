@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
+from reidlab.checks import printable
 from reidlab.errors import ReidlabError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+
+class _Commands(TyperGroup):
+    """Ctrl-C in a command is one line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _interrupted()
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Run the chapters, judge the claims, build the book, manage the data.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -35,7 +52,11 @@ Chapters = Annotated[
 ]
 ProfileOption = Annotated[str, typer.Option("--profile", help="quick, standard or paper.")]
 ProjectOption = Annotated[
-    Path | None, typer.Option("--project", help="Folder with notebooks/ and book/; this checkout if not given.")
+    Path | None,
+    typer.Option(
+        "--project",
+        help="Folder with notebooks/, for `book` and `claims` also book/; this checkout if not given.",
+    ),
 ]
 WeightsOption = Annotated[
     Path | None, typer.Option("--weights", help="A trained network; one is trained if none is given.")
@@ -45,24 +66,62 @@ WeightsOption = Annotated[
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave with its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C.
 
-    An error is one line, whatever it is; ``--debug`` shows the traceback.
+    An error is one line, whatever it is; ``--debug`` shows the traceback. SIGTERM ends a command in order, with 143.
 
     Args:
         arguments: the words after ``reidlab``; those of this process if not given.
     """
     _state["debug"] = False
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows no letter beyond ASCII, or a name that is no UTF-8, is no reason to stop.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(arguments, prog_name="reidlab")
+        with _ended_in_order():
+            app(arguments, prog_name="reidlab")
     except BrokenPipeError:
         # `reidlab claims | head`: the reader has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except KeyboardInterrupt:
+        _say_interrupted()
+        sys.exit(130)
     except Exception as error:
         if _state["debug"]:
             raise
         ours = isinstance(error, ReidlabError)
         _say_error(str(error) if ours else f"{type(error).__name__}: {error} (`reidlab --debug ...` shows where)")
         sys.exit(1)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the command as Ctrl-C does, so that nothing temporary is left."""
+
+    def end(number: int, _: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Only in the main thread, and not what `nohup` wants to be ignored.
+        with suppress(ValueError):
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupted() -> NoReturn:
+    _say_interrupted()
+    raise typer.Exit(130) from None
+
+
+def _say_interrupted(more: str = "nothing is left half-written") -> None:
+    _err.print(f"interrupted; {more}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _version(value: bool) -> None:
@@ -106,7 +165,7 @@ def run(
         with LiveProgress(_out) as progress:
             outcomes = runner.run_all(planned, progress, force, jobs)
     except KeyboardInterrupt:
-        _err.print("interrupted; finished chapters and pieces are kept, the same command goes on from there")
+        _say_interrupted("finished chapters and pieces are kept, the same command goes on from there")
         raise typer.Exit(130) from None
     if any(outcome.status == "failed" for outcome in outcomes):
         raise typer.Exit(1)
@@ -129,7 +188,7 @@ def book(
     if run_first:
         run(builder.chapters_of(place), profile=profile, project=project)
     index = builder.build(place, profile, strict)
-    _out.print(f"built {place.shown(index)}", soft_wrap=True, highlight=False)
+    _say(f"built {place.shown(index)}")
 
 
 @app.command()
@@ -143,15 +202,18 @@ def claims(
     from collections import Counter
 
     from reidlab.checks import plural
+    from reidlab.errors import ConfigError
     from reidlab.lab.claims import BASES
     from reidlab.lab.ledger import VERDICTS, Ledger
     from reidlab.lab.project import Project
 
+    if as_json and check:
+        raise ConfigError("--json and --check: give one of them; --check writes no rows")
     ledger = Ledger(Project.find(project))
     if check:
         problems = ledger.problems()
         for problem in problems:
-            _err.print(escape(problem), soft_wrap=True, highlight=False)
+            _note(problem)
         items = f"{plural(len(ledger.book.items), 'item')}, {len(ledger.holes())} without a claim"
         end = plural(len(problems), "problem") if problems else "all well"
         _out.print(f"{plural(len(ledger.book.claims), 'claim')}, {items}: {end}", highlight=False)
@@ -160,7 +222,7 @@ def claims(
         return
     rows = ledger.rows()
     if as_json:
-        print(json.dumps([row.as_dict() for row in rows], indent=2, ensure_ascii=False, allow_nan=False))
+        print(json.dumps([row.as_dict() for row in rows], indent=2, allow_nan=False))
         return
 
     table = [("claim", "item", "kind", "printed", "measured", "verdict")]
@@ -168,7 +230,8 @@ def claims(
         printed = f"{row.claim.printed} {row.claim.unit}".strip() if row.claim.printed else ""
         measured = "" if row.measured is None else f"{row.measured:.5g}"
         verdict = f"{row.verdict}{', stale' if row.stale else ''}"
-        table.append((row.claim.id, row.claim.item, row.claim.kind, printed, measured, verdict))
+        cells = (row.claim.id, row.claim.item, row.claim.kind, printed, measured, verdict)
+        table.append(tuple(map(printable, cells)))
     # Not rich's table: it takes longer than judging, and cuts names where the output is no terminal.
     widths = [max(map(len, column)) for column in zip(*table)]
     print("\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table))
@@ -199,13 +262,13 @@ def keep(
     if verify:
         with LiveProgress(_out) as progress:
             found = measure_again(place, chapter, profile, seed, progress=progress)
-        _out.print(escape(found.message), soft_wrap=True, highlight=False)
+        _say(found.message)
         raise typer.Exit(0 if found.equal else 1)
     if seed is not None:
         _say_error(f"--seed {seed}: only --verify takes a seed; a run is kept with all of its seeds")
         raise typer.Exit(1)
     folder = store.keep(chapter, profile, place)
-    _out.print(f"kept in {place.shown(folder)}", soft_wrap=True, highlight=False)
+    _say(f"kept in {place.shown(folder)}")
 
 
 @app.command()
@@ -219,14 +282,17 @@ def info() -> None:
     from reidlab.files import size_of
     from reidlab.lab import environment
 
-    _out.print(f"reidlab    {reidlab.__version__}", highlight=False)
-    versions = ", ".join(f"{name} {version}" for name, version in environment.versions().items())
-    _out.print(f"versions   {versions}", highlight=False)
-    _out.print(f"machine    {environment.machine()}", highlight=False)
-    _out.print(f"device     {environment.device()}, {plural(environment.threads(), 'thread')}", highlight=False)
+    _say(f"reidlab    {reidlab.__version__}")
+    _say(f"versions   {', '.join(f'{name} {version}' for name, version in environment.versions().items())}")
+    _say(f"machine    {environment.machine()}")
+    _say(f"device     {environment.device()}, {plural(environment.threads(), 'thread')}")
     for name, folder in (("cache", paths.cache_dir()), ("run store", paths.runs_dir())):
         size = f"{size_of(folder) / 2**20:.1f} MiB" if folder.is_dir() else "not there yet"
-        _out.print(f"{name:<10} {folder} ({size})", soft_wrap=True, highlight=False)
+        if folder.exists() and not folder.is_dir():
+            size = "a file, not a folder: nothing can be stored"
+        elif folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            size += ", may not be written"
+        _say(f"{name:<10} {folder} ({size})")
     _show_data()
 
 
@@ -376,8 +442,12 @@ def _read(name: str) -> tuple[pd.DataFrame, Path]:
     return table, root
 
 
+def _say(line: str) -> None:
+    _out.print(printable(line), soft_wrap=True, highlight=False, markup=False)
+
+
 def _note(line: str) -> None:
-    _err.print(line, soft_wrap=True, highlight=False, markup=False)
+    _err.print(printable(line), soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_data() -> None:
@@ -389,9 +459,9 @@ def _show_data() -> None:
     for entry in catalogue.entries(count=False):
         missing = "rendered when it is used" if entry.status == "embedded" else "not found"
         where = entry.problem or str(entry.path or missing)
-        table.add_row(*map(escape, (entry.name, entry.status, entry.layout, where)))
+        table.add_row(*(escape(printable(text)) for text in (entry.name, entry.status, entry.layout, where)))
     _out.print(table)
 
 
 def _say_error(message: str) -> None:
-    _err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}", soft_wrap=True, highlight=False)
+    _err.print(f"[bold red]error:[/] {escape(printable(' '.join(message.split())))}", soft_wrap=True, highlight=False)
