@@ -150,9 +150,8 @@ class Command:
     def left_behind(self) -> list[str]:
         """Return what no finished command may leave: temporary files and folders, shared memory, processes."""
         self.wait_for_orphans()
-        left = [
-            str(path.relative_to(self.home)) for path in sorted(self.home.rglob("*")) if _is_temporary(path, self.home)
-        ]
+        inside = sorted(path.relative_to(self.home) for path in self.home.rglob("*"))
+        left = [str(path) for path in inside if _is_temporary(path)]
         pids = (self.home / ".kills" / "pids").read_text().split()
         memory = sorted(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else []
         return left + [f"/dev/shm/{name}" for name in memory if {*re.findall(r"\d+", name)} & {*pids}]
