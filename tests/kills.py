@@ -46,6 +46,8 @@ def _install(home, count, pids, at):
     sys.addaudithook(watch)
 
 if "KILLS_HOME" in os.environ:
+    # A shell's background jobs ignore Ctrl-C and pass that on; a user's terminal does not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _install(*(os.environ["KILLS_" + name] for name in ("HOME", "COUNT", "PIDS")), int(os.environ["KILLS_AT"]))
 """
 

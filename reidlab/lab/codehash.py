@@ -134,7 +134,7 @@ def texts(path: Path, source: Path = _SOURCE) -> set[str]:
 
 
 def _folders(notebook: Path) -> tuple[Path, ...]:
-    """Return the folders of a notebook's project from which it may import: its root, its own, those on Python's path."""
+    """Return the folders of a project from which its notebook may import: root, its own, and those on Python's path."""
     root = notebook.resolve().parent.parent
     on_path = (Path(entry).resolve() for entry in sys.path if entry)
     inside = [folder for folder in on_path if folder.is_relative_to(root) and not _is_library(folder)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,7 +73,7 @@ def spread(
 
         clear_left_overs()
         # What is pickled lies in a folder that only this user may enter, and only while it is needed.
-        with warnings.catch_warnings(), temporary_folder() as shelf:
+        with warnings.catch_warnings(), _quiet_end(), temporary_folder() as shelf:
             # A worker keeps bodies and clothes; joblib takes that for a leak and says so when it starts a fresh one.
             warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
             pool = Parallel(
@@ -87,6 +89,22 @@ def spread(
                 results.extend(batch)
                 bar.update(len(batch))
     return results
+
+
+@contextmanager
+def _quiet_end() -> Iterator[None]:
+    """Leave out the traceback of loky's own thread, which does not find its work any more once that is interrupted."""
+    before = threading.excepthook
+
+    def hook(told: threading.ExceptHookArgs) -> None:
+        if type(told.thread).__name__ != "_ExecutorManagerThread" or told.exc_type is not KeyError:
+            before(told)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _shelve_renderer(shelf: Path, camid: int) -> None:
