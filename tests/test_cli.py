@@ -202,7 +202,7 @@ def test_what_nobody_foresaw_is_one_line_too(capsys, monkeypatch, error, status,
         (["run", "-p", "epochs=three"], "epochs: expected a whole number like 2, found 'three'"),
         (["run", "-p", "epochs"], "-p epochs: expected key=value"),
         (["run", "--seed", "3"], "chapter 01_tiny has no parameter 'seed' or 'seeds'"),
-        (["book"], "_toc.yml: not found"),
+        (["book"], "_toc.yml: there is no such file"),
         (["keep", "1"], "chapter 01_tiny has no run under profile standard"),
     ],
 )
