@@ -95,7 +95,13 @@ def _processes(count: int) -> Iterator[Callable[..., Future]]:
     with warnings.catch_warnings():
         # A worker keeps bodies and clothes; loky takes that for a leak and says so when it starts a fresh one.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
-        executor = get_reusable_executor(count, env=threads, initializer=_end_with, initargs=(os.getpid(),))
+        given = os.environ.get("PYTHONWARNINGS", "")
+        # Loky's process that clears up after interrupted ones warns of each thing that it clears.
+        os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [given, "ignore:resource_tracker"]))
+        try:
+            executor = get_reusable_executor(count, env=threads, initializer=_end_with, initargs=(os.getpid(),))
+        finally:
+            os.environ["PYTHONWARNINGS"] = given
         try:
             yield executor.submit
         except BaseException:
