@@ -202,13 +202,13 @@ def claims(
     from collections import Counter
 
     from reidlab.checks import plural
-    from reidlab.errors import ConfigError
     from reidlab.lab.claims import BASES
     from reidlab.lab.ledger import VERDICTS, Ledger
     from reidlab.lab.project import Project
 
     if as_json and check:
-        raise ConfigError("--json and --check: give one of them; --check writes no rows")
+        _say_error("--json and --check: give one of them; --check writes no rows")
+        raise typer.Exit(1)
     ledger = Ledger(Project.find(project))
     if check:
         problems = ledger.problems()

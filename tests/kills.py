@@ -161,8 +161,10 @@ class Command:
 
 def check_completions(
     make: Callable[[Path], Command], result: Callable[[Path], object], place: Path, kills: int, seed: int = 0
-) -> None:
+) -> int:
     """Check that a command that was killed, once or twice, and started again gives what an undisturbed one gives.
+
+    Returns the number of kills.
 
     Args:
         make: prepares an empty folder and returns the command in it.
@@ -195,7 +197,9 @@ def check_completions(
         done_before = status == 1 and "exists already" in command.output
         assert status == 0 or done_before, f"killed at {told}: status {status}: {command.output[-2000:]}"
         assert result(command.home) == wanted, f"killed at {told}: it gave something else"
-        assert command.left_behind() == [], f"killed at {told}"
+        left = command.left_behind()
+        assert left == [], f"killed at {told}: {left} is left"
+    return done
 
 
 def listing(folder: Path) -> dict[str, str]:

@@ -189,10 +189,7 @@ def run_all(jobs: Sequence[Job], progress: Progress, force: bool = False, worker
         progress.ended(outcome)
         return outcome
 
-    files.clear_left_overs()
-    for project in {job.project.runs: job.project for job in jobs}.values():
-        # Of chapters that are not run now too: a killed run leaves the keys of its connections.
-        files.clear_left_overs(*project.runs.glob("*/*/"), name=store.WORKPLACE)
+    _clear_left_overs(jobs)
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(one, job) for job in jobs]
         try:
@@ -201,6 +198,16 @@ def run_all(jobs: Sequence[Job], progress: Progress, force: bool = False, worker
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+        finally:
+            # The notebook of a killed run may have lived on for a moment, and written.
+            _clear_left_overs(jobs)
+
+
+def _clear_left_overs(jobs: Sequence[Job]) -> None:
+    """Remove what killed runs left, of other chapters too: there are keys of connections among it."""
+    files.clear_left_overs()
+    for store_of_runs in {job.project.runs for job in jobs}:
+        files.clear_left_overs(*store_of_runs.glob("*/*/"), name=store.WORKPLACE)
 
 
 def _run(job: Job, progress: Progress, force: bool, stop: threading.Event) -> Outcome:

@@ -38,7 +38,7 @@ def test_a_chapter_with_pieces(tmp_path, kills):
             sorted(path.name for path in folder.iterdir()),
         )
 
-    check_completions(make, result, tmp_path, kills)
+    assert check_completions(make, result, tmp_path, kills) == kills
 
 
 # A world of a few pictures, yet drawn by several processes.
@@ -67,7 +67,7 @@ def test_a_world(tmp_path, kills, cached):
         (out,) = home.glob("cache/worlds/*/market1501") if cached else [home / "out"]
         return listing(out)
 
-    check_completions(make, result, tmp_path, kills, seed=1 + cached)
+    assert check_completions(make, result, tmp_path, kills, seed=1 + cached) == kills
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
