@@ -245,7 +245,8 @@ def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: thread
             "code_cells": sum(cell.kind == "code" for cell in read_cells(source)),
         },
     )
-    (place / "scratch").mkdir()
+    for name in ("scratch", "temporary"):
+        (place / name).mkdir()
     clock = time.perf_counter()
     end = _execute(place, job, progress, stop)
     seconds = time.perf_counter() - clock
@@ -297,6 +298,8 @@ def _execute(place: Path, job: Job, progress: Progress, stop: threading.Event) -
             "REIDLAB_RUNS": str(job.project.runs),
             "JUPYTER_PATH": os.pathsep.join([str(place / "jupyter"), *filter(None, jupyter)]),
             "JUPYTER_RUNTIME_DIR": str(place / "jupyter" / "runtime"),
+            # Jupyter puts the keys of its connections there.
+            "TMPDIR": str(place / "temporary"),
             # A user's own IPython start-up files and history have no part in a run.
             "IPYTHONDIR": str(place / "ipython"),
             "PYTHONPATH": os.pathsep.join([package_parent, *filter(None, paths)]),
