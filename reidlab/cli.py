@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from reidlab.checks import printable
 from reidlab.errors import ReidlabError
@@ -18,7 +22,19 @@ from reidlab.errors import ReidlabError
 if TYPE_CHECKING:
     import pandas as pd
 
+
+class _Commands(TyperGroup):
+    """Ctrl-C in a command is one line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _interrupted()
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Run the chapters, judge the claims, build the book, manage the data.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -37,7 +53,11 @@ Chapters = Annotated[
 ]
 ProfileOption = Annotated[str, typer.Option("--profile", help="quick, standard or paper.")]
 ProjectOption = Annotated[
-    Path | None, typer.Option("--project", help="Folder with notebooks/ and book/; this checkout if not given.")
+    Path | None,
+    typer.Option(
+        "--project",
+        help="Folder with notebooks/, for `book` and `claims` also book/; this checkout if not given.",
+    ),
 ]
 LayoutOption = Annotated[
     str | None,
@@ -56,7 +76,7 @@ WeightsOption = Annotated[
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave with its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C.
 
-    An error is one line, whatever it is; ``--debug`` shows the traceback.
+    An error is one line, whatever it is; ``--debug`` shows the traceback. SIGTERM ends a command in order, with 143.
 
     Args:
         arguments: the words after ``reidlab``; those of this process if not given.
@@ -64,18 +84,56 @@ def main(arguments: list[str] | None = None) -> None:
     _state["debug"] = False
     # Short commands make many objects and hardly any cycles: searching for those takes a tenth of their time.
     gc.set_threshold(100_000, 50, 50)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows no letter beyond ASCII, or a name that is no UTF-8, is no reason to stop.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(arguments, prog_name="reidlab")
+        with _ended_in_order():
+            app(arguments, prog_name="reidlab")
     except BrokenPipeError:
         # `reidlab claims | head`: the reader has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except KeyboardInterrupt:
+        _say_interrupted()
+        sys.exit(130)
     except Exception as error:
         if _state["debug"]:
             raise
         ours = isinstance(error, ReidlabError)
         _say_error(str(error) if ours else f"{type(error).__name__}: {error} (`reidlab --debug ...` shows where)")
         sys.exit(1)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the command as Ctrl-C does, so that nothing temporary is left."""
+
+    def end(number: int, _: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Only in the main thread, and not what `nohup` wants to be ignored.
+        with suppress(ValueError):
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupted() -> NoReturn:
+    _say_interrupted()
+    raise typer.Exit(130) from None
+
+
+def _say_interrupted(more: str = "nothing is left half-written") -> None:
+    _err.print(f"interrupted; {more}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _version(value: bool) -> None:
@@ -119,7 +177,7 @@ def run(
         with LiveProgress(_out) as progress:
             outcomes = runner.run_all(planned, progress, force, jobs)
     except KeyboardInterrupt:
-        _err.print("interrupted; finished chapters and pieces are kept, the same command goes on from there")
+        _say_interrupted("finished chapters and pieces are kept, the same command goes on from there")
         raise typer.Exit(130) from None
     if any(outcome.status == "failed" for outcome in outcomes):
         raise typer.Exit(1)
@@ -142,7 +200,7 @@ def book(
     if run_first:
         run(builder.chapters_of(place), profile=profile, project=project)
     index = builder.build(place, profile, strict)
-    _out.print(f"built {place.shown(index)}", soft_wrap=True, highlight=False)
+    _say(f"built {place.shown(index)}")
 
 
 @app.command()
@@ -160,11 +218,14 @@ def claims(
     from reidlab.lab.ledger import VERDICTS, Ledger
     from reidlab.lab.project import Project
 
+    if as_json and check:
+        _say_error("--json and --check: give one of them; --check writes no rows")
+        raise typer.Exit(1)
     ledger = Ledger(Project.find(project))
     if check:
         problems = ledger.problems()
         for problem in problems:
-            _err.print(escape(printable(problem)), soft_wrap=True, highlight=False)
+            _note(problem)
         items = f"{plural(len(ledger.book.items), 'item')}, {len(ledger.holes())} without a claim"
         end = plural(len(problems), "problem") if problems else "all well"
         _out.print(f"{plural(len(ledger.book.claims), 'claim')}, {items}: {end}", highlight=False)
@@ -215,13 +276,13 @@ def keep(
     if verify:
         with LiveProgress(_out) as progress:
             found = measure_again(place, chapter, profile, seed, progress=progress)
-        _out.print(escape(found.message), soft_wrap=True, highlight=False)
+        _say(found.message)
         raise typer.Exit(0 if found.equal else 1)
     if seed is not None:
         _say_error(f"--seed {seed}: only --verify takes a seed; a run is kept with all of its seeds")
         raise typer.Exit(1)
     folder = store.keep(chapter, profile, place)
-    _out.print(f"kept in {place.shown(folder)}", soft_wrap=True, highlight=False)
+    _say(f"kept in {place.shown(folder)}")
 
 
 @app.command()
@@ -235,14 +296,17 @@ def info() -> None:
     from reidlab.files import size_of
     from reidlab.lab import environment
 
-    _out.print(f"reidlab    {reidlab.__version__}", highlight=False)
-    versions = ", ".join(f"{name} {version}" for name, version in environment.versions().items())
-    _out.print(f"versions   {versions}", highlight=False)
-    _out.print(f"machine    {environment.machine()}", highlight=False)
-    _out.print(f"device     {environment.device()}, {plural(environment.threads(), 'thread')}", highlight=False)
+    _say(f"reidlab    {reidlab.__version__}")
+    _say(f"versions   {', '.join(f'{name} {version}' for name, version in environment.versions().items())}")
+    _say(f"machine    {environment.machine()}")
+    _say(f"device     {environment.device()}, {plural(environment.threads(), 'thread')}")
     for name, folder in (("cache", paths.cache_dir()), ("run store", paths.runs_dir())):
         size = f"{size_of(folder) / 2**20:.1f} MiB" if folder.is_dir() else "not there yet"
-        _out.print(f"{name:<10} {folder} ({size})", soft_wrap=True, highlight=False)
+        if folder.exists() and not folder.is_dir():
+            size = "a file, not a folder: nothing can be stored"
+        elif folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            size += ", may not be written"
+        _say(f"{name:<10} {folder} ({size})")
     _show_data()
 
 
@@ -263,7 +327,7 @@ def data_add(
 
     entry = catalogue.add(name, path, layout)
     what = f"{entry.name} ({entry.layout or 'no reader'})"
-    _print_all(f"added {what}: {entry.path}", *(f"  {line}" for line in entry.reading))
+    _say(f"added {what}: {entry.path}", *(f"  {line}" for line in entry.reading))
 
 
 @data_app.command("check")
@@ -277,8 +341,8 @@ def data_check(
 
     report = catalogue.check(name, deep, quiet=not _err.is_terminal, layout=layout)
     if report.ok:
-        _print_all(report.line)
-    _print_all(*(f"  {line}" for line in (*report.reading, *(report.notes if report.ok else ()))))
+        _say(report.line)
+    _say(*(f"  {line}" for line in (*report.reading, *(report.notes if report.ok else ()))))
     if not report.ok:
         _say_error(report.line)
         raise typer.Exit(1)
@@ -308,7 +372,7 @@ def data_make_world(
     made = catalogue.make_world(
         scenario, layout, out, seed=seed, **{name: size for name, size in sizes.items() if size is not None}
     )
-    _print_all(f"made {made.path}: {made.name}, seed {seed}, as {made.layout}, {made.pictures} pictures")
+    _say(f"made {made.path}: {made.name}, seed {seed}, as {made.layout}, {made.pictures} pictures")
 
 
 @data_app.command("audit-labels")
@@ -408,13 +472,13 @@ def _read(name: str) -> tuple[pd.DataFrame, Path]:
     return table, root
 
 
-def _note(line: str) -> None:
-    _err.print(printable(line), soft_wrap=True, highlight=False, markup=False)
-
-
-def _print_all(*lines: str) -> None:
+def _say(*lines: str) -> None:
     for line in lines:
         _out.print(printable(line), soft_wrap=True, highlight=False, markup=False)
+
+
+def _note(line: str) -> None:
+    _err.print(printable(line), soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_data() -> None:

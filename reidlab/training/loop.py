@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from reidlab.errors import ConfigError, RunError
+from reidlab.files import clear_left_overs, temporary_folder
 from reidlab.models.weights import reason
 from reidlab.seeding import derive
 from reidlab.training.checkpoints import Checkpoints, check_same_run
@@ -101,7 +101,8 @@ def train(
         return FitResult(model.eval(), history.frame(), seconds)
 
     # Worker processes hand the weights back through the last checkpoint.
-    with tempfile.TemporaryDirectory(prefix="reidlab-") as temporary:
+    clear_left_overs()
+    with temporary_folder() as temporary:
         folder = Path(out_dir or temporary)
 
         def work(fabric: Fabric) -> None:
