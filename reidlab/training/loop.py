@@ -179,17 +179,14 @@ class _Run:
             total = self.config.total_iterations(per_epoch)
             self.state = TrainState(self.model, optimizer, total, per_epoch)
             self.seconds = 0.0
-            found = self.checkpoints.load() if resume else None
             if self.checkpoints and not resume and self.leads:
                 self.checkpoints.clear()
-            if found is not None:
-                check_same_run(found["identity"], self.identity, self.folder)
             self.history = History(
                 self.folder if self.leads else None, tensorboard=self.config.tensorboard and self.leads
             )
             try:
-                if found is not None:
-                    self._restore(found)
+                if resume:
+                    self.checkpoints.load(self._restore)
                 for hook in self.hooks:
                     hook.on_start(self.state)
                 self._iterate()
@@ -284,6 +281,7 @@ class _Run:
         self.fabric.barrier()
 
     def _restore(self, found: Mapping[str, Any]) -> None:
+        check_same_run(found["identity"], self.identity, self.folder)
         if len(found["hooks"]) != len(self.hooks):
             raise ConfigError(
                 f"hooks: {len(self.hooks)} given, but the run in {self.folder} had {len(found['hooks'])}; "
