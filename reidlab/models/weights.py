@@ -72,8 +72,9 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], list[str]]:
 
             content: Any = load_file(path)
         else:
-            with torch.serialization.safe_globals(_UNREAD):
-                content = torch.load(path, map_location="cpu", weights_only=True)
+            # A stream, as torch would go by the ending of a name.
+            with torch.serialization.safe_globals(_UNREAD), open(path, "rb") as stream:
+                content = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling raises almost anything; the reason stays in the chain
         raise DataError(
             f"{path}: not a readable weight file ({reason(error)}); expected safetensors or a state dict saved by "

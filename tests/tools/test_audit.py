@@ -67,7 +67,7 @@ def test_weights_stand_in_for_training(worlds, tmp_path):
         audit_data_set(
             test, weights=weights, **{**QUICK, "recipe": Recipe((32, 16), Backbone(width=16, blocks=(1, 1, 1, 1)))}
         )
-    with pytest.raises(MissingDataError, match="no such weight file"):
+    with pytest.raises(MissingDataError, match="there is no such file"):
         audit_data_set(test, weights=str(tmp_path / "none.safetensors"), **QUICK)
 
 

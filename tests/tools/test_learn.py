@@ -12,7 +12,7 @@ from reidlab.cli import main
 from reidlab.data.readers import detect
 from reidlab.errors import ConfigError, DataError, RunError
 from reidlab.models import load_weights, save_weights
-from reidlab.tools import learn
+from reidlab.tools import learn, network
 from reidlab.training.recipe import Backbone
 from tests.pseudolabel import toy
 
@@ -74,7 +74,7 @@ def test_nothing_is_overwritten_and_a_stopped_run_goes_on(tmp_path, folder, weig
 
 def test_without_a_start_one_is_trained_on_the_embedded_world(monkeypatch, folder, tmp_path):
     asked, said = [], []
-    monkeypatch.setattr(learn, "from_world", lambda spec, size: asked.append(spec.name) or toy.data_set())
+    monkeypatch.setattr(network, "from_world", lambda spec, size: asked.append(spec.name) or toy.data_set())
 
     def stop(line):
         said.append(line)
@@ -85,7 +85,7 @@ def test_without_a_start_one_is_trained_on_the_embedded_world(monkeypatch, folde
     assert asked == ["standard"]
     with pytest.raises(KeyboardInterrupt):
         learnt(folder, tmp_path / "out", None, say=stop)
-    assert said[0] == "training a network to begin with on the embedded world, 10 steps"
+    assert said[0] == "training a network on the embedded world, 10 steps"
     made = learnt(folder, tmp_path / "out", None, resume=True)
     assert asked == ["standard"] * 2  # a run that goes on has its network
     for name, value in made.model.state_dict().items():
@@ -106,7 +106,7 @@ def test_one_camera_mines_nothing(tmp_path, folder, weights):
     options = learn.hsr(24, cameras=1, rounds=1).with_(options=OPTIONS.options)
     made = learnt(folder / "cam1", tmp_path / "out", weights, options=options)
     assert "camera_purity" in made.rounds[0].values
-    with pytest.raises(ConfigError, match="one camera"):
+    with pytest.raises(ConfigError, match="take a method without mining"):
         learnt(folder / "cam1", tmp_path / "other", weights)
 
 
@@ -122,7 +122,7 @@ def test_what_cannot_be_learnt_leaves_no_network(tmp_path, folder, weights):
     with pytest.raises(DataError, match="do not fit"):
         learnt(folder, tmp_path / "another", wrong)
     alone = detect(folder).read(folder).iloc[:1]
-    with pytest.raises(DataError, match="1 pictures"):
+    with pytest.raises(DataError, match="1 picture to learn from"):
         learn.learn_pictures(alone, tmp_path / "third", recipe=toy.RECIPE, weights=weights)
 
 
