@@ -108,7 +108,7 @@ def _check_place(out: Path, what: str, root: str | Path | None, room: int) -> No
     if root is not None and out.resolve().is_relative_to(home := Path(root).expanduser().resolve()):
         raise ConfigError(f"{out}: lies in the folder of the data set, {home}; choose a {what} outside of it")
     with suppress(FileNotFoundError):
-        out.with_name(f".{out.name}.{2**22}.tmp").lstat()  # as the draft will be called: it may be too long
+        out.with_name(f".{out.name}.{'x' * 20}.tmp").lstat()  # as long as the draft's name will be
     place = next(folder for folder in (out, *out.parents) if folder.exists())
     if not place.is_dir() and place != out:
         raise NotADirectoryError(errno.ENOTDIR, f"{place} is a file")

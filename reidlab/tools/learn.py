@@ -96,7 +96,6 @@ def learn_pictures(
     asked = _asked(rows, options, recipe, steps, weights, seed)
     busy = f"{out}: another `reidlab learn` is at work there; wait for its end, or choose another folder"
     with locked(out / STATE / LOCK, busy):
-        _clean(out)
         begun = _check_begun(out, asked, resume)
         pictures = Pictures(rows, np.asarray(ImageCache(rows, recipe.size)))
         write_json(out / STATE / ASKED, asked)
@@ -136,8 +135,8 @@ def _asked(
 def _check_begun(out: Path, asked: dict[str, Any], resume: bool) -> bool:
     """Return whether a run was begun in a folder, once it is clear that it may go on."""
     state = out / STATE
-    if not (begun := any(state.glob("checkpoint-*"))) and not (state / ASKED).exists():
-        return False
+    if not any(state.glob("checkpoint-*")):
+        return False  # there is nothing yet that could be lost
     if not resume:
         raise ConfigError(f"{out}: is not empty, a run was begun there; go on with --resume, or choose a new folder")
     try:
@@ -151,7 +150,7 @@ def _check_begun(out: Path, asked: dict[str, Any], resume: bool) -> bool:
                 f"{out}: the run in it was begun with {was}, not with {now}; give --resume with what it was begun "
                 "with, or choose a new folder, without --resume"
             )
-    return begun
+    return True
 
 
 def _shown(name: str, value: object) -> str:
@@ -160,12 +159,6 @@ def _shown(name: str, value: object) -> str:
     if not name.startswith("--"):
         return f"{value}"
     return f"no {name}" if value is None else f"{name} {value}"
-
-
-def _clean(out: Path) -> None:
-    """Remove the drafts that a killed run left; the lock says that no other is at work."""
-    for draft in (*out.glob(".*.tmp"), *(out / STATE).glob(".*.tmp")):
-        draft.unlink(missing_ok=True)
 
 
 def _write(out: Path, found: LoopResult, pictures: Pictures) -> None:
@@ -219,13 +212,14 @@ def _line(item: Round) -> str:
 
 def _why(item: Round, radius: float | None) -> str:
     """Return why a round's clusters could not be trained on, and what to change."""
-    count, clusters = len(item.labels), int(item.values["clusters"])
-    wider = clusters != 1
-    what = "none has neighbours enough for a cluster" if wider else "all that are in a cluster are in one"
+    count, inside = len(item.labels), int((item.labels >= 0).sum())
+    wider = item.values["clusters"] != 1 or 2 * inside < count
+    what = f"{inside} are in a cluster, and all of these in the same" if inside else "none is in a cluster"
     at = "" if radius is None else f" (it was {radius:.3g})"
     return (
-        f"of {plural(count, 'picture')}, {what}. Begin anew in a new folder with a {'larger' if wider else 'smaller'} "
-        f"--radius{at}, with --weights of a network that knows such pictures, or with more pictures"
+        f"of {plural(count, 'picture')} {what}, so there are no two groups to tell apart. Begin anew in a new folder "
+        f"with a {'larger' if wider else 'smaller'} --radius{at}, with --weights of a network that knows such "
+        "pictures, or with more pictures"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -287,8 +288,8 @@ class _Run:
                 f"hooks: {len(self.hooks)} given, but the run in {self.folder} had {len(found['hooks'])}; "
                 "resume with the hooks it began with"
             )
-        self.state.iteration = found["iteration"]
-        self.seconds = found["seconds"]
+        self.state.iteration = operator.index(found["iteration"])
+        self.seconds = float(found["seconds"])
         self.model.load_state_dict(found["model"])
         self.state.optimizer.load_state_dict(found["optimizer"])
         self.fabric.strategy.precision.load_state_dict(found["precision"])

@@ -205,7 +205,7 @@ def test_what_cannot_be_run(parts, start):
         go(PseudoLabelOptions("sg-ap"), known=one)
     with pytest.raises(DataError, match="no two identities"):
         go(SIMPLE.with_(progressive=True), known=one)
-    with pytest.raises(ConfigError, match="all pictures are of one camera"):
+    with pytest.raises(ConfigError, match="all 21 are of camera 1; take a method without mining"):
         go(SIMPLE.with_(mining=True), part=unlabelled.select(unlabelled.camids == 1))
     with pytest.raises(DataError, match="unlabelled: 1 pictures"):
         go(SIMPLE, part=unlabelled.select(np.array([0])))

@@ -1,5 +1,6 @@
 """From a folder of pictures without labels to a network, by function and by command."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,12 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
+from reidlab import files
 from reidlab.cli import main
 from reidlab.data.readers import detect
-from reidlab.errors import ConfigError, DataError, RunError
+from reidlab.errors import ConfigError, DataError, MissingDataError, RunError, StorageError
 from reidlab.models import load_weights, save_weights
+from reidlab.pseudolabel.loop import Round
 from reidlab.tools import learn, network
-from reidlab.training.recipe import Backbone
+from reidlab.training.recipe import Backbone, Recipe
 from tests.pseudolabel import toy
 
 STEPS = {"start": 10, "round": 3}
@@ -62,7 +65,8 @@ def test_nothing_is_overwritten_and_a_stopped_run_goes_on(tmp_path, folder, weig
     whole = learnt(folder, tmp_path / "whole", weights)
 
     def stop(line):
-        raise KeyboardInterrupt
+        if line.startswith("round 1"):
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         learnt(folder, out, weights, say=stop)
@@ -100,6 +104,132 @@ def test_a_folder_that_holds_something_else_is_refused_before_the_work(folder, t
     with pytest.raises(ConfigError, match="holds no run that could be resumed"):
         learnt(folder, tmp_path / "out", weights, resume=True)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_a_run_goes_on_with_what_it_was_begun_with_alone(tmp_path, folder, weights):
+    out = tmp_path / "out"
+    learnt(folder, out, weights)
+    kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(weights.read_bytes())
+    save_weights(toy.RECIPE.network(5, 1), other)
+    for changes, words in (
+        ({"steps": {"start": 10, "round": 4}}, r"begun with --iterations 3, not with --iterations 4; give --resume"),
+        ({"seed": 5}, r"--seed 0, not with --seed 5"),
+        ({"weights": None}, r"--weights start\.safetensors, SHA-256 \w{12}, not with no --weights"),
+        ({"weights": other}, r"--weights start\.safetensors, SHA-256 .*not with --weights other\.safetensors, SHA"),
+        ({"options": OPTIONS.with_(centre=False)}, r"--centre, not with --no-centre"),
+        ({"options": OPTIONS.with_(options={**OPTIONS.options, "eps": 0.5})}, r"no --radius, not with --radius 0\.5"),
+        ({"recipe": replace(toy.RECIPE, size=(64, 32))}, r"--height 32, not with --height 64"),
+        ({"options": OPTIONS.with_(neighbours=4)}, r"differs in options"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            learnt(folder, out, resume=True, **{"weights": weights, **changes})
+    (folder / "cam1" / "0.png").unlink()
+    with pytest.raises(ConfigError, match=r"begun with 48 pictures, \w+, not with 47 pictures"):
+        learnt(folder, out, weights, resume=True)
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_more_rounds_are_no_other_run(tmp_path, folder, weights):
+    learnt(folder, tmp_path / "out", weights)
+    made = learnt(folder, tmp_path / "out", weights, resume=True, options=OPTIONS.with_(rounds=3))
+    assert [item.number for item in made.rounds] == [1, 2, 3]
+
+
+def test_what_a_run_was_begun_with_must_be_readable(tmp_path, folder, weights):
+    learnt(folder, tmp_path / "out", weights)
+    (tmp_path / "out" / learn.STATE / learn.ASKED).write_text("[]")
+    with pytest.raises(ConfigError, match="holds no run that could be resumed"):
+        learnt(folder, tmp_path / "out", weights, resume=True)
+
+
+def test_a_second_process_in_one_folder_is_refused(tmp_path, folder, weights):
+    out = tmp_path / "out"
+    with files.locked(out / learn.STATE / learn.LOCK, "ours"):
+        for resume in (False, True):
+            with pytest.raises(RunError, match=r"out: another `reidlab learn` is at work there"):
+                learnt(folder, out, weights, resume=resume)
+    assert [path.name for path in out.rglob("*") if path.is_file()] == [learn.LOCK]
+    learnt(folder, out, weights)
+
+
+def test_a_damaged_checkpoint_costs_a_round(tmp_path, folder, weights):
+    out = tmp_path / "out"
+    whole = learnt(folder, out, weights)
+    network = (out / learn.NETWORK).read_bytes()
+    last = out / learn.STATE / "checkpoint-last.pt"
+    last.write_bytes(last.read_bytes()[:1000])
+    said = []
+    made = learnt(folder, out, weights, resume=True, say=said.append)
+    assert [line for line in said if line.startswith("round")] == [line for line in said if line.startswith("round 2")]
+    assert [item.values for item in made.rounds] == [item.values for item in whole.rounds]
+    assert (out / learn.NETWORK).read_bytes() == network
+
+
+def test_places_and_weights_are_checked_before_the_work(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(learn, "ImageCache", lambda *_: pytest.fail("decoded before"))
+    with pytest.raises(ConfigError, match="lies in the folder of the data set"):
+        learnt(folder, folder / "out", None, root=folder)
+    with pytest.raises(StorageError, match=r"^/proc/mine: cannot be written"):
+        learnt(folder, "/proc/mine", None)
+    with pytest.raises(MissingDataError, match=r"none\.pth: there is no such file"):
+        learnt(folder, tmp_path / "out", tmp_path / "none.pth")
+    with pytest.raises(DataError, match="/dev/zero: is a device, not a file"):
+        learnt(folder, tmp_path / "out", "/dev/zero")
+    assert not (tmp_path / "out").exists()
+    assert not (folder / "out").exists()
+
+
+def people_of(tmp_path, people, cameras, each):
+    """Pictures of a few people, CAMERA/PICTURE.png."""
+    found = toy.pictures(range(people), cameras=cameras, each=each)
+    for number, (camid, image) in enumerate(zip(found.camids, found.images)):
+        path = tmp_path / "few" / f"cam{camid}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    return tmp_path / "few"
+
+
+def command(*words):
+    with pytest.raises(SystemExit) as left:
+        main([str(word) for word in words])
+    return left.value.code
+
+
+@pytest.mark.parametrize(
+    ("people", "cameras", "each", "works"),
+    [(3, 2, 3, True), (3, 1, 7, True), (5, 2, 2, True), (2, 1, 1, False), (12, 2, 4, None)],
+)
+def test_small_sets_are_learnt_or_it_is_said_what_is_missing(tmp_path, capsys, people, cameras, each, works):
+    """Works at once (None), with the option that is named (True), or never: two pictures are no two groups."""
+    weights = save_weights(Recipe((32, 16)).network(2, 0), tmp_path / "start.safetensors")
+    few = people_of(tmp_path, people, cameras, each)
+    options = ["--weights", weights, "--height", "32", "--rounds", "1", "--iterations", "2"]
+    status = command("learn", few, tmp_path / "out", *options)
+    said = capsys.readouterr().err
+    if works is None:
+        assert status == 0, said
+        return
+    assert status == 1
+    assert re.search(rf"of {people * cameras * each} pictures .* larger --radius \(it was 0\.", said)
+    assert "min_samples" not in said
+    assert not (tmp_path / "out" / learn.NETWORK).exists()
+    assert command("learn", few, tmp_path / "wider", *options, "--radius", 0.7) == (0 if works else 1)
+    assert (tmp_path / "wider" / learn.NETWORK).exists() == works
+
+
+def test_advice_on_the_radius_goes_by_how_many_pictures_are_in_a_cluster():
+    def why(labels):
+        labels = np.array(labels)
+        values = {"clusters": float(len(set(labels[labels >= 0].tolist())))}
+        return learn._why(Round(1, labels, labels, labels[:0], labels >= 0, values, "failed"), 0.25)
+
+    assert "none is in a cluster" in why([-1] * 9)
+    assert "larger --radius (it was 0.25)" in why([-1] * 9)
+    assert "of 9 pictures 4 are in a cluster, and all of these in the same" in why([0] * 4 + [-1] * 5)
+    assert "larger --radius" in why([0] * 4 + [-1] * 5)
+    assert "smaller --radius" in why([0] * 5 + [-1] * 4)
 
 
 def test_one_camera_mines_nothing(tmp_path, folder, weights):
