@@ -1,6 +1,6 @@
 """`reidlab learn` killed at seeded moments and resumed: the network of a run that nobody disturbed, nothing left over.
 
-A few kills here; LEARN_KILLS in the environment asks for more.
+A few kills here; ``--kills N`` asks for more.
 """
 
 import os
@@ -18,7 +18,7 @@ from tests.pseudolabel import toy
 pytestmark = pytest.mark.xdist_group("kills")
 
 
-def test_a_killed_learn_ends_as_an_undisturbed_one(tmp_path):
+def test_a_killed_learn_ends_as_an_undisturbed_one(tmp_path, pytestconfig):
     people = toy.pictures(range(12), each=4)
     weights = save_weights(Recipe((32, 16)).network(2, 0), tmp_path / "start.safetensors")
 
@@ -29,7 +29,8 @@ def test_a_killed_learn_ends_as_an_undisturbed_one(tmp_path):
             Image.fromarray(image).save(path)
         words = ["learn", "pictures", "out", "--weights", weights, "--height", "32"]
         words += ["--rounds", "3", "--iterations", "4", "--resume"]
-        return Command([*map(str, words)], home, {"NUMBA_CACHE_DIR": str(tmp_path / "compiled")})
+        caches = {name: str(tmp_path / "compiled") for name in ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")}
+        return Command([*map(str, words)], home, caches)
 
     def result(home):
         out = home / "out"
@@ -38,4 +39,4 @@ def test_a_killed_learn_ends_as_an_undisturbed_one(tmp_path):
         names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*"))
         return digest(out / "network.safetensors"), *(table.to_csv() for table in tables), names
 
-    check_completions(make, result, tmp_path, kills=int(os.environ.get("LEARN_KILLS", "2")))
+    check_completions(make, result, tmp_path, kills=pytestconfig.getoption("--kills", 2))
