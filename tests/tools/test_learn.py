@@ -1,6 +1,9 @@
 """From a folder of pictures without labels to a network, by function and by command."""
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -213,6 +216,46 @@ def test_small_sets_are_learnt_or_it_is_said_what_is_missing(tmp_path, capsys, p
     if not works:
         assert re.search(r"of 2 pictures none is in a cluster.* a larger --radius \(it was \d", said)
         assert "min_samples" not in said
+
+
+def test_the_network_that_learn_wrote_audits_a_set_sorted_by_person_and_camera(tmp_path, capsys):
+    people = toy.pictures(range(8))
+    for number, (pid, camid, image) in enumerate(zip(people.pids, people.camids, people.images)):
+        path = tmp_path / "mine" / f"person{pid}" / f"door{camid}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    (tmp_path / "mine" / "person3" / "door1" / "18.png").rename(tmp_path / "mine" / "person5" / "door1" / "wrong.png")
+    weights = save_weights(Recipe((48, 24)).network(2, 0), tmp_path / "start.safetensors")
+    options = ["--weights", weights, "--height", "48", "--rounds", "1", "--iterations", "2"]
+    assert not command("learn", tmp_path / "mine", tmp_path / "out", *options)
+    network = tmp_path / "out" / learn.NETWORK
+    assert network.stat().st_mode & 0o777 == 0o666 & ~files_mask()
+    capsys.readouterr()
+    out = tmp_path / "report.csv"
+    assert not command("data", "audit-labels", tmp_path / "mine", "--weights", network, "--out", out)
+    said = capsys.readouterr()
+    assert "its pictures are of 48 x 24 pixels" in said.err
+    assert "all labels are audited" in said.err
+    report = pd.read_csv(out)
+    assert len(set(report.path)) == 48
+    first = report[report.kind == "label error"].iloc[0]
+    assert first.path.endswith("person5/door1/wrong.png")
+    assert "person3" in first.evidence_path
+
+
+def files_mask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.parametrize("words", [["learn", "no-such-set", "out"], ["data", "audit-labels", "no-such-set"]])
+def test_a_mistyped_name_is_said_before_the_tools_are_loaded(words):
+    code = f"import sys; from reidlab.cli import main\ntry: main({words})\nfinally: print(*sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert answer.returncode == 1
+    assert "no-such-set" in answer.stderr
+    assert not {"torch", "sklearn", "reidlab.tools.network"} & {*answer.stdout.split()}
 
 
 def test_advice_on_the_radius_goes_by_how_many_pictures_are_in_a_cluster():
