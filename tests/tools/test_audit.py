@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from reidlab.data.readers import MARKET1501, MARS
-from reidlab.errors import ConfigError, DataError, MissingDataError, ReidlabError
+from reidlab.errors import ConfigError, DataError, MissingDataError, ReidlabError, StorageError
 from reidlab.models import save_weights
 from reidlab.tools import audit, network
 from reidlab.tools.audit import audit_data_set
@@ -159,3 +159,17 @@ def test_the_report_is_written_whole_and_its_place_checked_first(worlds, tmp_pat
     ):
         with pytest.raises(ReidlabError, match=words):
             audit_data_set(table, out=place, **QUICK)
+
+
+def test_a_write_that_fails_names_the_file_that_the_user_gave(worlds, tmp_path, monkeypatch):
+    report = audit_data_set(MARS.read(worlds["mars"]), **QUICK)
+
+    def refused(self, place, **_):
+        raise PermissionError(13, "Permission denied", str(place))
+
+    monkeypatch.setattr(audit, "audit_pictures", lambda *_, **__: report)
+    monkeypatch.setattr(pd.DataFrame, "to_csv", refused)
+    with pytest.raises(StorageError, match=r"report\.csv: may not be written \(Permission denied\)") as error:
+        audit_data_set(MARS.read(worlds["mars"]), out=tmp_path / "report.csv", **QUICK)
+    assert ".tmp" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []

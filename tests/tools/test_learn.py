@@ -208,7 +208,7 @@ def test_small_sets_are_learnt_or_it_is_said_what_is_missing(tmp_path, capsys, p
     """Twenty pictures, three people and one camera work; two pictures are no two groups."""
     weights = save_weights(Recipe((32, 16)).network(2, 0), tmp_path / "start.safetensors")
     few = people_of(tmp_path, people, cameras, each)
-    options = ["--weights", weights, "--height", "32", "--rounds", "1", "--iterations", "2"]
+    options = ["--weights", weights, "--height", "32", "--rounds", "3", "--iterations", "2"]
     status = command("learn", few, tmp_path / "out", *options)
     said = capsys.readouterr().err
     assert status == (0 if works else 1), said

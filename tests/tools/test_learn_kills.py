@@ -40,3 +40,4 @@ def test_a_killed_learn_ends_as_an_undisturbed_one(tmp_path, pytestconfig):
         return digest(out / "network.safetensors"), *(table.to_csv() for table in tables), names
 
     check_completions(make, result, tmp_path, kills=pytestconfig.getoption("--kills", 2))
+    assert (tmp_path / "undisturbed" / "out" / "network.safetensors").is_file()
