@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
 PROFILE ?= quick
+JOBS ?= 2
 BOOKFLAGS ?=
 PYTESTFLAGS ?=
 LOCKFLAGS ?=
@@ -26,8 +27,9 @@ $(STAMP): requirements.lock requirements-weights.txt pyproject.toml
 	$(PIP) --no-deps -e .
 	@touch $@
 
+# Two chapters at a time with a thread each: faster than one after the other with two.
 book: env  ## run every chapter (PROFILE=quick) and build the book
-	$(BIN)/reidlab run --profile $(PROFILE)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/reidlab run --profile $(PROFILE) --jobs $(JOBS)
 	$(BIN)/reidlab book --profile $(PROFILE) $(BOOKFLAGS)
 
 # Two workers with a thread each: with two each they would wait for one another most of the time.

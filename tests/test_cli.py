@@ -123,7 +123,7 @@ def test_what_nobody_foresaw_is_one_line_too(capsys, monkeypatch, error, status,
         (["run", "-p", "epochs=three"], "epochs: expected a whole number like 2, found 'three'"),
         (["run", "-p", "epochs"], "-p epochs: expected key=value"),
         (["run", "--seed", "3"], "chapter 01_tiny has no parameter 'seed' or 'seeds'"),
-        (["book"], "_toc.yml: not found"),
+        (["book"], "_toc.yml: there is no such file"),
         (["keep", "1"], "chapter 01_tiny has no run under profile standard"),
     ],
 )
@@ -165,6 +165,29 @@ def test_checking_claims(root, capsys, monkeypatch):
     assert "records no 'mINP'" in errors
     assert "field 'source' is missing" in errors
     assert "2 problems" in output
+
+
+def test_stale_verdicts_are_counted_and_claims_are_text_on_the_terminal(root, capsys, monkeypatch):
+    monkeypatch.setattr("reidlab.lab.runner._execute", execute_in_process)
+    assert call(capsys, "run", "--project", root)[0] == 0
+    notebook = root / "notebooks/01_tiny.ipynb"
+    notebook.write_text(notebook.read_text().replace("'mAP', 0.5", "'mAP', 0.25 + 0.25"))
+    path = root / "book/claims/a.yml"
+    path.write_text(
+        path.read_text().replace("unit: percent", 'unit: percent, needs: ""') + '- {"id": b, "a\\e[31m\\n": 1}\n'
+    )
+    status, _, errors = call(capsys, "claims", "--check", "--project", root)
+    assert status == 1
+    assert "\x1b" not in errors
+    assert errors.count("\n") == 1
+    inventory = root / "book/claims/inventory.yml"
+    inventory.write_text('- {id: t1, source: survey, item: "Table\\e[31m\\n1", title: Losses}\n')
+    path.write_text(path.read_text().split("\n")[0].replace("item: Table 1", 'item: "Table\\e[31m\\n1"') + "\n")
+    status, output, _ = call(capsys, "claims", "--project", root)
+    assert status == 0
+    assert "recounted, 1 claim: 1 reproduced; 1 of them stale\n" in output
+    assert r"Table\x1b[31m\n1" in output
+    assert "\x1b" not in output
 
 
 def test_a_malformed_claim_stops_the_ledger(root, capsys):

@@ -1,7 +1,9 @@
 """Clip transforms on whole batches, and the masks that go with clips.
 
 Clips come as bytes, (B, T, H, W, 3) uint8 RGB, and leave as (B, T, 3, H, W) floats. A mask is a box (y0, y1, x0, x1) in
-pixels, from the first to before the second: the part of a frame that is picture and not padding (Sec. 2.5.3).
+pixels, from the first to before the second: the part of a frame that is picture and not padding (Sec. 2.5.3). It is
+mirrored in pixels, and the network divides it by its stride afterwards; the code released with CF-AAN divides first and
+mirrors in cells of 16 pixels, which differs by a cell where a box does not end on one.
 """
 
 from __future__ import annotations

@@ -14,9 +14,18 @@ The distractor class is that of the corrected labels: a tracklet that was found 
 distractor.
 
 What the text leaves open is an entry of the query's camera that matches by an ambiguous identity alone. Literally, only
-the *same identity* is ignored under one camera, so that such an entry counts as right: ``mars-cleaned``. The
-evaluation code released with CF-AAN ignores it, as it ignores every match of the query's camera, and drops what was
-labelled as a distractor before it starts: ``mars-cleaned-released``.
+the *same identity* is ignored under one camera, so that such an entry counts as right: ``mars-cleaned``.
+
+``mars-cleaned-released`` does as the evaluation code released with CF-AAN:
+
+- Queries and gallery entries that were *labelled* as junk or as a distractor are dropped before it starts; corrections
+  come after that.
+- Corrected identities are compared as they are, those of queries too. An entry corrected to -1 is a wrong answer like
+  any other and not ignored; a query corrected to 0 or -1 is answered rightly by what was corrected likewise.
+- Every match of the query's camera is ignored, also one by an ambiguous identity alone.
+
+In that code the ambiguous identities too are compared as they are: a table that says *none* with one number for all
+would make everything a match. Here *none* never matches.
 """
 
 from __future__ import annotations
@@ -47,18 +56,17 @@ class CleanedLabels:
         camids: (M,) int64 cameras, to notice a table of another data set.
         new_pids: (M,) int64 corrected identities; 0 is a distractor, -1 junk.
         others: (M,) int64 second identities; what is not positive is none.
-        ignore_any_match: whether everything that matches is ignored under the query's camera, or only what has the
-            query's corrected identity.
+        released: whether to do as the released code does, see above.
     """
 
     tracklets: np.ndarray
     camids: np.ndarray
     new_pids: np.ndarray
     others: np.ndarray
-    ignore_any_match: bool = False
+    released: bool = False
 
     @classmethod
-    def of(cls, labels: pd.DataFrame, ignore_any_match: bool = False) -> CleanedLabels:
+    def of(cls, labels: pd.DataFrame, released: bool = False) -> CleanedLabels:
         """Take the labels from a table, see :func:`cleaned_protocol`.
 
         Raises:
@@ -76,7 +84,7 @@ class CleanedLabels:
         columns = [values[order] for values in columns]
         if (twice := columns[0][1:][columns[0][1:] == columns[0][:-1]]).size:
             raise DataError(f"labels: tracklet {twice[0]} is there more than once")
-        return cls(*columns, ignore_any_match)
+        return cls(*columns, released)
 
     def relevance(self, query: Embeddings, gallery: Embeddings, rows: slice) -> np.ndarray:
         """Return relevance (len of rows, N) by corrected identities, see :class:`.protocols.Matcher`.
@@ -86,9 +94,11 @@ class CleanedLabels:
         """
         query_places, places = self._find("query", query)[rows], self._find("gallery", gallery)
         camids, gallery_camids = query.camids[rows], gallery.camids
+        pids, others = self.new_pids[query_places], self.others[query_places]
         # Junk and distractors are nobody: such a query matches nothing.
-        known = (values[query_places] for values in (self.new_pids, self.others))
-        pids, others = (np.where(values > 0, values, _NOBODY) for values in known)
+        somebody = (query.pids[rows] if self.released else pids) > 0
+        pids = np.where(somebody, pids, _NOBODY)
+        others = np.where((others > 0) & (somebody | (not self.released)), others, _NOBODY)
         gallery_pids, gallery_others = self.new_pids[places], self.others[places]
         out = kernels.same_identity(pids, camids, gallery_pids, gallery_camids, 0)
 
@@ -96,7 +106,7 @@ class CleanedLabels:
         def add(at: tuple[np.ndarray, np.ndarray], match: np.ndarray, own_camera: np.ndarray) -> None:
             part = out[np.ix_(*at)]
             part[match & (part == kernels.OTHER)] = kernels.POSITIVE
-            if self.ignore_any_match:
+            if self.released:
                 part[match & own_camera] = kernels.IGNORED
             out[np.ix_(*at)] = part
 
@@ -112,7 +122,8 @@ class CleanedLabels:
         part = out[:, distractors]
         part[camids[:, None] == gallery_camids[distractors]] = kernels.IGNORED
         out[:, distractors] = part
-        out[:, gallery_pids == JUNK_PID] = kernels.IGNORED
+        if not self.released:
+            out[:, gallery_pids == JUNK_PID] = kernels.IGNORED
         return out
 
     def _find(self, part: str, embeddings: Embeddings) -> np.ndarray:
@@ -163,6 +174,6 @@ def cleaned_protocol(labels: pd.DataFrame, *, released: bool = False) -> Protoco
         1.0
     """
     return Protocol(
-        WITH_LABELS[released], metric="cosine", matcher=CleanedLabels.of(labels, ignore_any_match=released),
+        WITH_LABELS[released], metric="cosine", matcher=CleanedLabels.of(labels, released),
         junk="dropped", distractors=not released, queries_in_gallery=False,
     )  # fmt: skip

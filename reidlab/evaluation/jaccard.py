@@ -3,7 +3,9 @@
 Z. Zhong et al., "Re-ranking person re-identification with k-reciprocal encoding", CVPR 2017
 (https://arxiv.org/abs/1701.08398), whose equation numbers are used here; Y. Fu et al., "Self-similarity grouping", ICCV
 2019 (https://arxiv.org/abs/1811.10144) gives these distances to DBSCAN, as Sec. 4.3.1 does. Two pictures whose
-encodings have no neighbour in common are at distance 1, and that is almost every pair: only the others are stored.
+encodings have no neighbour in common are at distance 1, and that is almost every pair: only the others are stored. That
+holds for features in which people can be told apart; where all neighbours are chance, the others are many, and more
+than 2 GiB of them are refused before they are computed.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numba
 import numpy as np
 
 from reidlab.checks import check_features
+from reidlab.errors import DataError
 from reidlab.evaluation.kernels import parallel
 from reidlab.evaluation.reranking import k_reciprocal_encoding
 
@@ -24,6 +27,7 @@ _PARTS = 128  # of the rows; a thread keeps its counters for a whole part
 _ROUNDING = 1e-6  # encodings are float32: what lies closer than this is equal
 _LARGEST = float(np.finfo(np.float32).max) / 8
 _BELOW_ONE = np.float32(1 - 2**-24)
+_MOST_PAIRS = 2**28  # stored, 8 bytes each: all pairs of 16,384 features
 
 
 def jaccard_distances(features: np.ndarray, k1: int = 30, k2: int = 6) -> csr_matrix:
@@ -40,7 +44,8 @@ def jaccard_distances(features: np.ndarray, k1: int = 30, k2: int = 6) -> csr_ma
 
     Raises:
         ConfigError: ``k1`` or ``k2`` does not fit the number of features.
-        DataError: features are not a matrix with at least two rows, or a value is not finite or too large.
+        DataError: features are not a matrix with at least two rows, a value is not finite or too large, or more than
+            268,435,456 pairs (i, j) would be stored.
 
     Example:
         >>> pairs = jaccard_distances(np.array([[0.0], [1.0], [9.0], [10.0]]), k1=1, k2=1)
@@ -60,6 +65,12 @@ def jaccard_distances(features: np.ndarray, k1: int = 30, k2: int = 6) -> csr_ma
     starts = np.zeros(count + 1, dtype=np.int64)
     _count_overlapping(*lists, starts)
     np.cumsum(starts, out=starts)
+    if starts[-1] > _MOST_PAIRS:
+        raise DataError(
+            f"features: each of {count:,} pictures shares neighbours with {starts[-1] / count:,.0f}; at most "
+            f"{_MOST_PAIRS / count:,.0f} are allowed. These features hardly tell pictures apart: train the network "
+            f"longer, take fewer pictures, or lower k1 (it is {k1}) and k2 ({k2})"
+        )
     columns = np.empty(starts[-1], dtype=np.int32)
     values = np.empty(starts[-1], dtype=np.float32)
     _fill_distances(*lists, encoding.data, by_column.data, starts, columns, values)

@@ -90,7 +90,8 @@ class Protocol:
         queries_in_gallery: whether a query's own tracklet may be in the gallery; if not, gallery entries with the
             tracklet number of any query are dropped.
         ap: ``step`` is the mean of the precision at each positive; ``trapezoidal`` averages it with the precision just
-            before, as the evaluation code of Market-1501 and MARS does.
+            before, as the evaluation code of Market-1501 and MARS does. Every positive counts, however late: the code
+            released with STE-NVAN stops at rank 10,000 of MARS's 12,180.
         single_shot: 0 ranks the whole gallery; a positive number draws, for each query, one entry per identity among
             those not ignored, that many times, and averages (the old protocol of CUHK03).
         shot_seed: seed of those draws.

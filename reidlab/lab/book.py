@@ -2,7 +2,8 @@
 
 The build takes chapters from the run store and refuses one whose run does not match today's code. It writes
 into a new folder and swaps it with the old pages at the end, so that a failed build leaves those untouched.
-Nothing is executed and nothing is fetched; the finished pages are searched for both.
+Nothing is executed and nothing is fetched, and no page inserts a file by a directive; the finished pages are searched
+for what a browser would fetch from elsewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from reidlab import files
 from reidlab.checks import plural
 from reidlab.errors import ConfigError, RunError
 from reidlab.lab import pages, runner, store
+from reidlab.lab.addresses import outside_requests
 from reidlab.lab.ledger import Ledger
 from reidlab.lab.notebook import parameters_of
 from reidlab.lab.project import Project
@@ -30,6 +32,12 @@ from reidlab.lab.store import StoredRun
 from reidlab.reading import read_yaml
 
 KEPT_PROFILES = ("standard", "paper")
+
+_NOT_COPIED = shutil.ignore_patterns("_build", "claims", ".*")
+_KEYS = {"cell_type", "source"}
+_TEXTS = {".html", ".ipynb", ".md", ".txt", ".js", ".json", ".svg", ".xml"}
+# For docutils: `include` and its like would publish any file of this machine.
+_NO_INSERTION = "[general]\nfile_insertion_enabled: no\n"
 
 
 def build(project: Project, profile: str = "quick", strict: bool = True) -> Path:
@@ -112,8 +120,8 @@ def stage(project: Project, profile: str, source: Path) -> None:
     """Write everything Jupyter Book needs to ``source``: pages, executed chapters, ledger and status.
 
     Raises:
-        ConfigError: see :func:`chapters_of`.
-        RunError: see :func:`current_runs`.
+        ConfigError: see :func:`chapters_of`; or the book's folder holds a link, or no configuration.
+        RunError: see :func:`current_runs`; or an executed notebook is damaged.
         ClaimError: a claim file is malformed.
     """
     chapters = chapters_of(project)
@@ -121,8 +129,9 @@ def stage(project: Project, profile: str, source: Path) -> None:
     ledger = Ledger(project)
     ledger_text = pages.ledger_page(ledger)
 
+    _check_own_files(project.book)
     shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(project.book, source, ignore=shutil.ignore_patterns("_build", "claims", ".*"))
+    shutil.copytree(project.book, source, ignore=_NOT_COPIED)
     shown = []
     for run in runs:
         kept = [found for name in KEPT_PROFILES if (found := store.kept(run.chapter, name, project))]
@@ -132,26 +141,13 @@ def stage(project: Project, profile: str, source: Path) -> None:
     files.write_text(source / "ledger.md", ledger_text)
     files.write_text(source / "status.md", pages.status_page(project, shown))
     config = read_yaml(source / "_config.yml") or {}
+    if not isinstance(config, dict) or not isinstance(config.setdefault("execute", {}), dict):
+        raise ConfigError(f"{project.book / '_config.yml'}: expected names with values, `execute` among them")
     # Whatever the configuration says: the pages show the runs of the store.
-    config.setdefault("execute", {})["execute_notebooks"] = "off"
+    config["execute"]["execute_notebooks"] = "off"
     import yaml
 
     files.write_text(source / "_config.yml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-
-
-def outside_requests(html: Path) -> list[str]:
-    """Return where built pages would load something from another machine: scripts, styles, pictures, fonts."""
-    found = []
-    for path in sorted(html.rglob("*.html")):
-        parser = _Loads()
-        parser.feed(path.read_text(encoding="utf-8", errors="replace"))
-        found += [f"{path.relative_to(html)} loads {address}" for address in parser.addresses]
-    for path in sorted(html.rglob("*.css")):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        found += [
-            f"{path.relative_to(html)} loads {m[1]}" for m in re.finditer(r"url\(['\"]?((?:https?:)?//[^)'\"]+)", text)
-        ]
-    return found
 
 
 def machine_paths(html: Path, project: Project) -> list[str]:
@@ -161,37 +157,19 @@ def machine_paths(html: Path, project: Project) -> list[str]:
         secret.add(sys.prefix)
     places = re.compile("|".join(rf"{re.escape(p)}(?![\w-])" for p in sorted(secret, key=len, reverse=True)))
     found = []
-    for path in sorted(p for p in html.rglob("*") if p.suffix in {".html", ".ipynb", ".md", ".txt"}):
-        if match := places.search(path.read_text(encoding="utf-8", errors="replace")):
+    for path in sorted(p for p in html.rglob("*") if p.suffix in _TEXTS):
+        # A page may write any sign of a path as a character reference.
+        if match := places.search(unescape(path.read_text(encoding="utf-8", errors="replace"))):
             found.append(f"{path.relative_to(html)} names the folder {match[0]} of this machine")
     return found
-
-
-_SOURCE_ATTRIBUTE = dict.fromkeys(("script", "img", "iframe", "source", "video", "audio", "embed"), "src")
-_LOADED_LINKS = {"stylesheet", "preload", "icon", "modulepreload", "prefetch", "dns-prefetch", "preconnect"}
-
-
-class _Loads(HTMLParser):
-    """Collects the addresses of other machines that a page loads by itself; links to follow do not count."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note the address that a tag loads."""
-        values = dict(attrs)
-        address = values.get(_SOURCE_ATTRIBUTE.get(tag, "")) or ""
-        if tag == "link" and _LOADED_LINKS & set((values.get("rel") or "").split()):
-            address = values.get("href") or ""
-        if re.match(r"(https?:)?//", address):
-            self.addresses.append(address)
 
 
 def _with_cards(project: Project, run: StoredRun, kept: Sequence[StoredRun]) -> dict[str, Any]:
     """Return a chapter's executed notebook with its run card below the title and kept records at the end."""
     notebook = files.read_json(run.notebook)
-    cells = notebook["cells"]
+    cells = notebook.get("cells")
+    if not isinstance(cells, list) or not all(isinstance(cell, dict) and cell.keys() >= _KEYS for cell in cells):
+        raise RunError(f"{run.notebook}: is no executed notebook; run the chapter again with --force")
     if run.info["parameters"] == json.loads(json.dumps(parameters_of(project.notebook(run.chapter)))):
         # The reader sees the values once: in the chapter's own cell if the run kept them, else as they ran.
         for tags in (cell.get("metadata", {}).get("tags", []) for cell in cells):
@@ -225,16 +203,29 @@ def _files_in(node: Any) -> Iterator[str]:
             yield from _files_in(item)
 
 
+def _check_own_files(folder: Path) -> None:
+    """Check that a folder holds nothing but files and folders: a link would publish what it leads to."""
+    for place, folders, names in os.walk(folder):
+        skipped = _NOT_COPIED(place, [*folders, *names])
+        folders[:] = [name for name in folders if name not in skipped]
+        for name in (*folders, *names):
+            path = Path(place, name)
+            if name not in skipped and (path.is_symlink() or not (path.is_file() or path.is_dir())):
+                raise ConfigError(f"{path}: is a link or no file; the book publishes files of its own folder only")
+
+
 def _run_jupyter_book(source: Path, output: Path, strict: bool) -> Path:
     arguments = ["build", str(source), "--path-output", str(output), "--all", "--quiet"]
     if strict:
         arguments += ["-W", "-n", "--keep-going"]
+    settings = source / "docutils.conf"
+    files.write_text(settings, _NO_INSERTION)
     start = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
     result = subprocess.run(
         [sys.executable, "-c", start, *arguments],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONHASHSEED": "0", "NO_COLOR": "1"},
+        env=os.environ | {"PYTHONHASHSEED": "0", "NO_COLOR": "1", "DOCUTILSCONFIG": str(settings)},
         check=False,
     )
     html = output / "_build" / "html"

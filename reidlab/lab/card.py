@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from reidlab.checks import plural
+from reidlab.lab.escaping import as_text
 
 
 class Card:
@@ -37,8 +37,8 @@ class Card:
             ("data", "; ".join(_data_line(name, entry) for name, entry in info["data"].items()) or "none"),
             ("code", (info.get("code") or {}).get("hash", "unknown")),
             ("versions", ", ".join(f"{name} {version}" for name, version in info["versions"].items())),
-            ("device", f"{info['device']}, {plural(info['threads'], 'thread')}"),
-            ("machine", info["machine"]),
+            ("device", hardware(info)),
+            ("machine", info.get("machine", "unknown")),
             ("measured", f"{day(info['started'])}, in {time}"),
         ]
         if verified := info.get("verified"):
@@ -55,8 +55,8 @@ class Card:
             title: shown while it is closed.
             note: HTML to put above the card's lines.
         """
-        lines = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in self.rows())
-        return f'<details class="run-card"><summary>{html.escape(title)}</summary>{note}<dl>{lines}</dl></details>'
+        lines = "".join(f"<dt>{as_text(name)}</dt><dd>{as_text(text)}</dd>" for name, text in self.rows())
+        return f'<details class="run-card"><summary>{as_text(title)}</summary>{note}<dl>{lines}</dl></details>'
 
     def _repr_html_(self) -> str:
         return self.as_html().replace("<details ", "<details open ", 1)
@@ -79,6 +79,11 @@ def duration(seconds: float) -> str:
 def day(started: str) -> str:
     """Return the date of an ISO time."""
     return datetime.fromisoformat(started).date().isoformat()
+
+
+def hardware(info: Mapping[str, Any]) -> str:
+    """Return what a run computed on: the device, and how many threads."""
+    return f"{info.get('device', 'unknown')}, {plural(info.get('threads', 1), 'thread')}"
 
 
 def _data_line(name: str, entry: Mapping[str, Any]) -> str:

@@ -27,6 +27,12 @@ _ALL_RULE_FIELDS = set().union(*RULE_FIELDS.values())
 _WORD = re.compile(r"\{(\w+)\}")
 
 
+def shown(value: object) -> str:
+    """Return a value for an error's message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
 @contextmanager
 def noted(problems: list[str]) -> Iterator[None]:
     """Add an error's message to ``problems`` and go on behind the block."""
@@ -59,7 +65,7 @@ def rows_of(path: Path, problems: list[str], blocks: bool = True) -> Iterator[tu
                 continue
             for claim in expanded(entry, defaults, where) if blocks else [entry]:
                 named = isinstance(claim, dict) and claim.get("id")
-                yield claim, f"{path}: claim {claim['id']!r}" if named else where
+                yield claim, f"{path}: claim {shown(claim['id'])}" if named else where
 
 
 def expanded(entry: Any, defaults: Mapping[str, Any], where: str) -> list[Any]:
@@ -75,10 +81,11 @@ def expanded(entry: Any, defaults: Mapping[str, Any], where: str) -> list[Any]:
     """
     if not isinstance(entry, dict):
         return [entry]
-    shared = _merged(defaults, _nested({k: v for k, v in entry.items() if k not in ("rows", "columns")}))
+    own = {k: v for k, v in entry.items() if k not in ("rows", "columns")}
+    shared = _merged(defaults, _nested(own, where))
     if "rows" not in entry:
         return [shared]
-    where = f"{where} ({shared.get('item', 'no item')})"
+    where = f"{where} ({str(shared.get('item', 'no item'))[:100]})"
     rows = _fields_of(entry["rows"], f"{where}: rows")
     columns = _fields_of(entry.get("columns", {"": {}}), f"{where}: columns")
     claims: list[Any] = []
@@ -94,7 +101,7 @@ def expanded(entry: Any, defaults: Mapping[str, Any], where: str) -> list[Any]:
             values = own["printed"].split() if isinstance(own["printed"], str) else []
             if len(values) != len(columns):
                 count = f"{plural(len(columns), 'value')} ({', '.join(columns)})"
-                raise ClaimError(f"{here}: printed: expected text of {count}, found {own['printed']!r}")
+                raise ClaimError(f"{here}: printed: expected text of {count}, found {shown(own['printed'])}")
         for (column, fields), value in zip(columns.items(), itertools.cycle(values)):
             if value == "-":
                 continue
@@ -104,7 +111,7 @@ def expanded(entry: Any, defaults: Mapping[str, Any], where: str) -> list[Any]:
             given = {"row": row, "column": column} | {k: claim.pop(k) for k in list(claim) if k not in CLAIM_FIELDS}
             words = dict.fromkeys(given, here) | words
             claims.append(_filled(claim, given, used, here))
-    for word in sorted(words.keys() - used):
+    for word in sorted(words.keys() - used, key=str):
         near = suggest(word, sorted(CLAIM_FIELDS | _ALL_RULE_FIELDS | used))
         raise ClaimError(f"{words[word]}: unknown field {word!r}: no text has its placeholder{near}")
     return claims
@@ -113,14 +120,18 @@ def expanded(entry: Any, defaults: Mapping[str, Any], where: str) -> list[Any]:
 def _fields_of(value: Any, where: str) -> dict[str, dict[str, Any]]:
     """Return the fields of each row, column or cell by its name."""
     if not isinstance(value, dict) or not all(isinstance(fields, dict) for fields in value.values()):
-        raise ClaimError(f"{where}: expected names with fields, such as nvan: {{printed: 90.0 82.8}}, found {value!r}")
-    return {str(name): _nested(fields) for name, fields in value.items()}
+        raise ClaimError(
+            f"{where}: expected names with fields, such as nvan: {{printed: 90.0 82.8}}, found {shown(value)}"
+        )
+    return {str(name): _nested(fields, f"{where}: {name}") for name, fields in value.items()}
 
 
-def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _nested(fields: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return fields with those of the rule in ``rule``; always a copy."""
     own = {key: value for key, value in fields.items() if key not in _ALL_RULE_FIELDS}
     rule = {key: value for key, value in fields.items() if key in _ALL_RULE_FIELDS}
+    if rule and not isinstance(own.get("rule"), dict | None):
+        raise ClaimError(f"{where}: rule: expected fields and values, found {shown(own['rule'])}")
     return {**own, "rule": {**(own.get("rule") or {}), **rule}} if rule else own
 
 
@@ -139,7 +150,9 @@ def _filled(value: Any, words: Mapping[str, Any], used: set[str], where: str) ->
     names = _WORD.findall(value)
     used.update(names)
     if missing := [name for name in names if name not in words]:
-        raise ClaimError(f"{where}: {value!r}: placeholder {missing[0]!r} has no value{suggest(missing[0], words)}")
+        raise ClaimError(
+            f"{where}: {shown(value)}: placeholder {missing[0]!r} has no value{suggest(missing[0], words)}"
+        )
     if _WORD.fullmatch(value):
         return words[names[0]]
     return _WORD.sub(lambda match: str(words[match[1]]), value)

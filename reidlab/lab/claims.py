@@ -76,17 +76,18 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from reidlab import files
-from reidlab.checks import suggest
-from reidlab.errors import ClaimError, ConfigError
+from reidlab.checks import check_name, suggest
+from reidlab.errors import ClaimError, ConfigError, ReidlabError
 from reidlab.lab import claim_files
-from reidlab.lab.claim_files import CLAIM_FIELDS, RULE_FIELDS
+from reidlab.lab.claim_files import CLAIM_FIELDS, RULE_FIELDS, shown
 from reidlab.lab.project import Project
+from reidlab.reading import check_file
 
 SOURCES = ("dissertation", "survey")
 # The profiles whose records can judge a kind of claim, the one that is used if a rule names none first.
@@ -97,7 +98,8 @@ MIN_SEEDS = 5
 CONSISTENT_KEY = "printed_difference"
 INVENTORY = "inventory.yml"
 
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
+_LONGEST = 1000  # characters of a text
 _ITEM_FIELDS = {"id", "source", "item", "title", "chapter", "status"}
 # Printed unit: the unit of the records, and what a record is multiplied by to be in the printed unit.
 _CONVERSIONS = {"percent": ("fraction", 100.0), "%": ("fraction", 100.0), "points": ("fraction", 100.0)}
@@ -203,7 +205,16 @@ def read(project: Project) -> Book:
     A process reads and expands a file once for as long as it stays the same.
     """
     paths = sorted((project.book / "claims").glob("*.yml"))
-    return _read(project, tuple(project.chapters()), tuple((path, files.digest(path)) for path in paths))
+    return _read(project, tuple(project.chapters()), tuple((path, _state_of(path)) for path in paths))
+
+
+def _state_of(path: Path) -> str:
+    """Return what changes with a file's contents; what cannot be read is refused by its reader."""
+    try:
+        check_file(path)
+        return files.digest(path)
+    except (ReidlabError, OSError):
+        return ""
 
 
 @functools.lru_cache(maxsize=4)
@@ -219,8 +230,9 @@ def _read(project: Project, chapters: tuple[str, ...], state: tuple[tuple[Path, 
                 if path.name == INVENTORY:
                     items.append(_item(row, where))
                 else:
-                    claims.append(_claim(row, path, where, project))
-                    gains[claims[-1].id] = str(row.get("gain") or "")
+                    claim = _claim(row, path, where, project)
+                    gains[claim.id] = _texts(row, ("gain",), where)["gain"]
+                    claims.append(claim)
     problems += _repeated((f"{INVENTORY}: item", item.id) for item in items)
     problems += _repeated((f"{INVENTORY}:", f"{item.source} {item.item}") for item in items)
     problems += _repeated((f"{claim.file}: claim", claim.id) for claim in claims)
@@ -257,7 +269,7 @@ def _recorded(unit: str) -> tuple[str, float]:
 def _item(row: Any, where: str) -> Item:
     _check_fields(row, _ITEM_FIELDS, ("id", "source", "item", "title"), where)
     _check_choice(row, "source", SOURCES, where)
-    return Item(**{key: "" if value is None else str(value) for key, value in row.items()})
+    return Item(**_texts(row, _ITEM_FIELDS & set(row), where))
 
 
 def _claim(row: Any, path: Path, where: str, project: Project) -> Claim:
@@ -271,10 +283,10 @@ def _claim(row: Any, path: Path, where: str, project: Project) -> Claim:
     _check(kind == "trend" or not row.get("gain"), f"{where}: gain: a trend has one, not a claim of kind {kind}")
     if printed is not None:
         printed = str(printed).replace(",", "")
-        _check(_NUMBER.fullmatch(printed), f"{where}: printed: expected a number, found {row['printed']!r}")
+        _check(_NUMBER.fullmatch(printed), f"{where}: printed: expected a number, found {shown(row['printed'])}")
     _check(kind != "accuracy" or needs, f"{where}: needs: an accuracy names the data set it was measured on")
     _check(kind != "exact" or not needs, f"{where}: needs: an exact claim needs no data set; is this one an accuracy?")
-    texts = {name: str(row.get(name) or "") for name in CLAIM_FIELDS - {"printed", "rule", "gain"}}
+    texts = _texts(row, CLAIM_FIELDS - {"printed", "rule", "gain"}, where)
     if rule is not None:
         rule = _rule(rule, kind, printed, texts["unit"], f"{where}: rule", project)
         found = f"found {rule.key!r} and {row['basis']!r}"
@@ -285,18 +297,33 @@ def _claim(row: Any, path: Path, where: str, project: Project) -> Claim:
 
 def _rule(row: Any, kind: str, printed: str | None, unit: str, where: str, project: Project) -> Rule:
     _check_fields(row, RULE_FIELDS[kind], ("chapter", "key"), where)
+    texts = _texts(row, {"chapter", "key", "protocol"}, where)
     try:
-        chapter = project.chapter(str(row["chapter"]))
+        chapter = project.chapter(texts["chapter"])
     except ConfigError as error:
         raise ClaimError(f"{where}: {error}") from error
     profile, fitting = row.get("profile", KINDS[kind][0]), KINDS[kind]
     expected = f"carry no verdict of kind {kind}; expected {' or '.join(fitting)}"
-    _check(profile in fitting, f"{where}: profile: records of {profile!r} {expected}")
-    common = dict(_filter(row.get("where") or {}, f"{where}: where"))
-    if row.get("protocol") is not None:
-        common["protocol"] = str(row["protocol"])
+    _check(profile in fitting, f"{where}: profile: records of {shown(profile)} {expected}")
+    common = {} if row.get("where") is None else dict(_filter(row["where"], f"{where}: where"))
+    if texts["protocol"]:
+        common["protocol"] = texts["protocol"]
     settings = _trend(row, where) if kind == "trend" else _number_to_meet(row, kind, printed, unit, where)
-    return Rule(chapter=chapter, profile=profile, key=str(row["key"]), where=common, **settings)
+    return Rule(chapter=chapter, profile=profile, key=texts["key"], where=common, **settings)
+
+
+def _texts(row: Mapping[str, Any], names: Iterable[str], where: str) -> dict[str, str]:
+    """Return fields as text; a number is as good, and what is missing is empty."""
+    texts = {}
+    for name in names:
+        value = "" if row.get(name) is None else row[name]
+        good = isinstance(value, str | int | float) and not isinstance(value, bool)
+        _check(good, f"{where}: {name}: expected text, found {shown(value)}")
+        texts[name] = str(value)
+        _check(len(texts[name]) <= _LONGEST, f"{where}: {name}: has more than {_LONGEST} characters")
+    if texts.get("id"):
+        check_name(f"{where}: id", texts["id"], ClaimError)
+    return texts
 
 
 def _trend(row: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -304,15 +331,14 @@ def _trend(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for side in ("larger", "smaller"):
         _check(side in row, f"{where}: a trend needs 'larger' and 'smaller'; {side!r} is missing")
-        value = row[side]
-        plain = isinstance(value, int | float) and not isinstance(value, bool)
-        settings[side] = float(value) if plain else _filter(value, f"{where}: {side}")
+        plain = isinstance(row[side], int | float) and not isinstance(row[side], bool)
+        settings[side] = (_finite if plain else _filter)(row[side], f"{where}: {side}")
     numbers = all(isinstance(side, float) for side in settings.values())
     _check(not numbers, f"{where}: larger and smaller are both numbers; nothing is measured")
     pairs, seeds = row.get("paired_by", "seed"), row.get("min_seeds", MIN_SEEDS)
-    _check(pairs == "seed", f"{where}: paired_by: trends are paired by seed, found {pairs!r}")
+    _check(pairs == "seed", f"{where}: paired_by: trends are paired by seed, found {shown(pairs)}")
     good = isinstance(seeds, int) and seeds >= MIN_SEEDS
-    _check(good, f"{where}: min_seeds: expected {MIN_SEEDS} or more, found {seeds!r}; fewer carry no verdict")
+    _check(good, f"{where}: min_seeds: expected {MIN_SEEDS} or more, found {shown(seeds)}; fewer carry no verdict")
     return {**settings, "min_seeds": seeds, "margin": _number(row.get("margin", 0.0), f"{where}: margin")}
 
 
@@ -322,24 +348,25 @@ def _number_to_meet(row: Mapping[str, Any], kind: str, printed: str | None, unit
     number = f"{where}: there is no printed number to compare with; give printed or implied, and not both"
     _check((printed is None) != (implied is None), number)
     expected = str(implied) if printed is None else printed
-    _check(_NUMBER.fullmatch(expected), f"{where}: implied: expected a number, found {implied!r}")
+    _check(_NUMBER.fullmatch(expected), f"{where}: implied: expected a number, found {shown(implied)}")
     _check(not {"tolerance", "digits"} <= set(row), f"{where}: give digits or tolerance, not both")
     close = kind != "accuracy" or "tolerance" in row
     _check(close, f"{where}: tolerance: an accuracy says how close is close enough")
     reasoned = bool({"tolerance", "digits"} & set(row)) == bool(row.get("because"))
     _check(reasoned, f"{where}: because: a tolerance or digits, and nothing else, say why they are not the usual")
     digits = row.get("digits", printed_decimals(expected))
-    whole = isinstance(digits, int) and not isinstance(digits, bool)
-    _check(whole, f"{where}: digits: expected a whole number, found {digits!r}")
+    whole = isinstance(digits, int) and not isinstance(digits, bool) and abs(digits) <= 15
+    _check(whole, f"{where}: digits: expected a whole number of at most 15, found {shown(digits)}")
     # Half a unit in the last place that must agree; a whole number that was not rounded, exactly.
     rounded = digits > 0 or "digits" in row or _recorded(unit)[1] != 1.0
     tolerance = _number(row.get("tolerance", 0.5 * 10.0**-digits if rounded else 0.0), f"{where}: tolerance")
-    return {"tolerance": tolerance, "because": str(row.get("because") or ""), "expected": float(expected)}
+    return {"tolerance": tolerance, **_texts(row, ("because",), where), "expected": float(expected)}
 
 
 def _gain(terms: str, printed: Mapping[str, Claim], where: str) -> float:
     """Return the printed gain of a trend in the unit of the records."""
-    _check(re.fullmatch(r"\S+( [+-] \S+)*", terms), f"{where}: expected claims such as 'ID - ID', found {terms!r}")
+    good = re.fullmatch(r"[\w.-]+( [+-] [\w.-]+)*", terms)
+    _check(good, f"{where}: expected claims such as 'ID - ID', found {shown(terms)}")
     total = 0.0
     for sign, name in re.findall(r"(?:^| ([+-]) )(\S+)", terms):
         if name not in printed:
@@ -352,27 +379,35 @@ def _gain(terms: str, printed: Mapping[str, Claim], where: str) -> float:
 
 def _filter(value: Any, where: str) -> dict[str, Any]:
     good = isinstance(value, dict) and all(isinstance(key, str) for key in value)
-    _check(good, f"{where}: expected a filter such as {{loss: triplet}}, found {value!r}")
+    _check(good, f"{where}: expected a filter such as {{loss: triplet}}, found {shown(value)}")
+    for key, item in value.items():
+        plain = all(isinstance(one, str | int | float | None) for one in (item if isinstance(item, list) else [item]))
+        _check(plain, f"{where}: {key}: expected a value or a list of values, found {shown(item)}")
     return value
 
 
 def _number(value: Any, where: str) -> float:
     good = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-    _check(good, f"{where}: expected a number that is not negative, found {value!r}")
+    _check(good, f"{where}: expected a number that is not negative, found {shown(value)}")
+    return _finite(value, where)
+
+
+def _finite(value: float, where: str) -> float:
+    _check(abs(value) < 1e15, f"{where}: expected a number below 1e15, found {shown(value)}")
     return float(value)
 
 
 def _check_fields(row: Any, known: set[str], required: tuple[str, ...], where: str) -> None:
-    _check(isinstance(row, dict), f"{where}: expected fields and values, found {row!r}")
+    _check(isinstance(row, dict), f"{where}: expected fields and values, found {shown(row)}")
     for key in row:
         if key not in known:
-            raise ClaimError(f"{where}: unknown field {key!r}{suggest(str(key), sorted(known))}")
+            raise ClaimError(f"{where}: unknown field {shown(key)}{suggest(shown(key), sorted(known))}")
     for key in required:
         _check(row.get(key) not in (None, ""), f"{where}: field {key!r} is missing")
 
 
 def _check_choice(row: Mapping[str, Any], key: str, allowed: tuple[str, ...], where: str) -> None:
-    _check(row[key] in allowed, f"{where}: {key}: expected {' or '.join(allowed)}, found {row[key]!r}")
+    _check(row[key] in allowed, f"{where}: {key}: expected {' or '.join(allowed)}, found {shown(row[key])}")
 
 
 def _check(good: object, message: str) -> None:

@@ -171,6 +171,9 @@ def tree_hash(*trees: ast.Module) -> str:
     return _combine(out)
 
 
+_WITH_DOCSTRING = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 def _without_docstring(node: ast.AST) -> list[ast.stmt]:
     body = node.body  # type: ignore[attr-defined]
     first = body[0] if body else None
@@ -179,18 +182,24 @@ def _without_docstring(node: ast.AST) -> list[ast.stmt]:
     return body
 
 
+@cache
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    return tuple(field for field in kind._fields if field not in ("ctx", "kind", "type_comment"))
+
+
 def _write(node: ast.AST, out: list[str]) -> None:
     """Append a text of ``node`` to ``out``: names of node types and all fields that hold something."""
-    out.append(type(node).__name__)
-    for field in node._fields:
+    kind = type(node)
+    out.append(kind.__name__)
+    for field in _fields(kind):
         value = getattr(node, field, None)
-        if field in ("ctx", "kind", "type_comment") or value == []:
-            continue
         if isinstance(value, ast.AST):
             out.append(field)
             _write(value, out)
         elif isinstance(value, list):
-            if field == "body" and isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if not value:
+                continue
+            if field == "body" and kind in _WITH_DOCSTRING:
                 value = _without_docstring(node)
             out += (field, "[")
             for item in value:
@@ -199,7 +208,7 @@ def _write(node: ast.AST, out: list[str]) -> None:
                 else:
                     out.append(repr(item))
             out.append("]")
-        elif value is not None or isinstance(node, ast.Constant):
+        elif value is not None or kind is ast.Constant:
             out += (field, repr(value))
 
 
@@ -349,18 +358,21 @@ def _counts(module: str) -> bool:
 
 def _executed(*trees: ast.Module) -> Iterator[tuple[ast.AST, tuple[str, ...]]]:
     """Yield the nodes of trees with their chains, but for what only type checkers read and what is in a chain."""
-    waiting: list[Any] = [*trees]
+    waiting: list[ast.AST] = [*trees]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, ast.AST):
-            chain = _chain(node)
-            yield node, chain
-            if isinstance(node, ast.If) and _chain(node.test)[-1:] == ("TYPE_CHECKING",):
-                waiting += node.orelse
-            elif not chain:
-                waiting += [getattr(node, field, None) for field in node._fields]
+        kind = type(node)
+        chain = _chain(node) if kind in (ast.Name, ast.Attribute) else ()
+        yield node, chain
+        if kind is ast.If and _chain(node.test)[-1:] == ("TYPE_CHECKING",):
+            waiting += node.orelse
+        elif not chain:
+            for field in _fields(kind):
+                value = getattr(node, field, None)
+                if isinstance(value, ast.AST):
+                    waiting.append(value)
+                elif isinstance(value, list):
+                    waiting += [item for item in value if isinstance(item, ast.AST)]
 
 
 def _chain(node: ast.AST) -> tuple[str, ...]:

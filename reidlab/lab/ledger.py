@@ -67,7 +67,7 @@ class Row:
         said = ("id", "source", "item", "what", "kind", "basis", "whose", "unit", "gain", "note")
         return {
             **{name: getattr(claim, name) for name in said},
-            "printed": json.loads(claim.printed or "null"),
+            "printed": claim.printed and (float if "." in claim.printed else int)(claim.printed),
             "tolerance": rule.tolerance if rule and claim.kind != "trend" else None,
             "because": rule.because if rule else "",
             "measured": self.measured,
@@ -122,7 +122,9 @@ class Ledger:
         try:
             row = (_judge_trend if claim.kind == "trend" else _judge_number)(claim, rule, table)
         except ClaimError as error:
-            row = Row(claim, "not run", f"needs records that fit its rule: {error}")
+            # The page says nothing of folders of this machine.
+            reason = str(error).removeprefix(f"{claim.file}: ")
+            row = Row(claim, "not run", f"needs records that fit its rule: {reason}")
         return replace(row, stale=stale, profile=rule.profile)
 
     def problems(self) -> list[str]:
@@ -157,7 +159,7 @@ class Ledger:
     def _recorded(self, chapter: str) -> set[str]:
         """Return the keys that a chapter's runs record; a run on other data may record more."""
         runs = (self._find(chapter, profile) for profile in claims.KINDS["exact"])
-        return set().union(*(run[0].info["keys"] for run in runs if run))
+        return set().union(*(run[0].info.get("keys", ()) for run in runs if run))
 
     def _evidence(self, chapter: str, profile: str) -> tuple[StoredRun, bool, _Records] | None:
         """Return the run to judge by: one that matches today's code if there is, a fresh one before a kept one."""

@@ -1,21 +1,24 @@
 """The pages that are written by machine: the ledger, the status of the runs, and what each chapter was run with.
 
 All of it is HTML in one-line blocks, which MyST passes through as it is, with the classes of
-``book/_static/custom.css``. Wide tables lie in a box that scrolls by itself on a narrow screen.
+``book/_static/custom.css``. Wide tables lie in a box that scrolls by itself on a narrow screen. What comes from files
+(claims, records, runs) is text: it enters through :func:`~reidlab.lab.escaping.as_text`, headings included.
 """
 
 from __future__ import annotations
 
-import html
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from reidlab.checks import plural
 from reidlab.intervals import student_interval
-from reidlab.lab.card import Card, day, duration
+from reidlab.lab.card import Card, day, duration, hardware
 from reidlab.lab.claims import BASES, Item
+from reidlab.lab.escaping import as_text
 from reidlab.lab.ledger import VERDICTS, Ledger, Row
 from reidlab.lab.project import Project
 from reidlab.lab.store import StoredRun
@@ -57,7 +60,7 @@ def ledger_page(ledger: Ledger) -> str:
         _table(
             ["verdict", *BASES, "meaning"],
             [
-                [_verdict(name), *(str(tally[name, basis]) for basis in BASES), html.escape(_MEANING[name])]
+                [_verdict(name), *(str(tally[name, basis]) for basis in BASES), as_text(_MEANING[name])]
                 for name in VERDICTS
             ],
         ),
@@ -73,7 +76,7 @@ def ledger_page(ledger: Ledger) -> str:
         names = {chapters.get((source, row.claim.item), "") for row in here} | {item.chapter for item in open_here}
         for chapter in sorted(names, key=_order):
             if chapter:
-                lines += [f"### Chapter {chapter}" if chapter[0].isdigit() else f"### {chapter}", ""]
+                lines += [f"### {'Chapter ' if chapter[0].isdigit() else ''}{as_text(chapter)}", ""]
             lines += [
                 _claims_table(
                     [row for row in here if chapters.get((source, row.claim.item), "") == chapter],
@@ -97,13 +100,13 @@ def status_page(project: Project, runs: Sequence[StoredRun]) -> str:
         stale = run.is_stale(project)
         body.append(
             [
-                f'<a href="notebooks/{html.escape(run.chapter)}.html">{html.escape(run.chapter)}</a>',
-                html.escape(run.profile) + (" (kept)" if run.kept else ""),
-                html.escape(duration(info["wall_s"])),
-                html.escape(day(info["started"])),
-                str(info.get("records", "")),
-                html.escape(f"{info['machine']}; {info['device']}, {plural(info['threads'], 'thread')}"),
-                f"<code>{html.escape((info['code'] or {}).get('hash', 'unknown'))}</code>",
+                f'<a href="notebooks/{quote(run.chapter, safe="")}.html">{as_text(run.chapter)}</a>',
+                as_text(run.profile) + (" (kept)" if run.kept else ""),
+                as_text(duration(info["wall_s"])),
+                as_text(day(info["started"])),
+                as_text(info.get("records", "")),
+                as_text(f"{info.get('machine', 'unknown')}; {hardware(info)}"),
+                f"<code>{as_text((info['code'] or {}).get('hash', 'unknown'))}</code>",
                 '<span class="stale">stale</span>' if stale else "matches today's code",
             ]
         )
@@ -119,7 +122,7 @@ def status_page(project: Project, runs: Sequence[StoredRun]) -> str:
             "",
             _table(head, body),
             "",
-            f"Packages of the chapters' own runs: {', '.join(versions) or 'none'}.",
+            f"Packages of the chapters' own runs: {as_text(', '.join(versions) or 'none')}.",
             "",
         ]
     )
@@ -128,28 +131,26 @@ def status_page(project: Project, runs: Sequence[StoredRun]) -> str:
 def run_note(project: Project, run: StoredRun) -> str:
     """Return the block under a chapter's title: which run it shows, with the run card to open."""
     changes = run.changes(project)
-    stale = f' <span class="stale" title="{html.escape("; ".join(changes))}">stale</span>' if changes else ""
+    stale = f' <span class="stale" title="{as_text("; ".join(changes))}">stale</span>' if changes else ""
     title = f"Measured with profile {run.profile} on {day(run.info['started'])}, in {duration(run.info['wall_s'])}"
-    note = (
-        f"<p>The records are older than today's code:{stale} {html.escape('; '.join(changes))}</p>" if changes else ""
-    )
+    note = f"<p>The records are older than today's code:{stale} {as_text('; '.join(changes))}</p>" if changes else ""
     return Card(run.info).as_html(title, note)
 
 
 def kept_section(project: Project, run: StoredRun) -> str:
     """Return the section of a chapter's page that shows its kept records of a longer profile, in MyST."""
     changes = run.changes(project, pictures=False)
-    lines = [f"## Kept records: profile {run.profile}", ""]
+    lines = [f"## Kept records: profile {as_text(run.profile)}", ""]
     if changes:
         lines += [
             f'<p><span class="stale">stale</span> These records no longer match today\'s code '
-            f"({html.escape('; '.join(changes[:3]))}{', ...' if len(changes) > 3 else ''}).</p>",
+            f"({as_text('; '.join(changes[:3]))}{', ...' if len(changes) > 3 else ''}).</p>",
             "",
         ]
     lines += ["Means over seeds with their 95 % intervals, an experiment at a time.", ""]
     for name, table in _experiments(run.records):
         count = plural(len(table[["dims", "protocol"]].drop_duplicates()), "row")
-        title = html.escape(f"{name}: {count}")
+        title = as_text(f"{name}: {count}")
         lines += [f'<details class="run-card"><summary>{title}</summary>{_records_table(table)}</details>', ""]
     lines += [Card(run.info).as_html(f"Run card of profile {run.profile}"), ""]
     return "\n".join(lines)
@@ -164,22 +165,22 @@ def _claims_table(rows: Iterable[Row], holes: Iterable[Item]) -> str:
             printed = f"gain {claim.gain:+.3g}"
         verdict = _verdict(row.name) + (' <span class="stale">stale</span>' if row.stale else "")
         notes = [row.why] + ([claim.note] if claim.note and row.name != "differs" else [])
-        reason = "<br>".join(f"<small>{html.escape(note)}</small>" for note in notes if note)
+        reason = "<br>".join(f"<small>{as_text(note)}</small>" for note in notes if note)
         how = f"{claim.kind}, {claim.basis}" + (", our own question" if claim.whose == "ours" else "")
         if claim.rule:
             how += f"; {claim.rule.chapter}, {claim.rule.profile}"
         cells = [
-            html.escape(claim.item),
-            f"{html.escape(claim.what)}<br><small>{html.escape(how)}</small>",
-            html.escape(printed),
+            as_text(claim.item),
+            f"{as_text(claim.what)}<br><small>{as_text(how)}</small>",
+            as_text(printed),
             _measured(row),
             f"{verdict}<br>{reason}",
         ]
         body.append((f"claim-{claim.id}", cells))
     for item in holes:
         verdict = '<span class="verdict verdict-not-run">no claim yet</span>'
-        status = f"<br><small>{html.escape(item.status)}</small>" if item.status else ""
-        body.append((f"item-{item.id}", [html.escape(item.item), html.escape(item.title) + status, "", "", verdict]))
+        status = f"<br><small>{as_text(item.status)}</small>" if item.status else ""
+        body.append((f"item-{item.id}", [as_text(item.item), as_text(item.title) + status, "", "", verdict]))
     head = ["item", "claim", "printed", "measured", "verdict"]
     return _table(head, [cells for _, cells in body], [name for name, _ in body])
 
@@ -189,7 +190,7 @@ def _measured(row: Row) -> str:
         return ""
     if row.interval is not None:
         return f"{row.interval.mean:+.3g} ({row.interval.low:+.3g} to {row.interval.high:+.3g})"
-    return html.escape(f"{row.measured:.6g} {row.claim.unit}".strip())
+    return as_text(f"{row.measured:.6g} {row.claim.unit}".strip())
 
 
 def _records_table(table: pd.DataFrame) -> str:
@@ -199,7 +200,7 @@ def _records_table(table: pd.DataFrame) -> str:
     units = dict(zip(table["key"], table["unit"]))
     head = ["conditions", "protocol", *(f"{key} [{units[key]}]" for key in cells)]
     rows = zip(cells.index, cells.to_numpy())
-    return _table(head, [[*map(html.escape, (_dims_text(dims), name, *row))] for (dims, name), row in rows])
+    return _table(head, [[*map(as_text, (_dims_text(dims), name, *row))] for (dims, name), row in rows])
 
 
 def _mean_text(values: pd.Series) -> str:
@@ -223,10 +224,10 @@ def _dims_text(dims: str) -> str:
 
 def _table(head: Sequence[str], body: Iterable[Sequence[str]], anchors: Sequence[str] = ()) -> str:
     """Return an HTML table in a scrolling box, on one line; cells are HTML already."""
-    top = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in head)
+    top = "".join(f'<th scope="col">{as_text(name)}</th>' for name in head)
     rows = []
     for number, cells in enumerate(body):
-        anchor = f' id="{html.escape(anchors[number])}"' if anchors else ""
+        anchor = f' id="{as_text(anchors[number])}"' if anchors else ""
         rows.append(f"<tr{anchor}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     # The box can be reached by keyboard, or it could not be scrolled without a mouse.
     return (
@@ -240,5 +241,5 @@ def _verdict(name: str) -> str:
 
 
 def _order(chapter: str) -> tuple[int, str]:
-    number = chapter.split(".")[0].split()[0] if chapter else ""
-    return (int(number), chapter) if number.isdigit() else (10_000, chapter)
+    number = re.match(r"[0-9]{1,4}(?![^. ])", chapter)
+    return (int(number[0]), chapter) if number else (10_000, chapter)

@@ -35,7 +35,7 @@ def printed_differences(chapter: str, project: Project | Path | None = None) -> 
         Mappings for :meth:`~reidlab.lab.run.Run.record`: ``key, value`` (a fraction), ``item``, ``quantity``.
 
     Raises:
-        ClaimError: a statement names an entry that is not printed.
+        ClaimError: a statement names an entry that is not printed, or no entry.
     """
     place = project if isinstance(project, Project) else Project.find(project)
     book = claims.read(place)
@@ -44,7 +44,9 @@ def printed_differences(chapter: str, project: Project | Path | None = None) -> 
     for claim in book.claims:
         if claim.rule is None or claim.basis != "consistent" or claim.rule.chapter != chapter:
             continue
-        item, quantity = claim.rule.where["item"], claim.rule.where["quantity"]
+        item, quantity = (claim.rule.where.get(name) for name in ("item", "quantity"))
+        if not isinstance(item, str) or not isinstance(quantity, str):
+            raise ClaimError(f"{claim.file}: claim {claim.id!r}: rule: where: expected the texts item and quantity")
         table = f"{claim.id.partition('-')[0]}-{item.removeprefix('Table ')}"
         value = worked_out(printed, table, quantity)
         row = {"key": claims.CONSISTENT_KEY, "value": value, "item": item, "quantity": quantity}
@@ -61,7 +63,7 @@ def worked_out(printed: Mapping[str, float], table: str, quantity: str) -> float
         quantity: see :func:`printed_differences`.
 
     Raises:
-        ClaimError: an entry is not printed, or the quantity cannot be read.
+        ClaimError: an entry is not printed, is 0 where it divides, or the quantity cannot be read.
     """
 
     def entry(name: str, column: str) -> float:
@@ -71,7 +73,9 @@ def worked_out(printed: Mapping[str, float], table: str, quantity: str) -> float
         return printed[identity]
 
     if match := _RATIO.fullmatch(quantity):
-        ratio = entry(match["one"], "macs") / entry(match["other"], "macs")
+        if not (whole := entry(match["other"], "macs")):
+            raise ClaimError(f"quantity {quantity!r}: {match['other']!r} prints 0, of which nothing is a share")
+        ratio = entry(match["one"], "macs") / whole
         return {"saves-of": 1 - ratio, "adds-to": ratio - 1, "share-of": ratio}[match["how"]]
     if match := _MEAN.fullmatch(quantity):
         one, other, column = match["one"], match["other"], match["column"]

@@ -40,7 +40,7 @@ class ClipPool(nn.Module):
 
     Two means are the feature pooling layer of Sec. 2.2.1 (3-D average pooling) and, with boxes, the masked average of
     Sec. 2.5.3; two maxima are that layer with 3-D maximum pooling; a mean over space and a maximum over time are the
-    released code's "max-FPL".
+    released code's "max-FPL", which there comes after each frame's normalisation by the neck.
 
     Args:
         space: ``mean`` or ``max`` over a frame's positions.

@@ -200,6 +200,7 @@ class _Design:
         attention: ``non-local``, ``axial``, ``coarse-to-fine`` or None.
         stripes: whether the non-local blocks see stripes (spatial reduction).
         pairs: whether they see only pairs of adjacent frames.
+        stem_relu: whether a ReLU follows the stem's normalisation.
         pooling: stages after which adjacent frames are merged (temporal reduction).
         convolution: convolution over time, or None.
         space: pooling over space.
@@ -209,6 +210,7 @@ class _Design:
     attention: str | None = None
     stripes: bool = False
     pairs: bool = False
+    stem_relu: bool = True
     pooling: tuple[str, ...] = ()
     convolution: type[nn.Module] | None = None
     space: str = "mean"
@@ -226,7 +228,7 @@ NETWORKS: dict[str, _Design] = {
     "nvan-spatial": _Design("non-local", stripes=True),
     "nvan-temporal": _Design("non-local", pooling=_REDUCED),
     "ste-nvan": _Design("non-local", stripes=True, pooling=_REDUCED),
-    "ste-nvan-released": _Design("non-local", stripes=True, pairs=True, pooling=_REDUCED),
+    "ste-nvan-released": _Design("non-local", stripes=True, pairs=True, stem_relu=False, pooling=_REDUCED),
     "non-local": _Design("non-local"),
     "axial": _Design("axial"),
     "cf-aan": _Design("coarse-to-fine"),
@@ -252,21 +254,24 @@ def video_network(
     """Return a network of chapter 2 by its name.
 
     - ``c2d``: the baseline, 3-D average pooling (FPL); ``c2d-max``: the maximum over time of the frames' averages, the
-      released code's max-FPL; ``c2d-max-3d``: 3-D maximum pooling, the text's.
+      released code's max-FPL but for the order: there the neck normalises each frame and the maximum comes after it;
+      ``c2d-max-3d``: 3-D maximum pooling, the text's.
     - ``nvan``: non-local blocks; ``nvan-spatial``: on stripes; ``nvan-temporal``: with frames merged; ``ste-nvan``:
-      both, each attention over all frames as in the text; ``ste-nvan-released``: both, each attention over pairs of
-      adjacent frames as in the released code; ``non-local``: NVAN as Table 2.8 names it, there with 6 frames.
+      both, each attention over all frames as in the text; ``ste-nvan-released``: both as in the released code, each
+      attention over pairs of adjacent frames and no ReLU in the stem; ``non-local``: NVAN as Table 2.8 names it, there
+      with 6 frames.
     - ``axial``: axial attention at one scale; ``cf-aan``: at several.
     - ``p3d-c`` and ``ap3d``: convolutions over time.
 
-    All have the same stem, pooling (but for the maxima) and neck, their originals not always: the released NVAN has no
-    ReLU after the stem, the released AP3D takes each frame's maximum. An option that a network has no use for is
-    ignored, so that one set of options serves all names.
+    All others have the same stem, pooling (but for the maxima) and neck, their originals not always: no network
+    released with STE-NVAN has a ReLU in the stem, and the released AP3D takes each frame's maximum. An option that a
+    network has no use for is ignored, so that one set of options serves all names.
 
     Args:
         name: one of :data:`NETWORKS`.
         num_classes: number of training identities.
-        backbone: residual network without a classifier; ResNet-50 with last stride 1 where omitted.
+        backbone: residual network without a classifier, which becomes the network's own: ``ste-nvan-released`` takes
+            the ReLU off its stem. ResNet-50 with last stride 1 where omitted.
         size: height and width of the frames in pixels; positions learnt for it take no other.
         frames: T, frames of a clip; likewise.
         layers: attention blocks: a number of Table 2.3 (1, 3 or 5), clipped to what the stages have, or a layout taken
@@ -295,6 +300,8 @@ def video_network(
     if backbone is None:
         backbone = resnet(50)
     _check_backbone(backbone)
+    if not design.stem_relu:
+        backbone.relu = nn.Identity()  # the blocks have activations of their own
     pooling = design.pooling if pooling is None else tuple(pooling)
     for stage in pooling:
         check_choice("pooling", stage, STAGES)

@@ -122,7 +122,8 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):
 
         Raises:
             ConfigError: ``k1`` or ``k2`` does not fit the number of features.
-            DataError: features are not a matrix with at least two rows, or a value is not finite.
+            DataError: features are not a matrix with at least two rows, a value is not finite, or too many pairs share
+                neighbours; see :func:`~reidlab.evaluation.jaccard.jaccard_distances`.
         """
         self._check()  # set_params changes arguments too
         distances = jaccard_distances(X, self.k1, self.k2)
@@ -269,7 +270,8 @@ def checked_labels(clusterer: Clusterer, features: np.ndarray) -> np.ndarray:
 def _within(distances: csr_matrix, radius: float) -> csr_matrix:
     """Return the stored distances that are at most a radius."""
     keep = distances.data <= radius
-    starts = np.concatenate([[0], np.cumsum(keep)])[distances.indptr]
+    kept = np.add.reduceat(keep, distances.indptr[:-1], dtype=np.int64)  # no row is empty: its diagonal is stored
+    starts = np.concatenate([[0], np.cumsum(kept)])
     return csr_matrix((distances.data[keep], distances.indices[keep], starts), shape=distances.shape)
 
 

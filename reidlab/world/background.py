@@ -20,6 +20,7 @@ from reidlab.files import replacing
 from reidlab.paths import cache_dir
 from reidlab.seeding import rng
 from reidlab.world.camera import Camera, Occluder
+from reidlab.world.sampling import sample_at
 
 SUPERSAMPLING = 2
 Array = np.ndarray
@@ -102,8 +103,7 @@ class _Scene:
         n, rows = a.size, -(-a.size // 512)
         fold = np.zeros((2, rows * 512), np.float32)
         fold[0, :n], fold[1, :n] = a.ravel(), b.ravel()
-        out = cv2.remap(self.tile, fold[0].reshape(rows, 512), fold[1].reshape(rows, 512), cv2.INTER_LINEAR,
-                        borderMode=cv2.BORDER_WRAP)  # fmt: skip
+        out = sample_at(self.tile, fold[0].reshape(rows, 512), fold[1].reshape(rows, 512), border=cv2.BORDER_WRAP)
         return out.ravel()[:n].reshape(np.shape(x))
 
     def grains(self, x: Array, y: Array, t: Array, period: float, octaves: int = 4) -> Array:

@@ -14,6 +14,7 @@ import numpy as np
 from reidlab.seeding import rng
 from reidlab.world.body import ANKLE_Y, SEGMENTS, SHOULDER_Y, WAIST_Y, WRIST, Mesh, hem_height, lower_end
 from reidlab.world.people import Person
+from reidlab.world.sampling import sample_at
 
 TEXELS_ALONG = 8
 TEXELS_AROUND = 6
@@ -48,10 +49,9 @@ def paint(person: Person, mesh: Mesh) -> np.ndarray:
     rows, cols = len(mesh.part) * TEXELS_ALONG, SEGMENTS * TEXELS_AROUND
     v = (np.arange(rows, dtype=np.float32) + 0.5) / TEXELS_ALONG
     u = (np.arange(cols, dtype=np.float32) + 0.5) / TEXELS_AROUND
-    place = cv2.remap(
-        mesh.points / np.float32(person.height_m),
-        np.repeat(u[None], rows, 0), np.repeat(v[:, None], cols, 1),
-        cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
+    place = sample_at(
+        mesh.points / np.float32(person.height_m), np.repeat(u[None], rows, 0), np.repeat(v[:, None], cols, 1),
+        border=cv2.BORDER_REPLICATE,
     )  # fmt: skip
     angle = np.repeat((u * (2 * np.pi / SEGMENTS) - np.pi)[None], rows, 0)
     rgb = np.empty((rows, cols, 3), np.float32)

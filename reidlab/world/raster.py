@@ -21,6 +21,7 @@ from reidlab.world.body import SEGMENTS, mesh_of, pose
 from reidlab.world.camera import Camera
 from reidlab.world.cloth import TEXELS_ALONG, TEXELS_AROUND, paint
 from reidlab.world.people import Person
+from reidlab.world.sampling import sample_at
 
 # Points per metre of the levels of detail; each is dense enough for that many pixels a metre.
 LEVELS = tuple(11.0 * 1.17**i for i in range(18))
@@ -283,7 +284,7 @@ def splat(view: View, posed: Posed, shade: np.ndarray | None, mark: int = 1) -> 
     np.take(pts.uv, pick, axis=0, out=uv[:total], mode="clip")
     uv[total:] = 0
     placed = workspace("placed", (rows, 256, 3), np.float32)
-    cv2.remap(grid, uv.reshape(rows, 256, 2), None, cv2.INTER_LINEAR, dst=placed)
+    sample_at(grid, uv.reshape(rows, 256, 2), out=placed)
     placed = placed.reshape(-1, 3)[:total]
     x0, y0, x1, y1 = view.place(posed.box)
     if not (x0 > block and y0 > block and x1 < width - block and y1 < height - block):
@@ -306,7 +307,7 @@ def splat(view: View, posed: Posed, shade: np.ndarray | None, mark: int = 1) -> 
         flat[spread.ravel()] = mark
         return
     # Light in 1/128 steps, so that bytes are multiplied by bytes.
-    light = cv2.convertScaleAbs(np.ascontiguousarray(placed[:, 2]), alpha=128.0)
+    light = cv2.convertScaleAbs(np.ascontiguousarray(placed[:, 2:]), alpha=128.0)
     rgba, unit = pts.rgba, 128.0
     if view.response is not None:
         rgba, light, unit = view.response.palette(pts), cv2.LUT(light, view.response.light), 64.0

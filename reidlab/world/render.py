@@ -16,6 +16,7 @@ from reidlab.world.background import Layer, background_of
 from reidlab.world.camera import Camera, Look
 from reidlab.world.nuisances import Nuisances
 from reidlab.world.raster import Actor, Posed, Response, View, Window, place, splat, workspace
+from reidlab.world.sampling import stretch
 
 # Bodies are drawn at twice the picture's size and averaged down.
 SUPERSAMPLING = 2
@@ -324,11 +325,9 @@ def _sample(image: np.ndarray, window: Window, shape: tuple[int, int], left: int
     """
     x, y, w, h = window
     sx, sy = w / shape[1], h / shape[0]
-    back = np.array([[sx, 0.0, x - left + 0.5 * sx - 0.5], [0.0, sy, y - top + 0.5 * sy - 0.5]])
     whole = image.ndim == 3 and left == 0 and top == 0 and image[0, 0, 3] == 255
     border = cv2.BORDER_REPLICATE if whole else cv2.BORDER_CONSTANT
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, back, (shape[1], shape[0]), flags=flags, borderMode=border)
+    return stretch(image, shape, (x - left + 0.5 * sx - 0.5, y - top + 0.5 * sy - 0.5), (sx, sy), border)
 
 
 def _colours(look: Look, share: float) -> tuple[np.ndarray, float]:

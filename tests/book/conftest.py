@@ -4,7 +4,6 @@ import functools
 import http.server
 import json
 import os
-import re
 import shutil
 import subprocess
 import threading
@@ -86,6 +85,8 @@ class Page:
     def hear(self, method, params):
         if method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
+        elif method in ("Network.webSocketCreated", "Network.webTransportCreated"):
+            self.requests.append(params["url"])
         elif method == "Network.loadingFailed" and not params.get("canceled"):
             self.failed.append(f"{params.get('type')}: {params.get('errorText')}")
         elif method == "Network.responseReceived" and params["response"]["status"] >= 400:
@@ -104,9 +105,10 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def outside(self):
-        """Requests to anywhere but the built files and the loopback server."""
-        return [url for url in self.requests if not re.match(r"(file|data|blob):|http://127\.0\.0\.1[:/]", url)]
+    def outside(self, folder):
+        """Requests to anywhere but the files of a folder and the loopback server that shows them."""
+        own = (f"{folder.resolve().as_uri()}/", "data:", "blob:", "about:blank", "http://127.0.0.1:")
+        return [url for url in self.requests if not url.startswith(own)]
 
 
 class Browser:
@@ -188,7 +190,7 @@ class Browser:
 
 
 @pytest.fixture(scope="session")
-def browser(book, tmp_path_factory):
+def browser(tmp_path_factory):
     executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if executable is None:
         pytest.skip("no chromium on this machine; `apt-get install $(grep -v '#' apt.txt)` brings it")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reidlab.errors import ConfigError, DataError
-from reidlab.evaluation import Embeddings, k_reciprocal
+from reidlab.evaluation import Embeddings, jaccard, k_reciprocal
 from reidlab.evaluation.jaccard import jaccard_distances
 from reidlab.evaluation.reranking import k_reciprocal_encoding
 from tests.evaluation import oracles
@@ -139,6 +139,19 @@ def test_the_same_call_gives_the_same_bits():
     first, second = jaccard_distances(features, 15, 6), jaccard_distances(features.astype(np.float64), 15, 6)
     np.testing.assert_array_equal(first.data, second.data)
     np.testing.assert_array_equal(first.indices, second.indices)
+
+
+def test_more_pairs_than_are_stored_are_refused_before_they_are_computed(monkeypatch):
+    """Unrelated features have chance neighbours, and almost every pair some in common."""
+    features = np.random.default_rng(10).standard_normal((400, 64)).astype(np.float32)
+    whole = jaccard_distances(features, 20, 6)
+    assert whole.nnz > 0.5 * 400**2
+    monkeypatch.setattr(jaccard, "_MOST_PAIRS", whole.nnz)
+    np.testing.assert_array_equal(jaccard_distances(features, 20, 6).data, whole.data)
+    monkeypatch.setattr(jaccard, "_MOST_PAIRS", whole.nnz - 1)
+    monkeypatch.setattr(jaccard, "_fill_distances", None)
+    with pytest.raises(DataError, match=r"400 pictures shares .* at most \d+ .* k1 \(it is 20\) and k2 \(6\)"):
+        jaccard_distances(features, 20, 6)
 
 
 def test_what_does_not_fit_is_named():

@@ -1,13 +1,15 @@
 """Verdicts. Oracles: closed forms, scipy.stats, and projects whose records were written for the purpose."""
 
+import html
 import itertools
 import json
 import math
+import os
 import re
 
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reidlab import files
@@ -16,6 +18,7 @@ from reidlab.intervals import student_interval
 from reidlab.lab import claims, codehash, records, store
 from reidlab.lab.ledger import MOST_SEEDS, VERDICTS, Ledger, judge_differences, seeds_to_settle
 from reidlab.lab.pages import ledger_page
+from reidlab.lab.project import Project
 from tests.lab.made_up_project import make_project, write_chapter
 
 # One worker, one really run project.
@@ -348,7 +351,7 @@ def test_a_run_of_todays_code_is_asked_before_a_kept_one(project):
     write_run(project, losses([0.5] * 5, [0.6] * 5), kept=True)
     write_run(project, losses([0.6] * 5, [0.5] * 5))
     assert verdict(project, row(TREND)).verdict == "trend holds"
-    write_run(project, losses([0.6] * 5, [0.5] * 5), code={"notebook": "old", "modules": {}})
+    write_run(project, losses([0.6] * 5, [0.5] * 5), code={"hash": "old", "notebook": "old", "modules": {}})
     assert verdict(project, row(TREND)).verdict == "trend reversed"
 
 
@@ -434,6 +437,30 @@ def test_damaged_records_stop_the_ledger(project):
         (row(rule={"tolerance": 1.0, "because": ...}), "because: a tolerance or digits, and nothing else, say why"),
         (row(rule={"because": "so"}), "because: a tolerance or digits, and nothing else, say why"),
         ("a claim in words", "row 1: expected fields and values"),
+        (row(what=["so"]), r"claim 'a': what: expected text, found \['so'\]"),
+        (row(what=True), "claim 'a': what: expected text, found True"),
+        (row(note={"a": 1}), "claim 'a': note: expected text"),
+        (row(what="so " * 1000), "what: has more than 1000 characters"),
+        (row(id="<b>"), "id: '<b>' is no name"),
+        (row(id="../a"), "id: '../a' is no name"),
+        (row(id=["a"]), "id: expected text"),
+        (row(source=["survey"]), "source: expected dissertation or survey"),
+        (row(printed="9" * 400), r"printed: expected a number, found '999.*\.\.\.$"),
+        (row(printed=[1]), "printed: expected a number"),
+        (row(printed=True), "printed: expected a number, found True"),
+        (row(rule={"key": ["weights"]}), "rule: key: expected text"),
+        (row(rule={"protocol": {"a": 1}}), "rule: protocol: expected text"),
+        (row(rule={"where": 0}), "where: expected a filter such as"),
+        (row(rule={"where": {"loss": {"a": 1}}}), "where: loss: expected a value or a list of values"),
+        (row(rule={"where": {"loss": [["a"]]}}), "where: loss: expected a value or a list of values"),
+        (row(rule={"digits": -400}), "digits: expected a whole number of at most 15, found -400"),
+        (row(rule={"tolerance": 1e300}), "tolerance: expected a number below 1e15"),
+        (row(TREND, rule={"smaller": 10**400}), "smaller: expected a number below 1e15"),
+        (row(TREND, rule={"margin": 1e300}), "margin: expected a number below 1e15"),
+        (row(TREND, gain=["a"]), "gain: expected text"),
+        (row(TREND, rule={"profile": ["standard"]}), r"records of \['standard'\] carry no verdict"),
+        (row() | {"rule": [1]}, r"rule: expected fields and values, found \[1\]"),
+        (row() | {"rule": [1], "key": "a"}, r"rule: expected fields and values, found \[1\]"),
     ],
 )
 def test_a_malformed_claim_is_named(project, claim, message):
@@ -442,6 +469,107 @@ def test_a_malformed_claim_is_named(project, claim, message):
     assert re.search(message, problem)
     assert "made_up.yml" in problem
     assert "\n" not in problem
+
+
+def test_a_malformed_item_is_named(project):
+    for field, value in (("title", ["a"]), ("status", {"a": 1}), ("chapter", True), ("id", "a b")):
+        item = {"id": "t", "source": "survey", "item": "Table 1", "title": "Losses", field: value}
+        write_claims(project, inventory=json.dumps([item]))
+        (problem,) = Ledger(project).problems()
+        assert re.search(rf"inventory\.yml: claim .*: {field}: ", problem)
+
+
+def test_infinity_is_no_tolerance(project):
+    write_claims(project, row(printed=3, rule={"tolerance": 1}))
+    path = project.book / "claims" / "made_up.yml"
+    for value in (".inf", ".nan"):
+        path.write_text(path.read_text().replace('"tolerance": 1', f'"tolerance": {value}'))
+        (problem,) = Ledger(project).problems()
+        assert "tolerance: expected a number" in problem
+
+
+def test_a_chapter_of_a_work_may_be_any_text(project):
+    for chapter in ("2", "2.4", "10 and 11", ".", " ", "²", "Appendix", "-1", "9" * 50):
+        item = {"id": "t", "source": "dissertation", "item": "Table 2.1", "title": "Losses", "chapter": chapter}
+        write_claims(project, row(), inventory=json.dumps([item]))
+        assert '<tr id="claim-a">' in ledger_page(Ledger(project))
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(project):
+    write_claims(project, row())
+    os.mkfifo(project.book / "claims" / "pipe.yml")
+    (project.book / "claims" / "folder.yml").mkdir()
+    (project.book / "claims" / "link.yml").symlink_to("nowhere.yml")
+    problems = Ledger(project).problems()
+    assert [re.search(r"(\w+)\.yml: (is \w+ \w+|there is no such file)", p).groups() for p in problems] == [
+        *(("folder", "is a folder"), ("link", "there is no such file"), ("pipe", "is a pipe"))
+    ]
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+VALUES |= st.sampled_from(
+    ["a", "{row}", "-", "a - b", "1 2", "Table 2.1", "survey", "trend", "paper", "9" * 400, 10**30]
+)
+VALUES = st.recursive(VALUES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner))
+BLOCK = {
+    **{"item": "Table 2.1", "source": "dissertation", "kind": "accuracy", "unit": "percent", "needs": "MARS"},
+    **{"id": "t-{row}-{column}", "what": "{name}: {column}", "because": "seeds differ", "tolerance": 1.0},
+    "rule": {"chapter": 1, "key": "{column}", "where": {"method": "{row}"}},
+    "columns": {"rank1": {}, "mAP": {}},
+    "rows": {
+        "one": {"name": "One", "printed": "1 2"},
+        "two": {"name": "Two", "printed": "3 -", "cells": {"rank1": {}}},
+    },
+}
+FILES = [
+    [row(), row(TREND, id="b", gain="c - a"), row(ACCURACY, id="c", gain=...), {"defaults": {"note": "so"}}, BLOCK],
+    [{"id": "i", "source": "dissertation", "item": "Table 2.1", "title": "Scores", "chapter": 2, "status": "so"}],
+]
+
+
+def places(value, place=()):
+    """All ways into a value of lists and mappings."""
+    yield place
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        yield from places(part, (*place, key))
+
+
+def changed(value, place, new):
+    if not place:
+        return new
+    copy = value.copy()
+    copy[place[0]] = changed(value[place[0]], place[1:], new)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    project = make_project(tmp_path_factory.mktemp("judged") / "project")
+    write_run(project, losses([0.6] * 5, [0.5] * 5))
+    write_run(project, [{"key": "weights", "value": 664704, "unit": "count"}], profile="quick")
+    return project
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=50)
+def test_any_value_in_any_field_is_judged_or_refused_in_a_line(judged, data):
+    files_ = list(FILES)
+    which = data.draw(st.integers(0, 1))
+    place = data.draw(st.sampled_from(list(places(FILES[which]))))
+    files_[which] = changed(FILES[which], place, data.draw(VALUES))
+    write_claims(judged, inventory=json.dumps(files_[1]))
+    (judged.book / "claims" / "made_up.yml").write_text(json.dumps(files_[0]))
+    ledger = Ledger(judged)
+    for problem in ledger.problems():
+        assert re.match(r"[^\n]*(made_up|inventory)\.yml[^\n]*", problem)
+        assert len(problem) < 1000 + len(str(judged.root))
+    try:
+        rows = ledger.rows()
+    except ClaimError:
+        return
+    json.dumps([found.as_dict() for found in rows], allow_nan=False)
+    assert ledger_page(ledger)
 
 
 def test_a_malformed_claim_stops_the_ledger_and_all_are_counted(project):
@@ -532,7 +660,7 @@ def test_what_a_verdict_rests_on_comes_with_it(project):
     assert (plain["b"]["printed"], found["b"].verdict, found["b"].why) == (
         *(None, "reproduced", "measured 1.1, implied 1"),
     )
-    text = ledger_page(Ledger(project))
+    text = html.unescape(ledger_page(Ledger(project)))
     assert "exact, recounted, our own question; 01_tiny, quick" in text
     assert "6 claims on 1 of 3 tables and figures; 1 row of them" in text
 
@@ -600,6 +728,13 @@ def test_the_page_has_every_claim_and_hole_in_the_order_of_chapters(project):
     assert "2 claims on 1 of 3 tables and figures" in text
     # A blank line would end a block of HTML in the middle of a table.
     assert all(line.endswith("</div>") for line in text.splitlines() if line.startswith("<div"))
+
+
+def test_the_claims_of_this_book_are_well_where_nothing_has_run(tmp_path):
+    """As in a fresh clone: no run store, kept records only."""
+    ledger = Ledger(Project(Project.find().root, tmp_path))
+    assert ledger.problems() == []
+    assert len(ledger.book.claims) > 700
 
 
 def test_an_empty_project_has_an_empty_ledger(tmp_path):

@@ -1,10 +1,13 @@
 """Statements worked out from printed entries."""
 
+import json
+
 import pytest
 
 from reidlab.errors import ClaimError
 from reidlab.lab.project import Project
 from reidlab.lab.statements import printed_differences, worked_out
+from tests.lab.made_up_project import make_project
 
 PRINTED = {
     "ch9-9.1-big-macs": 60.0,
@@ -38,6 +41,22 @@ def test_a_quantity_is_worked_out(table, quantity, expected):
 def test_what_is_not_printed_is_refused(quantity):
     with pytest.raises(ClaimError, match=quantity):
         worked_out(PRINTED, "ch9-9.1", quantity)
+
+
+def test_nothing_is_a_share_of_zero():
+    with pytest.raises(ClaimError, match="'none' prints 0"):
+        worked_out(PRINTED | {"ch9-9.1-none-macs": 0.0}, "ch9-9.1", "small-share-of-none")
+
+
+def test_a_statement_that_names_no_entry_is_refused(tmp_path):
+    project = make_project(tmp_path / "project")
+    rule = {"chapter": 1, "key": "printed_difference", "where": {"item": 3}}
+    said = {"id": "a", "source": "survey", "item": "Table 1", "what": "So", "kind": "exact", "basis": "consistent"}
+    folder = project.book / "claims"
+    folder.mkdir()
+    (folder / "a.yml").write_text(json.dumps([said | {"printed": 1, "rule": rule}]))
+    with pytest.raises(ClaimError, match=r"a\.yml: claim 'a': rule: where: expected the texts item and quantity"):
+        printed_differences("01_tiny", project)
 
 
 def test_the_book_has_statements_and_each_is_recorded_once():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from reidlab.errors import ConfigError, DataError
 from reidlab.models import NETWORKS, ClipPool, ReIDNet, VideoNet, load_weights, resnet, save_weights, video_network
@@ -61,6 +62,8 @@ def test_a_fresh_network_equals_its_baseline(name, clips):
         [[TemporalMax()] if stage in recipe.pooling else [] for stage in ("layer1", "layer2", "layer3", "layer4")],
         ClipPool(recipe.space, recipe.time),
     ).eval()
+    if name == "ste-nvan-released":
+        plain.backbone.relu = nn.Identity()
     plain.backbone.load_state_dict(model.backbone.state_dict())
     plain.neck.load_state_dict(model.neck.state_dict())
     for part, expected in zip(model(clips), plain(clips), strict=True):
@@ -254,6 +257,23 @@ def test_convolutions_over_time_stand_where_ap3d_puts_them(depth):
     there = [[int(number) for number in stage] for stage in model.convolutions]
     assert there == ([[], [0, 2], [0, 2, 4], []] if depth == 50 else [[], [0], [0], []])
     assert next(c.conv.in_channels for stage in model.convolutions for c in stage.values()) == 128
+
+
+def test_the_released_stem_has_no_relu(clips):
+    """Convolution, normalisation, maximum; every other network has the standard stem."""
+    frames = clips.flatten(0, 1)
+    for name in NETWORKS:
+        stem = network(name).eval().backbone
+        bare = F.batch_norm(F.conv2d(frames, stem.conv1.weight, stride=2, padding=3), *_statistics(stem.bn1))
+        bare = bare if name == "ste-nvan-released" else bare.clamp(min=0)
+        expected = F.max_pool2d(bare, 3, stride=2, padding=1)
+        torch.testing.assert_close(stem.stem(frames), expected, atol=1e-5, rtol=1e-4)
+        assert (expected < 0).any() == (name == "ste-nvan-released")
+    assert network("ste-nvan-released").state_dict().keys() == network("ste-nvan").state_dict().keys()
+
+
+def _statistics(norm):
+    return norm.running_mean, norm.running_var, norm.weight, norm.bias
 
 
 def test_stripes_default_to_sixteen_and_none_is_every_row():

@@ -1,5 +1,6 @@
-"""Affinity propagation against scikit-learn's and against message passing written out in loops."""
+"""Affinity propagation against scikit-learn's, message passing written out in loops, and the best of all exemplars."""
 
+import itertools
 import warnings
 
 import numba
@@ -243,7 +244,7 @@ def test_without_convergence_the_exemplars_there_are_give_the_clusters():
 
 def test_without_any_exemplar_there_is_one_cluster():
     features = blobs(14, 30, 4, 6, 0.6)
-    with pytest.warns(ConvergenceWarning, match="no point is an exemplar"):
+    with pytest.warns(ConvergenceWarning, match="no point is an exemplar that"):
         found = AffinityPropagation(max_iter=1, preference=-1e4).fit(features)
     assert set(found.labels_) == {0}
     assert len(found.cluster_centers_indices_) == 1
@@ -274,6 +275,76 @@ def test_ties_are_broken():
     found = AffinityPropagation(0.9, 400, preference=-2.0).fit(duplicates)
     assert found.converged_
     assert all(len(set(group)) == 1 for group in found.labels_.reshape(12, 5))
+
+
+def net_similarity(similarities, preferences, exemplars):
+    """What affinity propagation maximises: preferences of the exemplars, similarities of the others to their best."""
+    exemplars = list(exemplars)
+    best = similarities[:, exemplars].max(axis=1)
+    best[exemplars] = preferences[exemplars]
+    return best.sum()
+
+
+def best_exemplars(similarities, preferences):
+    """All sets of exemplars, of every size, whose net similarity is the greatest."""
+    count = len(similarities)
+    sets = [chosen for size in range(1, count + 1) for chosen in itertools.combinations(range(count), size)]
+    values = np.array([net_similarity(similarities, preferences, chosen) for chosen in sets])
+    return [sets[place] for place in np.flatnonzero(values >= values.max() - 1e-9 * np.abs(similarities).max())]
+
+
+def copies(*groups):
+    """Points with how many of each there are."""
+    return np.concatenate([np.tile(np.array(point, dtype=float), (count, 1)) for point, count in groups])
+
+
+@pytest.mark.parametrize("damping", [0.5, 0.7])
+@pytest.mark.parametrize(
+    ("features", "sizes"),
+    [
+        (copies(([0, 0], 5), ([9, 9], 1)), [5, 1]),
+        (copies(([0, 0], 6), ([9, 9], 2)), [6, 2]),
+        (copies(([0.123, 4.567], 6), ([3.1, 0.2], 1), ([3.1, 0.3], 1)), [6, 1, 1]),
+        (copies((0.3, 7), (0.31, 1)), [7, 1]),
+        (copies((0, 4), (9, 4)), [4, 4]),
+        (copies((1.1, 8)), [8]),
+        (copies((0, 3), (9, 3), (30, 2)), None),
+    ],
+)
+def test_equal_points_come_together(features, sizes, damping):
+    """Also where more than half of the pairs are equal: the median, 0, is then as good as company."""
+    similarities = exact_similarities(features)
+    off = off_diagonal(similarities)
+    for preference in (None, 0.0, off.mean(), 0.05 * off.min()):
+        preferences = np.full(len(features), np.median(off) if preference is None else preference)
+        best = best_exemplars(similarities, preferences)
+        found = AffinityPropagation(damping, preference=preference).fit(features)
+        assert found.converged_
+        value = net_similarity(similarities, preferences, found.cluster_centers_indices_)
+        assert value == pytest.approx(net_similarity(similarities, preferences, best[0]), abs=1e-9)
+        assert len(found.cluster_centers_indices_) == min(map(len, best))
+        if preference in (None, 0.0) and sizes:
+            assert np.bincount(found.labels_).tolist() == sizes
+    for group in np.unique(features, axis=0):
+        assert len(set(found.labels_[(features == group).all(axis=1)])) == 1
+
+
+def test_the_first_exemplar_of_a_slow_start_is_no_result():
+    """Here one point is an exemplar for 15 iterations before any other; scikit-learn stops at it."""
+    for seed in (31, 111):
+        random = np.random.default_rng(1000 + seed)
+        features = blobs(seed, int(random.integers(30, 250)), 2, 25, random.uniform(0.1, 1.0))
+        similarities = exact_similarities(features)
+        preference = np.median(off_diagonal(similarities))
+        ours = AffinityPropagation(0.9, 400, preference=preference).fit(features)
+        theirs = cluster.AffinityPropagation(damping=0.9, preference=preference, random_state=0).fit(features)
+        assert ours.converged_
+        values = [
+            net_similarity(similarities, np.full(len(features), preference), one.cluster_centers_indices_)
+            for one in (ours, theirs)
+        ]
+        assert values[0] > 0.5 * values[1], "both are negative"
+        assert len(ours.cluster_centers_indices_) > len(theirs.cluster_centers_indices_)
 
 
 def test_few_points():

@@ -216,7 +216,7 @@ def sinusoids(length: int, channels: int) -> Tensor:
     """Return the sinusoidal encoding of places 0 to ``length`` - 1, (length, channels), for an even number of channels.
 
     Channel 2 i of place p is sin(p / 10000^(2 i / channels)), channel 2 i + 1 its cosine (A. Vaswani et al., "Attention
-    is all you need", NIPS 2017, Sec. 3.5).
+    is all you need", NIPS 2017, Sec. 3.5). The code released with CF-AAN has 1000 in place of 10000.
     """
     rates = torch.exp(torch.arange(0, channels, 2, dtype=torch.float64) * (-math.log(10000.0) / channels))
     angles = torch.arange(length)[:, None] * rates
