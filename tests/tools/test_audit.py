@@ -5,12 +5,11 @@ import shutil
 import pandas as pd
 import pytest
 
-from reidlab.data.readers import MARKET1501, MARS
+from reidlab.data.readers import FOLDER, MARKET1501, MARS
 from reidlab.errors import ConfigError, DataError, MissingDataError, ReidlabError, StorageError
 from reidlab.models import save_weights
 from reidlab.tools import audit, network
 from reidlab.tools.audit import audit_data_set
-from reidlab.tools.common import read_set
 from reidlab.training.recipe import Backbone, Recipe
 from reidlab.video.audit import audit_scores
 from reidlab.world import Scene, WorldSpec, export_market, export_mars
@@ -112,7 +111,8 @@ def test_a_set_sorted_by_person_and_camera_is_audited_whole(worlds, tmp_path, un
         folder = tmp_path / "mine" / str(row.pid - first) / f"cam{row.camid}"
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(row.path, folder / f"{number}.jpg")
-    table, root = read_set(str(tmp_path / "mine"))
+    root = tmp_path / "mine"
+    table = FOLDER.read(root)
     assert set(table.split) == {"train"}
     said = []
     report = audit_data_set(table, root=root, say=said.append, **QUICK)
