@@ -41,8 +41,13 @@ _UNREAD += [(_Unread, "numpy.dtype"), (_Unread, "numpy.ndarray")]
 
 def reason(error: BaseException) -> str:
     """Return an exception's type and the first line of its text, short enough for a one-line message."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # Torch's first lines tell how to load a file that may run code.
+    own = [line.partition("WeightsUnpickler error:")[2].strip() for line in lines if "WeightsUnpickler error:" in line]
+    text = own[0] if own else lines[0] if lines else ""
+    if text.startswith("Weights only load failed"):
+        text = "it holds more than tensors and numbers"
+    return printable(f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__)
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
