@@ -69,7 +69,8 @@ LayoutOption = Annotated[
     ),
 ]
 WeightsOption = Annotated[
-    Path | None, typer.Option("--weights", help="A trained network; one is trained if none is given.")
+    Path | None,
+    typer.Option("--weights", help="A network that `reidlab learn` wrote; one is trained if none is given."),
 ]
 
 
@@ -386,12 +387,13 @@ def data_audit_labels(
     as_json: Annotated[bool, typer.Option("--json", help="Write the suspects as JSON.")] = False,
 ) -> None:
     """Rank the test tracklets (or pictures) by how suspicious their labels are, and say whose they may be instead."""
-    from reidlab.tools.audit import audit_data_set
+    table, place = _read(name)
+    from reidlab.tools.audit import audit_data_set  # it takes seconds, which a mistyped name need not wait for
 
-    table, _ = _read(name)
     report = audit_data_set(
-        table, out=out, weights=weights, iterations=iterations, seed=seed, quiet=not _err.is_terminal
-    )
+        table, out=out, weights=weights, iterations=iterations, seed=seed, quiet=not _err.is_terminal, root=place,
+        say=_note,
+    )  # fmt: skip
     suspects = report.head(top)
     if as_json:
         print(suspects.to_json(orient="records", indent=2))
@@ -403,10 +405,10 @@ def data_audit_labels(
     for row in suspects.itertuples():
         numbers = (row.tracklet, row.pid, row.camid, row.suggested_pid)
         tracklet, pid, camid, other = (str(number) for number in numbers)
-        paths = (escape(os.path.relpath(path, root)) for path in (row.path, row.evidence_path))
+        paths = (escape(printable(os.path.relpath(path, root))) for path in (row.path, row.evidence_path))
         shown.add_row(f"{row.score:.2f}", row.kind, tracklet, pid, camid, other, *paths)
     _out.print(shown, soft_wrap=True)
-    _out.print(f"pictures lie in {root}", soft_wrap=True, highlight=False, markup=False)
+    _out.print(f"pictures lie in {printable(root)}", soft_wrap=True, highlight=False, markup=False)
 
 
 @data_app.command("redetect")
@@ -420,14 +422,14 @@ def data_redetect(
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
 ) -> None:
     """Detect the person of each tracklet again inside its pictures (re-Detect and Link) and write a new set."""
+    table, root = _read(name)
     from reidlab.tools.redetect import redetect_data_set
 
-    table, root = _read(name)
     made = redetect_data_set(
         table, root, out, detector, weights=weights, size=(height, height // 2), iterations=iterations, seed=seed,
-        quiet=not _err.is_terminal,
+        quiet=not _err.is_terminal, say=_note,
     )  # fmt: skip
-    _out.print(f"made {made}", soft_wrap=True, highlight=False, markup=False)
+    _out.print(f"made {printable(made)}", soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command("learn")
@@ -441,24 +443,27 @@ def learn(
     centre: Annotated[
         bool, typer.Option("--centre/--no-centre", help="Take each camera's mean out of features before clustering.")
     ] = True,
+    radius: Annotated[
+        float | None, typer.Option("--radius", help="Greatest distance of neighbours, 0 to 1; found out if not given.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
 ) -> None:
     """Learn from pictures without labels: cluster, split the clusters, train, and repeat (chapter 4's HSR)."""
+    table, root = _read(name)
     from reidlab.tools.learn import STEPS, hsr, learn_pictures, learnt_from
     from reidlab.training.recipe import Recipe
 
-    table, _ = _read(name)
     rows = learnt_from(table)
     cameras, count = rows["camid"].nunique(), len(rows)
     if cameras < 2:
         _note("all pictures are of one camera: nothing is mined across cameras")
     made = learn_pictures(
         table, out, recipe=Recipe((height, height // 2)), steps={**STEPS, "round": iterations},
-        options=hsr(count, cameras, rounds=rounds, centre=centre and cameras > 1), weights=weights, seed=seed,
-        resume=resume, say=_note,
+        options=hsr(count, cameras, radius, rounds=rounds, centre=centre and cameras > 1), weights=weights, seed=seed,
+        resume=resume, root=root, say=_note,
     )  # fmt: skip
-    _out.print(f"made {made.folder}", soft_wrap=True, highlight=False, markup=False)
+    _out.print(f"made {printable(made.folder)}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _read(name: str) -> tuple[pd.DataFrame, Path]:

@@ -191,6 +191,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         if isinstance(error, ReidlabError):
             raise
         place = error.filename or path
+        if any(part.endswith(f"{os.getpid()}.tmp") for part in Path(os.fsdecode(place)).parts):
+            place = path  # nobody knows a temporary file by its name
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(
                 f"{path}: the disk is full; nothing was changed. Free some space, or choose a folder on another disk "
