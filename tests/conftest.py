@@ -22,7 +22,7 @@ _outside: list[str] = []
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=2, metavar="N", help="how often each command of test_kills is killed")
+    parser.addoption("--kills", type=int, default=1, metavar="N", help="how often each command of test_kills is killed")
     parser.addoption("--package-index", action="store_true", help="also run the tests that ask a package index")
 
 
