@@ -1,6 +1,7 @@
 """The command line: one clear line for every mistake, the right exit status, and a quick start."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -82,6 +83,79 @@ def test_run_keep_claims_in_one_go(root, capsys):
     assert (root / "results/quick/01_tiny/records.parquet").is_file()
 
 
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["run"], "reidlab.lab.runner.plan"),
+        (["run"], "reidlab.lab.runner.run_all"),
+        (["book"], "reidlab.lab.book.build"),
+        (["claims"], "reidlab.lab.ledger.Ledger"),
+        (["keep", "1"], "reidlab.lab.store.keep"),
+        (["keep", "1", "--verify"], "reidlab.lab.verify.verify"),
+        (["info"], "reidlab.lab.environment.versions"),
+    ],
+)
+def test_ctrl_c_is_one_line_and_status_130(root, capsys, monkeypatch, words, place):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, interrupted)
+    status, _, errors = call(capsys, *words, *(() if words == ["info"] else ("--project", root)))
+    assert status == 130
+    assert errors.startswith("interrupted; ")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run"], "Not a directory"),
+        (["keep", "1"], "has no run under profile standard"),
+        (["book"], "_toc.yml"),
+        (["claims"], None),
+        (["info"], None),
+    ],
+)
+def test_a_store_and_a_cache_that_are_files_are_said_so(root, capsys, monkeypatch, tmp_path, words, message):
+    (tmp_path / "file").touch()
+    for name in ("REIDLAB_RUNS", "REIDLAB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "file"))
+    status, output, errors = call(capsys, *words, *(() if words == ["info"] else ("--project", root)))
+    assert status == (1 if message else 0)
+    assert message is None or message in output + errors
+    assert "--debug" not in output + errors
+    assert words != ["info"] or output.count("(a file, not a folder: nothing can be stored)") == 2
+
+
+def test_what_a_profile_names_and_what_a_run_says_reach_no_terminal_and_no_other_folder(root, capsys, monkeypatch):
+    from reidlab.lab import runner
+
+    for words in (["run"], ["book"], ["keep", "1"], ["keep", "1", "--verify"]):
+        status, output, errors = call(capsys, *words, "--profile", "../\x1b[31mx", "--project", root)
+        assert (status, output) == (1, "")
+        assert errors.strip().isprintable()
+        assert "_toc.yml" in errors or r"profile: '../\x1b[31mx' is no name" in errors
+    end = {"event": "failed", "cell": 4, "reason": "KeyError: '\x1b]0;title\x07\u202e'"}
+    monkeypatch.setattr(runner, "_execute", lambda *_: end)
+    _, output, _ = call(capsys, "run", "--project", root)
+    assert output.splitlines()[1] == r"failed    01_tiny: cell [4]: KeyError: '\x1b]0;title\x07\u202e'"
+
+
+def test_json_and_check_are_not_given_together(root, capsys):
+    status, output, errors = call(capsys, "claims", "--json", "--check", "--project", root)
+    assert (status, output) == (1, "")
+    assert errors.startswith("error: --json and --check: give one of them")
+
+
+def test_a_terminal_of_ascii_shows_every_name(root, tmp_path):
+    command = [sys.executable, "-m", "reidlab", "run", "3", "--project", str(tmp_path / "gefäß \u26a0")]
+    surroundings = os.environ | {"PYTHONIOENCODING": "ascii", "LANG": "C", "LC_ALL": "C"}
+    done = subprocess.run(command, env=surroundings, capture_output=True)
+    assert done.returncode == 1
+    assert b"gef\\xe4\\xdf \\u26a0: has no notebooks/ folder" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
 def test_a_failing_cell_is_one_line_and_status_1(root, capsys, monkeypatch):
     from reidlab.lab import runner
 
@@ -100,7 +174,9 @@ def test_a_failing_cell_is_one_line_and_status_1(root, capsys, monkeypatch):
             1,
             "error: ZeroDivisionError: by nought (`reidlab --debug ...` shows where)\n",
         ),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "interrupted; nothing is left half-written\n"),
+        (SystemExit(143), 143, ""),
+        (OSError(5, "Input/output error", "a\x1b[31m\nb"), 1, None),
     ],
 )
 def test_what_nobody_foresaw_is_one_line_too(capsys, monkeypatch, error, status, line):
@@ -108,8 +184,11 @@ def test_what_nobody_foresaw_is_one_line_too(capsys, monkeypatch, error, status,
         raise error
 
     monkeypatch.setattr("reidlab.data.catalogue.entries", lambda **_: fails())
-    assert call(capsys, "data", "list")[::2] == (status, line)
-    if status == 1:
+    found, _, errors = call(capsys, "data", "list")
+    assert (found, errors) == (status, errors if line is None else line)
+    assert errors.count("\n") <= 1
+    assert errors.strip().isprintable()
+    if isinstance(error, ZeroDivisionError):
         with pytest.raises(ZeroDivisionError):
             cli.main(["--debug", "data", "list"])
 
@@ -236,7 +315,9 @@ def test_data_sets_are_listed_added_and_checked(root, capsys, tmp_path):
     pictures(tmp_path / "mine")
     assert call(capsys, "data", "add", "mine", tmp_path / "mine")[:2] == (
         0,
-        f"added mine (folder): {tmp_path / 'mine'}\n",
+        f"added mine (folder): {tmp_path / 'mine'}\n"
+        "  read mine as folder: 4 pictures of 2 people by 2 cameras (train 4)\n"
+        "  such as anna/cam1/0.png: person 1 (anna), camera 1 (cam1), train\n",
     )
     status, output, _ = call(capsys, "data", "check", "mine")
     assert status == 0
@@ -246,6 +327,45 @@ def test_data_sets_are_listed_added_and_checked(root, capsys, tmp_path):
     assert status == 1
     assert errors.startswith("error: mine: ")
     assert errors.count("\n") == 1
+
+
+def test_names_of_files_and_sets_are_text_on_the_terminal(root, capsys, tmp_path, monkeypatch):
+    pictures(tmp_path / "a\x1b[31m\u202e" / "mine")
+    own = tmp_path / "a\x1b[31m\u202e" / "mine"
+    (own / "anna").rename(own / "\x07\nanna")
+    (own / "bad\x9b.txt").touch()
+    words = [("add", "mine", own), ("check", own), ("check", "mine", "--deep"), ("list",)]
+    (own / "bo/cam1/0.png").rename(own / "bo/cam1/\x1b]0;owned\x07.png")
+    for command in words:
+        status, output, errors = call(capsys, "data", *command)
+        assert status == 0, errors
+        assert not set(output + errors) & set("\x07\x1b\x9b\u202e")
+    assert r"\x07\nanna" in call(capsys, "data", "check", own)[1]
+    (own / "bo/cam1/\x1b]0;owned\x07.png").write_text("none")
+    status, output, errors = call(capsys, "data", "check", own)
+    assert status == 1
+    assert r"\x1b]0;owned\x07.png" in errors
+    assert not set(output + errors) & set("\x07\x1b\x9b\u202e")
+
+
+def test_the_helps_name_what_can_be_chosen(capsys):
+    from reidlab.data.readers import READERS
+    from reidlab.world import SCENARIOS
+
+    status, output, _ = call(capsys, "data", "make-world", "--help")
+    assert status == 0
+    assert all(name in " ".join(output.split()) for name in (*SCENARIOS, "--people", "--cameras"))
+    output = call(capsys, "data", "add", "--help")[1]
+    assert all(name in output for name in READERS if name.startswith("folder"))
+
+
+def test_a_world_has_the_size_that_is_asked_for(tmp_path, capsys):
+    sizes = ("--people", "2", "--cameras", "3", "--scenario", "easy")
+    assert call(capsys, "data", "make-world", tmp_path / "w", *sizes)[0] == 0
+    output = call(capsys, "data", "check", tmp_path / "w")[1]
+    assert "by 3 cameras" in output
+    assert len({path.name[:4] for path in (tmp_path / "w/bounding_box_train").glob("*.jpg")}) == 2
+    assert call(capsys, "data", "make-world", tmp_path / "v", "--people", "0")[0] == 2
 
 
 def pictures(folder):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -190,7 +191,9 @@ def _world_digest() -> str:
     from reidlab.world import background
 
     background.background_of.cache_clear()
-    table = load_world("easy", train_people=2, test_people=2, cameras=2, distractors=0, shots=1)
+    table = load_world(
+        "easy", train_people=2, test_people=2, cameras=2, distractors=0, shots=1, frame_width=320, frame_height=180
+    )
     total = hashlib.sha256()
     for path in table["path"]:
         total.update(Path(path).name.encode() + Path(path).read_bytes())
@@ -340,7 +343,7 @@ def profiles(stock: Stock, home: Path, draw: random.Random) -> Action:
             "run",
             "01",
             "-p",
-            f"{draw.choice(['epochs', 'seeds', 'name', nasty])}={draw.choice([':', '[', *NAMES])}x[",
+            f"{draw.choice(['epochs', 'seeds', nasty])}={draw.choice([':', '[', *NAMES])}x[",
             *where,
         ),
         lambda: command("keep", *where, "--profile", nasty, "01"),
@@ -376,7 +379,8 @@ def run_files(stock: Stock, home: Path, draw: random.Random) -> Action:
             except ReidlabError as error:
                 refused = error
         for place in sorted((root / "_runs" / "pieces" / "01_tiny").iterdir()):
-            pieces.load(place)
+            good = stock.project_folder / place.relative_to(root) / "manifest.json"
+            pieces.load(place, json.loads(good.read_bytes())["identity"])
         pieces.sweep(root / "_runs" / "pieces" / "01_tiny")
         if refused:
             raise refused

