@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from reidlab.checks import printable
 from reidlab.errors import ReidlabError
 
 if TYPE_CHECKING:
@@ -37,6 +38,15 @@ Chapters = Annotated[
 ProfileOption = Annotated[str, typer.Option("--profile", help="quick, standard or paper.")]
 ProjectOption = Annotated[
     Path | None, typer.Option("--project", help="Folder with notebooks/ and book/; this checkout if not given.")
+]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        help="Its format, found out if not given: folder (<person>/<camera>/*.jpg; <camera>/*.jpg: people unknown), "
+        "folder_camera_person (<camera>/<person>/*.jpg), folder_person (<person>/*.jpg, one camera), or a data set's "
+        "own, such as market1501.",
+    ),
 ]
 WeightsOption = Annotated[
     Path | None, typer.Option("--weights", help="A trained network; one is trained if none is given.")
@@ -246,45 +256,59 @@ def data_list() -> None:
 def data_add(
     name: Annotated[str, typer.Argument(help="Name of the set, or one of your own.")],
     path: Annotated[Path, typer.Argument(help="Its folder.")],
-    layout: Annotated[str | None, typer.Option("--layout", help="Its format; found out if not given.")] = None,
+    layout: LayoutOption = None,
 ) -> None:
     """Tell reidlab where a data set lies; the folder is read, never changed."""
     from reidlab.data import catalogue
 
     entry = catalogue.add(name, path, layout)
     what = f"{entry.name} ({entry.layout or 'no reader'})"
-    _out.print(f"added {what}: {entry.path}", soft_wrap=True, highlight=False, markup=False)
+    _print_all(f"added {what}: {entry.path}", *(f"  {line}" for line in entry.reading))
 
 
 @data_app.command("check")
 def data_check(
     name: Annotated[str, typer.Argument(help="Name of the set, or a folder.")],
     deep: Annotated[bool, typer.Option("--deep", help="Also decode every picture.")] = False,
+    layout: LayoutOption = None,
 ) -> None:
     """Compare a data set with its manifest and say in one line what is there, or what is wrong."""
     from reidlab.data import catalogue
 
-    report = catalogue.check(name, deep, quiet=not _err.is_terminal)
+    report = catalogue.check(name, deep, quiet=not _err.is_terminal, layout=layout)
+    if report.ok:
+        _print_all(report.line)
+    _print_all(*(f"  {line}" for line in (*report.reading, *(report.notes if report.ok else ()))))
     if not report.ok:
         _say_error(report.line)
         raise typer.Exit(1)
-    for line in (report.line, *(f"  {note}" for note in report.notes)):
-        _out.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 @data_app.command("make-world")
 def data_make_world(
     out: Annotated[Path, typer.Argument(help="Folder to write; it must not exist yet.")],
-    scenario: Annotated[str, typer.Option("--scenario", help="Name of the world.")] = "standard",
+    scenario: Annotated[
+        str,
+        typer.Option(
+            "--scenario",
+            help="standard, easy, hard, summer, winter, target_domain, video, video_faults, plaza_mot or sites.",
+        ),
+    ] = "standard",
     layout: Annotated[str, typer.Option("--layout", help="market1501, mars, mot or sites.")] = "market1501",
     seed: Annotated[int, typer.Option("--seed", help="Another seed gives another world.")] = 0,
+    people: Annotated[
+        int | None, typer.Option("--people", min=1, max=3000, help="Identities to train on, and as many to test.")
+    ] = None,
+    cameras: Annotated[int | None, typer.Option("--cameras", min=1, max=9, help="How many cameras there are.")] = None,
 ) -> None:
     """Render the embedded world and write it in the format of a real data set."""
     from reidlab.data import catalogue
 
-    made = catalogue.make_world(scenario, layout, out, seed=seed)
-    text = f"made {made.path}: {made.name}, seed {seed}, as {made.layout}, {made.pictures} pictures"
-    _out.print(text, soft_wrap=True, highlight=False, markup=False)
+    sizes = {"train_people": people, "test_people": people, "cameras": cameras}
+    made = catalogue.make_world(
+        scenario, layout, out, seed=seed, **{name: size for name, size in sizes.items() if size is not None}
+    )
+    _print_all(f"made {made.path}: {made.name}, seed {seed}, as {made.layout}, {made.pictures} pictures")
 
 
 @data_app.command("audit-labels")
@@ -375,15 +399,22 @@ def learn(
 
 def _read(name: str) -> tuple[pd.DataFrame, Path]:
     """Return the sample table and the folder of a data set, and say what was read."""
-    from reidlab.tools.common import described, read_set
+    from reidlab.data.catalogue import open_set
+    from reidlab.data.table import described
 
-    table, root = read_set(name)
-    _note(described(table))
+    table, root = open_set(name)
+    for line in (described(table), *table.attrs.get("notes", ())):
+        _note(line)
     return table, root
 
 
 def _note(line: str) -> None:
-    _err.print(line, soft_wrap=True, highlight=False, markup=False)
+    _err.print(printable(line), soft_wrap=True, highlight=False, markup=False)
+
+
+def _print_all(*lines: str) -> None:
+    for line in lines:
+        _out.print(printable(line), soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_data() -> None:
@@ -395,9 +426,9 @@ def _show_data() -> None:
     for entry in catalogue.entries(count=False):
         missing = "rendered when it is used" if entry.status == "embedded" else "not found"
         where = entry.problem or str(entry.path or missing)
-        table.add_row(*map(escape, (entry.name, entry.status, entry.layout, where)))
+        table.add_row(*(escape(printable(text)) for text in (entry.name, entry.status, entry.layout, where)))
     _out.print(table)
 
 
 def _say_error(message: str) -> None:
-    _err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}", soft_wrap=True, highlight=False)
+    _err.print(f"[bold red]error:[/] {escape(printable(' '.join(message.split())))}", soft_wrap=True, highlight=False)

@@ -236,7 +236,9 @@ def test_data_sets_are_listed_added_and_checked(root, capsys, tmp_path):
     pictures(tmp_path / "mine")
     assert call(capsys, "data", "add", "mine", tmp_path / "mine")[:2] == (
         0,
-        f"added mine (folder): {tmp_path / 'mine'}\n",
+        f"added mine (folder): {tmp_path / 'mine'}\n"
+        "  read mine as folder: 4 pictures of 2 people by 2 cameras (train 4)\n"
+        "  such as anna/cam1/0.png: person 1 (anna), camera 1 (cam1), train\n",
     )
     status, output, _ = call(capsys, "data", "check", "mine")
     assert status == 0
@@ -246,6 +248,45 @@ def test_data_sets_are_listed_added_and_checked(root, capsys, tmp_path):
     assert status == 1
     assert errors.startswith("error: mine: ")
     assert errors.count("\n") == 1
+
+
+def test_names_of_files_and_sets_are_text_on_the_terminal(root, capsys, tmp_path, monkeypatch):
+    pictures(tmp_path / "a\x1b[31m\u202e" / "mine")
+    own = tmp_path / "a\x1b[31m\u202e" / "mine"
+    (own / "anna").rename(own / "\x07\nanna")
+    (own / "bad\x9b.txt").touch()
+    words = [("add", "mine", own), ("check", own), ("check", "mine", "--deep"), ("list",)]
+    (own / "bo/cam1/0.png").rename(own / "bo/cam1/\x1b]0;owned\x07.png")
+    for command in words:
+        status, output, errors = call(capsys, "data", *command)
+        assert status == 0, errors
+        assert not set(output + errors) & set("\x07\x1b\x9b\u202e")
+    assert r"\x07\nanna" in call(capsys, "data", "check", own)[1]
+    (own / "bo/cam1/\x1b]0;owned\x07.png").write_text("none")
+    status, output, errors = call(capsys, "data", "check", own)
+    assert status == 1
+    assert r"\x1b]0;owned\x07.png" in errors
+    assert not set(output + errors) & set("\x07\x1b\x9b\u202e")
+
+
+def test_the_helps_name_what_can_be_chosen(capsys):
+    from reidlab.data.readers import READERS
+    from reidlab.world import SCENARIOS
+
+    status, output, _ = call(capsys, "data", "make-world", "--help")
+    assert status == 0
+    assert all(name in " ".join(output.split()) for name in (*SCENARIOS, "--people", "--cameras"))
+    output = call(capsys, "data", "add", "--help")[1]
+    assert all(name in output for name in READERS if name.startswith("folder"))
+
+
+def test_a_world_has_the_size_that_is_asked_for(tmp_path, capsys):
+    sizes = ("--people", "2", "--cameras", "3", "--scenario", "easy")
+    assert call(capsys, "data", "make-world", tmp_path / "w", *sizes)[0] == 0
+    output = call(capsys, "data", "check", tmp_path / "w")[1]
+    assert "by 3 cameras" in output
+    assert len({path.name[:4] for path in (tmp_path / "w/bounding_box_train").glob("*.jpg")}) == 2
+    assert call(capsys, "data", "make-world", tmp_path / "v", "--people", "0")[0] == 2
 
 
 def pictures(folder):

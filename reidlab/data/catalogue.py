@@ -1,36 +1,35 @@
 """Where data sets lie and whether they are complete: the functions of ``reidlab data``.
 
 A data set is searched in the folder registered with :func:`add`, then in those named by ``REIDLAB_DATA``, under the
-folder names its manifest gives. Functions return plain data; printing is the command's business.
+folder names its manifest gives. What a command is given may be a name or a folder: :func:`locate` decides, for all
+commands alike. Functions return plain data; printing is the command's business.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from PIL import Image
 from tqdm import tqdm
 
 from reidlab import paths
-from reidlab.checks import check_choice, plural, suggest
+from reidlab.checks import check_choice, check_name, plural, suggest
 from reidlab.data import embedded, readers
-from reidlab.data.images import unreadable, why_unreadable
+from reidlab.data.images import decode, open_picture, unreadable, why_unreadable
 from reidlab.data.manifest import Edition, Manifest, manifests
-from reidlab.data.readers.base import PICTURES, existing, first_few
-from reidlab.data.table import SPLITS, SampleTable
+from reidlab.data.readers.base import PICTURES, existing, first_few, is_litter
+from reidlab.data.table import SPLITS, SampleTable, described
 from reidlab.errors import ConfigError, DataError, MissingDataError
-from reidlab.files import disk_errors, write_text
+from reidlab.files import digest, disk_errors, write_text
+from reidlab.reading import read_yaml
 
 if TYPE_CHECKING:
     from reidlab.world import WorldSpec
@@ -42,6 +41,8 @@ _COUNTERS: dict[str, Callable[[SampleTable, int | None], int]] = {
     "tracklets": lambda rows, _: rows.loc[rows["tracklet"] >= 0, "tracklet"].nunique(),
 }
 _READ_CHUNK = 64
+_TRIED = 32  # pictures that are opened before a folder is registered
+_RESERVED = ("embedded",)  # what a chapter calls its own world among data sets
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Location:
         layout: name of its reader; empty if it has none.
         source: ``registered``, ``REIDLAB_DATA`` or ``given``.
         manifest: what is known about it; None for data of the user's own.
+        note: what else the name could have meant; empty if nothing.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Location:
     layout: str
     source: str
     manifest: Manifest | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Entry:
         pictures: picture files in its folder; None if it was not found or they were not counted.
         expected: pictures of a whole copy, as published; None if the manifest does not say.
         problem: why a registered folder cannot be used; empty if it can.
+        reading: lines on what was read, where it was read.
     """
 
     name: str
@@ -88,6 +92,7 @@ class Entry:
     pictures: int | None = None
     expected: int | None = None
     problem: str = ""
+    reading: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,7 @@ class Report:
         counts: what was counted, whether it fits or not.
         problems: what is wrong, one line each; empty if the folder is as it should be.
         notes: what is worth knowing about it, one line each.
+        reading: what was read, one line each.
         deep: whether every picture was decoded.
     """
 
@@ -140,6 +146,7 @@ class Report:
     counts: tuple[Count, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ()
     deep: bool = False
     compared: bool = field(default=False, repr=False)
 
@@ -198,10 +205,8 @@ def entries(count: bool = True) -> list[Entry]:
             listed.append(Entry(manifest.name, manifest.title, manifest.status, manifest.layout, expected=expected))
         else:
             listed.append(_entry(location, count))
-    for name, (path, layout) in sorted(registered.items()):
-        if name not in manifests():
-            listed.append(_entry(Location(name, path, layout, "registered"), count))
-    return listed
+    own = sorted(name for name in registered if name not in manifests())
+    return listed + [_entry(_from_registry(name, registered), count) for name in own]
 
 
 def add(name: str, path: str | Path, layout: str | None = None) -> Entry:
@@ -213,44 +218,108 @@ def add(name: str, path: str | Path, layout: str | None = None) -> Entry:
         layout: name of a reader for data of your own; found out where omitted.
 
     Returns:
-        Its line of :func:`entries`.
+        Its line of :func:`entries`, with what was read.
 
     Raises:
         ConfigError: the name or the layout is not allowed.
-        MissingDataError: the folder is not there or lacks what its layout needs.
-        DataError: the folder does not follow its layout.
+        MissingDataError: the folder is not there, is empty, or lacks what its layout needs.
+        DataError: the folder does not follow its layout, or none of its pictures can be opened.
         StorageError: the list of registered folders cannot be written.
     """
     manifest = _known(name)
     name = manifest.name if manifest else name
-    if not manifest and not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
-        raise ConfigError(f"name: {name!r} is not allowed; expected small letters, digits, '-', '_' and '.'")
-    if manifest and layout and layout != manifest.layout:
-        raise ConfigError(f"layout: {name} has the layout {manifest.layout or 'of no reader'}; leave the option out")
+    if not manifest and (check_name("name", name) != name.lower() or name in _RESERVED):
+        why = "chapters call their own world so" if name in _RESERVED else "expected small letters"
+        raise ConfigError(f"name: {name!r} is not allowed; {why}")
+    if manifest and manifest.status == "embedded":
+        raise ConfigError(f"name: {name} is drawn by this package; choose another name")
+    if manifest and manifest.layout and layout and layout != manifest.layout:
+        raise ConfigError(f"layout: {name} has the layout {manifest.layout}; leave the option out, or choose a name")
     folder = existing(path, name)
-    if manifest:
+    if manifest and (manifest.layout or (layout is None and _has_files_of(manifest, folder))):
         layout = manifest.layout
-    elif layout is None:
-        layout = readers.detect(folder).name
+    layout = readers.detect(folder).name if layout is None else layout
+    location = _location(name, folder, layout, "registered")
+    reading: tuple[str, ...] = ()
     if layout:
-        readers.get(layout).read(folder, name)
-    _remember(name, folder, layout)
-    return _entry(Location(name, folder, layout, "registered", manifest), count=True)
+        reader = readers.get(layout)
+        table = reader.read(folder, name)
+        location = _at_home(location)
+        _try_pictures(table)
+        reading = _reading(table, location)
+    elif not any(files for _, _, files in os.walk(folder)):
+        raise MissingDataError(f"{name}: {folder} holds no file")
+    _remember(name, location.path, layout)
+    return replace(_entry(location, count=True), reading=reading)
+
+
+def locate(name: str | Path, layout: str | None = None) -> Location:
+    """Return where the data set lies that a user names, by its name or by its folder.
+
+    A word is a name wherever a manifest or a registered set has it, and else a folder. What has a path separator in it,
+    or begins with ``.`` or ``~``, is a folder.
+
+    Args:
+        name: of a data set, or a folder.
+        layout: name of a reader; the data set's or the folder's own where None.
+
+    Raises:
+        ConfigError: no data set has that name, or no reader that of the layout.
+        MissingDataError: it is not on this machine, or the folder is not there.
+        DataError: the folder has no layout that can be read.
+    """
+    text = str(name)
+    if not text.strip():
+        raise ConfigError("the name of the data set is empty; give a name or a folder")
+    if isinstance(name, Path) or os.sep in text or text.startswith((".", "~")):
+        return _given(existing(name, text), layout)
+    folder = Path(text).absolute()
+    if text not in _registered() and _known(text) is None:
+        return _given(existing(folder, text), layout) if os.path.isdir(folder) else find(text)
+    try:
+        location = find(text)
+    except MissingDataError as error:
+        if os.path.isdir(folder):
+            raise MissingDataError(f"{error}; the folder {text} in this one is ./{text}") from error
+        raise
+    if layout not in (None, location.layout):
+        readers.get(layout)
+        location = replace(location, layout=layout, manifest=None)
+    if os.path.isdir(folder) and folder != location.path:
+        note = f"{text} is the data set in {location.path}; the folder of that name in this one is ./{text}"
+        return replace(location, note=note)
+    return location
+
+
+def open_set(name: str | Path, layout: str | None = None) -> tuple[SampleTable, Path]:
+    """Return the sample table and the folder of a data set that a user names; see :func:`locate`.
+
+    Raises:
+        ConfigError: no data set has that name.
+        MissingDataError: it is not on this machine, or lacks a folder or file.
+        DataError: it has no reader, or does not follow its layout.
+    """
+    location = locate(name, layout)
+    table = _read(location)
+    if location.note:
+        table.attrs["notes"] = (location.note, *table.attrs.get("notes", ()))
+    return table, location.path
 
 
 def find(name: str) -> Location:
-    """Return where a data set lies.
+    """Return where a data set lies that is registered or has a manifest.
 
     Raises:
         ConfigError: no data set has that name; the message suggests one.
         MissingDataError: it is not on this machine; the message says how to register its folder.
     """
     registered = _registered()
+    if name in registered:
+        location = _from_registry(name, registered)
+        existing(location.path, name)
+        return location
     manifest = _known(name)
     if manifest is None:
-        if name in registered:
-            path, layout = registered[name]
-            return Location(name, existing(path, name), layout, "registered")
         known = [*manifests(), *registered]
         raise ConfigError(
             f"there is no data set {name!r} (`reidlab data list` shows all){suggest(name.lower(), known)}"
@@ -286,30 +355,35 @@ def load(name: str) -> SampleTable:
     Example:
         >>> load("market1501").split.value_counts()  # doctest: +SKIP
     """
-    location = find(name)
+    return _read(find(name))
+
+
+def _read(location: Location) -> SampleTable:
     if not location.layout:
         raise DataError(f"{location.name}: no reader makes a sample table of it; its files are in {location.path}")
     return readers.get(location.layout).read(location.path, location.name)
 
 
-def check(name: str | Path, deep: bool = False, quiet: bool = False) -> Report:
+def check(name: str | Path, deep: bool = False, quiet: bool = False, layout: str | None = None) -> Report:
     """Compare a folder with its manifest: folders, names, numbers, pictures.
 
     Args:
         name: of a data set, or the path of a folder.
         deep: decode every picture and search for copies, instead of reading headers.
         quiet: whether to leave out the progress bar.
+        layout: name of a reader; the data set's or the folder's own where None.
 
     Raises:
         ConfigError: no data set has that name.
         MissingDataError: it is not on this machine.
+        DataError: the folder has no layout that can be read.
     """
-    location = _located(name)
+    location = locate(name, layout)
     manifest = location.manifest
     table: SampleTable | None = None
     if location.layout:
         try:
-            table = readers.get(location.layout).read(location.path, location.name)
+            table = _read(location)
         except DataError as error:
             problem = str(error).removeprefix(f"{location.name}: ")
             return Report(location.name, location.path, location.layout, problems=(problem,), deep=deep)
@@ -332,6 +406,7 @@ def check(name: str | Path, deep: bool = False, quiet: bool = False) -> Report:
         tuple(counts),
         tuple(problems),
         tuple(notes),
+        _reading(table, location),
         deep,
         compared=edition is not None,
     )
@@ -378,7 +453,7 @@ def _known(name: str) -> Manifest | None:
 
 def _find_known(manifest: Manifest, registered: dict[str, tuple[Path, str]]) -> Location | None:
     if manifest.name in registered:
-        return Location(manifest.name, registered[manifest.name][0], manifest.layout, "registered", manifest)
+        return _from_registry(manifest.name, registered)
     for root in paths.data_roots():
         for folder in (*manifest.folders, manifest.name):
             path = _inside(root, folder)
@@ -391,7 +466,9 @@ def _inside(root: Path, folder: str) -> Path | None:
     """Return the folder of that relative path, small and capital letters alike; the root itself if it has the name."""
     path = root
     for part in folder.split("/"):
-        names = {name.lower(): name for name in sorted(os.listdir(path), reverse=True)} if path.is_dir() else {}
+        names = {}
+        with suppress(OSError):
+            names = {name.lower(): name for name in sorted(os.listdir(path), reverse=True)}
         if part.lower() not in names:
             return root if root.is_dir() and root.name.lower() == folder.lower() else None
         path = path / (part if part in names.values() else names[part.lower()])
@@ -414,21 +491,97 @@ def _how_to_get(manifest: Manifest) -> str:
     )
 
 
-def _located(name: str | Path) -> Location:
-    if not isinstance(name, Path) and (_known(name) is not None or name in _registered()):
-        return find(name)
-    path = Path(name).expanduser().absolute()
-    if not path.is_dir():
-        if isinstance(name, Path) or os.sep in name:
-            existing(path, str(name))
-        return find(str(name))
-    for registered, (folder, layout) in _registered().items():
-        if folder == path:
-            return Location(registered, path, layout, "given", _known(registered))
+def _location(name: str, path: Path, layout: str, source: str) -> Location:
+    """Return a location; a set of the user's own may have a name that a manifest has."""
+    manifest = manifests().get(name)
+    return Location(name, path, layout, source, manifest if manifest and manifest.layout == layout else None)
+
+
+def _from_registry(name: str, registered: dict[str, tuple[Path, str]]) -> Location:
+    path, layout = registered[name]
+    manifest = manifests().get(name)
+    return _location(name, path, manifest.layout if manifest and manifest.layout else layout, "registered")
+
+
+def _given(path: Path, layout: str | None) -> Location:
+    """Return what lies in a folder: a registered set, a known one by its name and files, or the user's own."""
+    for name, (folder, how) in _registered().items():
+        if folder == path and layout in (None, how):
+            return replace(_from_registry(name, {name: (folder, how)}), source="given")
+    if layout is not None:
+        return _at_home(Location(path.name, path, layout, "given"))
     for manifest in manifests().values():
-        if any(folder.lower() == path.name.lower() for folder in (*manifest.folders, manifest.name)):
-            return Location(manifest.name, path, manifest.layout, "given", manifest)
-    return Location(path.name, path, readers.detect(path).name, "given")
+        named = any(folder.lower() == path.name.lower() for folder in (*manifest.folders, manifest.name))
+        if named and manifest.layout:
+            reader = readers.get(manifest.layout)
+            if reader.fits(reader.home(path)) or reader.near(path):
+                return _at_home(Location(manifest.name, path, manifest.layout, "given", manifest))
+        elif named and _has_files_of(manifest, path):
+            return Location(manifest.name, path, "", "given", manifest)
+    return _at_home(Location(path.name, path, readers.detect(path).name, "given"))
+
+
+def _at_home(location: Location) -> Location:
+    """Return a location whose folder is the one that has the layout, which may lie one level down."""
+    home = readers.get(location.layout).home(location.path)
+    return location if home == location.path else replace(location, path=home, note=f"found one level down: {home}")
+
+
+def _has_files_of(manifest: Manifest, folder: Path) -> bool:
+    """Return whether a folder holds files that a set without a reader has; True where the manifest names none."""
+    globs = [item.glob for edition in manifest.editions for item in edition.files]
+    return not globs or any(next(folder.glob(glob), None) for glob in globs)
+
+
+def _try_pictures(table: SampleTable) -> None:
+    """Open some pictures of a table.
+
+    Raises:
+        DataError: none of them can be opened.
+    """
+    files = table["path"].drop_duplicates().tolist()
+    tried = _read_chunk(files[:: max(1, len(files) // _TRIED)], deep=False)
+    bad = [(path, problem) for path, _, problem in tried if problem]
+    if len(bad) == len(tried):
+        raise DataError(unreadable(bad))
+
+
+def _reading(table: SampleTable | None, location: Location) -> tuple[str, ...]:
+    """Return lines on what was read: the numbers, an example, and what was left out."""
+    lines = [location.note] if location.note else []
+    if table is None:
+        return tuple(lines)
+    labelled = table[table["pid"] >= 0]
+    first = (labelled if len(labelled) else table).iloc[0]
+    who = f"person {first['pid']}" if first["pid"] >= 0 else "person unknown"
+    named = {level: f" ({first[level]})" if first.get(level) else "" for level in ("person", "camera")}
+    path = os.path.relpath(first["path"], location.path)
+    lines += [
+        described(table),
+        f"such as {path}: {who}{named['person']}, camera {first['camid']}{named['camera']}, {first['split']}",
+        *(note for note in table.attrs.get("notes", ()) if "left out" not in note),  # counted below, with all others
+    ]
+    return (*lines, *_left_out(table, location))
+
+
+def _left_out(table: SampleTable, location: Location) -> list[str]:
+    """Return a line on the files in a folder that are no pictures of its table, if there are any."""
+    taken = set(table["path"])
+    pictures, others = [], []
+    for folder, _, names in os.walk(location.path):
+        prefix = f"{folder}{os.sep}"
+        litter = any(map(is_litter, folder.removeprefix(f"{location.path}").split(os.sep)[1:]))
+        for name in names:
+            if prefix + name not in taken:
+                picture = name.lower().endswith(PICTURES) and not name.startswith(".") and not litter
+                (pictures if picture else others).append(prefix + name)
+    if readers.get(location.layout).lists:
+        others = []
+    kinds = [plural(len(kind), what) for kind, what in ((pictures, "picture"), (others, "other file")) if kind]
+    if not kinds:
+        return []
+    first = os.path.relpath(min(pictures or others), location.path)
+    return [f"left out: {' and '.join(kinds)}, the first {first}"]
 
 
 def _entry(location: Location, count: bool) -> Entry:
@@ -505,40 +658,37 @@ def _read_all(files: Sequence[str], root: Path, deep: bool, quiet: bool) -> tupl
     """Read pictures; return the unreadable ones with the reason, and a remark on identical ones."""
     chunks = [files[i : i + _READ_CHUNK] for i in range(0, len(files), _READ_CHUNK)]
     bad: list[tuple[str, str]] = []
-    seen: dict[bytes, str] = {}
+    seen: dict[str, str] = {}
     copies = []
     with (
         ThreadPoolExecutor() as pool,
         tqdm(total=len(files), desc="reading pictures", disable=quiet, delay=1.0, leave=False) as bar,
     ):
         for chunk in pool.map(partial(_read_chunk, deep=deep), chunks):
-            for path, digest, problem in chunk:
+            for path, summary, problem in chunk:
                 if problem:
                     bad.append((path, problem))
-                elif digest and seen.setdefault(digest, path) != path:
-                    copies.append(f"{os.path.relpath(path, root)} = {os.path.relpath(seen[digest], root)}")
+                elif summary and seen.setdefault(summary, path) != path:
+                    copies.append(f"{os.path.relpath(path, root)} = {os.path.relpath(seen[summary], root)}")
             bar.update(len(chunk))
     remark = f"{plural(len(copies), 'picture')} the same as another, byte for byte: {first_few(copies)}"
     return bad, [remark] if copies else []
 
 
-def _read_chunk(files: Sequence[str], deep: bool) -> list[tuple[str, bytes, str]]:
+def _read_chunk(files: Sequence[str], deep: bool) -> list[tuple[str, str, str]]:
     """Return path, digest (only if deep) and problem of each file."""
     out = []
     for path in files:
-        digest, problem = b"", ""
+        summary, problem = "", ""
         try:
             if deep:
-                data = Path(path).read_bytes()
-                digest = hashlib.blake2b(data, digest_size=16).digest()
-                with Image.open(io.BytesIO(data)) as image:
-                    image.load()
+                decode(path).close()
+                summary = digest(Path(path))
             else:
-                with Image.open(path):
-                    pass
+                open_picture(path).close()
         except Exception as error:  # a broken file can make its decoder raise anything
-            problem = why_unreadable(error)
-        out.append((path, digest, problem))
+            problem = why_unreadable(error, path)
+        out.append((path, summary, problem))
     return out
 
 
@@ -548,7 +698,9 @@ def _remarks(table: SampleTable | None, manifest: Manifest | None) -> list[str]:
         return []
     people = table[table["pid"] >= 0].groupby("pid")["camid"].nunique()
     if people.empty:
-        return ["it has no identities: it can be searched and used for training without labels, but not scored"]
+        folders = "; if its folders are people of one camera, say --layout folder_person"
+        how = folders if table.attrs.get("layout") == readers.FOLDER.name and table["camera"].any() else ""
+        return [f"it has no identities: it can be searched and used for training without labels, but not scored{how}"]
     single = int((people < 2).sum())
     return [f"{single} of {len(people)} people were seen by one camera only and cannot be queries"] if single else []
 
@@ -560,15 +712,19 @@ def _registry() -> Path:
 def _registered() -> dict[str, tuple[Path, str]]:
     """Return folder and layout of each registered data set."""
     path = _registry()
-    if not path.is_file():
-        return {}
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return {str(name): (Path(item["path"]), str(item.get("layout", ""))) for name, item in content.items()}
-    except (yaml.YAMLError, AttributeError, TypeError, KeyError, UnicodeDecodeError) as error:
+        if not path.exists():
+            return {}
+        content = read_yaml(path) or {}
+        found = {str(name): (Path(item["path"]), str(item.get("layout") or "")) for name, item in content.items()}
+    except (OSError, ConfigError, AttributeError, TypeError, KeyError) as error:
         raise ConfigError(
             f"{path} is not a list of data sets (name: {{path: ..., layout: ...}}): {error}; correct or remove it"
         ) from error
+    for name, (_, layout) in found.items():
+        if layout:
+            check_choice(f"{path}: {name}: layout", layout, readers.READERS)
+    return found
 
 
 def _remember(name: str, folder: Path, layout: str) -> None:
@@ -577,7 +733,10 @@ def _remember(name: str, folder: Path, layout: str) -> None:
     path = _registry()
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+        lock = FileLock(path.with_suffix(".lock"), timeout=10)
+        lock.acquire()
+    with lock:
         content = {known: {"path": str(where), "layout": how} for known, (where, how) in _registered().items()}
         content[name] = {"path": str(folder), "layout": layout}
-        write_text(path, yaml.safe_dump(content, sort_keys=True))
+        # Quoted, so that a set called 1e3 keeps its name.
+        write_text(path, yaml.safe_dump(content, sort_keys=True, default_style='"', allow_unicode=True))

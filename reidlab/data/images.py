@@ -1,17 +1,25 @@
-"""Pictures decoded once: all those of a sample table as one array of bytes."""
+"""Pictures: one way to open them, and all those of a sample table decoded once, as one array of bytes.
+
+What a file means is the same everywhere: 16 bits are brought to 8 (v / 257, rounded), numbers with a point in 0..1 to
+0..255; a picture that says how the camera was held is turned upright, and boxes refer to the upright picture; what is
+transparent shows a middle grey. Palettes, CMYK, LAB and 1 bit are converted as Pillow does. Of several pages the first
+is taken. Colours of 16 bits lose their lower byte in Pillow itself.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import ExifTags, Image
 from tqdm import tqdm
 
 from reidlab import paths
@@ -19,11 +27,35 @@ from reidlab.checks import check_size, plural
 from reidlab.data.table import BOX
 from reidlab.errors import DataError
 from reidlab.files import replacing, reserve
+from reidlab.reading import check_file
 
-_VERSION = 1  # of what decoding makes of a file; a change makes stored pictures unknown
+#: Formats that are opened, by content and not by ending. Pillow knows more; EPS, for one, starts another program.
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "PPM", "GIF", "TIFF", "WEBP")
+
+_VERSION = 2  # of what decoding makes of a file; a change makes stored pictures unknown
 _LARGE = 4 * 2**30  # bytes above which pictures go to disk unless told otherwise
 _CHUNK = 32  # files a thread decodes in one go
 _SHOWN = 3
+_LARGEST_FILE = 2**30  # bytes of a picture's file
+_BYTES = 16  # that decoding takes for each pixel, alpha and copies included
+_ALWAYS = 2**22  # pixels for which nobody looks how much memory there is
+_MOST = 178_000_000  # pixels that Pillow opens at all
+_GREY = 128  # behind what is transparent
+#: What brings a picture upright, by its EXIF orientation.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+#: Where a decoder leaves what says so.
+_SAYS_HOW_HELD = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+# What is wrong with a picture is said with its name; Pillow's warnings would only be noise on the terminal.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 Box = tuple[float, float, float, float]
 
@@ -126,14 +158,86 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> np.nd
         DataError: the file is missing, truncated or no picture.
     """
     try:
-        with Image.open(path) as image:
-            picture = image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(unreadable([(str(path), why_unreadable(error))])) from error
+        picture = decode(path)
+    except Exception as error:  # a broken file can make its decoder raise anything
+        raise DataError(unreadable([(str(path), why_unreadable(error, path))])) from error
     if size is not None:
         height, width = check_size("size", size)
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.array(picture)
+
+
+def open_picture(path: str | Path) -> Image.Image:
+    """Return a picture of which the header is read and nothing decoded; it is to be closed.
+
+    Raises:
+        DataError: it is no file or may not be read, or it has more pixels than there is memory for.
+        OSError: it is in none of :data:`FORMATS`.
+    """
+    check_file(path, most=_LARGEST_FILE)
+    image = Image.open(path, formats=FORMATS)
+    pixels = image.width * image.height
+    if pixels > _ALWAYS and pixels > (most := _most_pixels()):
+        image.close()
+        raise DataError(
+            f"{path}: has {image.width} x {image.height} pixels; the memory of this machine allows {most:,} in all"
+        )
+    return image
+
+
+def decode(path: str | Path) -> Image.Image:
+    """Return a picture in 8-bit RGB, upright; this module's header says what becomes of other kinds.
+
+    Raises:
+        DataError: see :func:`open_picture`, or its numbers are in no known range.
+        Exception: whatever a decoder raises at a broken file; :func:`why_unreadable` turns it into words.
+    """
+    with open_picture(path) as image:
+        image.load()
+        mode, kind, turn = image.mode, image.format, None
+        if any(key in image.info for key in _SAYS_HOW_HELD):
+            with suppress(Exception):  # damaged notes on a picture leave the picture what it is
+                turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+        picture = image if turn is None else image.transpose(turn)
+        if mode.startswith("I") or mode == "F":
+            return Image.fromarray(_in_bytes(picture, kind, path)).convert("RGB")
+        seen_through = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+        if seen_through or (mode == "P" and image.palette.mode.endswith("A")):
+            back = Image.new("RGBA", picture.size, (_GREY, _GREY, _GREY, 255))
+            picture = Image.alpha_composite(back, picture.convert("RGBA"))
+        return picture.convert("RGB")
+
+
+def _in_bytes(picture: Image.Image, kind: str | None, path: str | Path) -> np.ndarray:
+    """Return grey values (H, W) uint8 of a picture with more than 8 bits."""
+    values = np.asarray(picture)
+    if picture.mode == "F":
+        low, high = (float(values.min()), float(values.max())) if np.isfinite(values).all() else (np.nan, np.nan)
+        if not (low >= 0 and high <= 1):
+            found = "are not all finite" if np.isnan(low) else f"are in {low:g}..{high:g}"
+            raise DataError(f"{path}: its numbers {found}; expected 0..1, or a file of 8 or 16 bits")
+        return np.rint(values * np.float32(255)).astype(np.uint8)
+    if picture.mode == "I" and not (kind in ("PNG", "PPM") and values.min() >= 0 and values.max() <= 65535):
+        raise DataError(
+            f"{path}: its numbers of 32 bits are in {values.min()}..{values.max()}; expected a file of 8 or 16 bits"
+        )
+    grey = np.rint(values / 257).astype(np.uint8)
+    if isinstance(clear := picture.info.get("transparency"), int):
+        grey[values == clear] = _GREY
+    return grey
+
+
+def _most_pixels() -> int:
+    """Return how many pixels a picture may have where every thread decodes one."""
+    available = 2**31
+    with suppress(OSError, ValueError, AttributeError):
+        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    with suppress(OSError, ValueError, IndexError):  # Linux knows what is not in use
+        available = int(Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split()[0]) * 1024
+    with suppress(OSError, ValueError):  # a container has less than the machine
+        limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
+        available = min(available, max(0, limit - used))
+    return min(_MOST, available // (_BYTES * min(8, _cores())))
 
 
 def unreadable(bad: Sequence[tuple[str, str]]) -> str:
@@ -149,22 +253,23 @@ def _decode(chunk: Sequence[tuple[str, list[tuple[int, Box | None]]]], images: n
     bad = []
     for path, places in chunk:
         try:
-            with Image.open(path) as file:
-                picture = file.convert("RGB")
+            picture = decode(path)
             for place, box in places:
                 window = _window(box, picture.size) if box else None
                 images[place] = picture.resize((width, height), Image.Resampling.BILINEAR, box=window)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            bad.append((path, why_unreadable(error)))
+        except Exception as error:  # a broken file can make its decoder raise anything
+            bad.append((path, why_unreadable(error, path)))
     return bad
 
 
-def why_unreadable(error: Exception) -> str:
-    """Return why a file is no picture, from the error of its decoder."""
-    if isinstance(error, FileNotFoundError):
+def why_unreadable(error: Exception, path: str | Path) -> str:
+    """Return why a file is no picture, from the error of its decoder; never an empty text."""
+    if isinstance(error, Image.UnidentifiedImageError):
+        return f"it is no picture in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+    if isinstance(error, FileNotFoundError) and not isinstance(error, DataError):
         return "there is no such file"
-    text = " ".join(str(error).split())
-    return "it is no picture" if text.startswith("cannot identify image file") else text
+    text = " ".join(str(error).split()).removeprefix(f"{path}: ")
+    return text or f"its decoder failed with {type(error).__name__}"
 
 
 def _window(box: Box, size: tuple[int, int]) -> Box:
@@ -194,8 +299,8 @@ def _key(pictures: Sequence[tuple[str, Box | None]], size: tuple[int, int]) -> s
                 stats[path] = f"{path} {info.st_mtime_ns} {info.st_size}"
             except OSError as error:
                 stats[path] = path
-                bad.append((path, why_unreadable(error)))
-        summary.update(f"{stats[path]} {box}\n".encode())
+                bad.append((path, why_unreadable(error, path)))
+        summary.update(f"{stats[path]} {box}\n".encode(errors="surrogateescape"))
     if bad:
         raise DataError(unreadable(bad))
     return summary.hexdigest()

@@ -11,14 +11,13 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
-
 from reidlab.checks import check_choice, suggest
 from reidlab.data.readers import READERS
 from reidlab.data.readers.base import PICTURES
 from reidlab.data.table import SPLITS
 from reidlab.errors import ConfigError
 from reidlab.evaluation.protocols import PROTOCOLS
+from reidlab.reading import read_yaml
 
 STATUSES = ("open", "on request", "withdrawn", "embedded")
 COUNTS = ("pictures", "identities", "cameras", "tracklets")
@@ -142,15 +141,15 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         ConfigError: naming the file, the field, the value and what was expected.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path.name}: cannot be read as YAML: {' '.join(str(error).split())}") from error
-    return _Check(path.name).manifest(content, path)
+    return _Check(path.name).manifest(read_yaml(path), path)
 
 
 def _text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+def _inside(value: Any) -> bool:
+    return _text(value) and not value.startswith(("/", "~")) and ".." not in value
 
 
 def _whole(value: Any) -> bool:
@@ -181,8 +180,8 @@ class _Check:
         for name, known in (("status", STATUSES), ("layout", READERS), ("protocol", PROTOCOLS)):
             if name in values:
                 check_choice(f"{self._file}: {name}", values[name], known)
-        for name in ("folders", "notes"):
-            values[name] = self._list(content, name, _text, "a text")
+        values["folders"] = self._list(content, "folders", _inside, "the name of a folder")
+        values["notes"] = self._list(content, "notes", _text, "a text")
         values["used_in"] = self._list(content, "used_in", CHAPTERS.__contains__, "a chapter (1 to 8) or survey")
         if "distractor" in content:
             values["distractor"] = self._get(content, "distractor", _whole, "an identity")
@@ -210,7 +209,7 @@ class _Check:
         for place, item in enumerate(self._list(content, "files", lambda v: isinstance(v, dict), "a mapping", where)):
             at = f"{where}files[{place}]."
             item = self._mapping(at.rstrip("."), item, ("glob", "count", "what"))
-            glob = self._get(item, "glob", _text, "a pattern of paths", at)
+            glob = self._get(item, "glob", _inside, "a pattern of paths inside the data set's folder", at)
             count = self._get(item, "count", _whole, "a whole number", at)
             what = self._get(item, "what", _text, "a text", at) if "what" in item else "files"
             files.append(FileCount(glob, count, what))

@@ -20,11 +20,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from reidlab.checks import check_number
+from reidlab.checks import check_integer, check_number
 from reidlab.data.table import BOX, SampleTable, validate
 from reidlab.data.tracklets import tracklets_of
 from reidlab.errors import ConfigError, DataError
 from reidlab.files import write_text
+from reidlab.reading import read_text
 from reidlab.seeding import rng
 
 #: The dissertation's settings: shares of the identities, or a number of them.
@@ -228,12 +229,14 @@ def read_split(path: str | Path) -> LabelledSplit:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
         if content["format"] != _FORMAT:
             raise DataError(f"{path}: format {content['format']}, expected {_FORMAT}")
-        parts = [tuple(int(pid) for pid in content[name]) for name in ("labelled", "unlabelled")]
-        return LabelledSplit(str(content["setting"]), int(content["seed"]), *parts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        parts = [tuple(check_integer(name, pid) for pid in content[name]) for name in ("labelled", "unlabelled")]
+        return LabelledSplit(str(content["setting"]), check_integer("seed", content["seed"], None), *parts)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{path}: no division of identities ({type(error).__name__}: {error})") from error
 
 

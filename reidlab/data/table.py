@@ -11,7 +11,8 @@
 ``x y w h`` float    optional, together: the picture is this window of the file (pixels, top-left corner, width, height)
 ========== ======== =============================================================================================
 
-Further columns are allowed. ``table.attrs["dataset"]`` is the data set's name.
+Further columns are allowed. ``table.attrs["dataset"]`` is the data set's name. A reader adds ``layout`` (its name),
+``distractor`` (the identity that stands for nobody, or None) and perhaps ``notes`` (lines on what it found).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from reidlab.checks import plural
 from reidlab.errors import DataError
 
 if TYPE_CHECKING:
@@ -116,6 +118,28 @@ def _explain(failures: pd.DataFrame, table: pd.DataFrame) -> str:
     value = first["failure_case"]
     value = value.item() if isinstance(value, np.generic) else value
     return f"column {column!r}, row {first['index']}: found {value!r}, expected {first['check']}{more}"
+
+
+def described(table: SampleTable) -> str:
+    """Return one line on a sample table: reader, pictures, people, tracklets, cameras and splits.
+
+    A picture that is in query and gallery counts once; junk and the distractor class are no people.
+
+    Example:
+        >>> described(load("market1501"))  # doctest: +SKIP
+        'read market1501 as market1501: 32217 pictures of 1501 people by 6 cameras (train 12936, query 3368, ...)'
+    """
+    pictures = len(table.drop_duplicates(["path", *(name for name in BOX if name in table)]))
+    nobody = table.attrs.get("distractor", 0)
+    people = table.loc[(table["pid"] >= 0) & (table["pid"] != nobody), "pid"].nunique()
+    tracked = table[table["tracklet"] >= 0]
+    tracklets = int(tracked.groupby(tracked["split"] == "train")["tracklet"].nunique().sum())
+    parts = ", ".join(f"{split} {count}" for split, count in table["split"].value_counts(sort=False).items())
+    words = [f"read {table.attrs.get('dataset', 'table')} as {table.attrs.get('layout', 'a table')}:"]
+    who = f"{people} {'person' if people == 1 else 'people'}" if (table["pid"] >= 0).any() else "unknown people"
+    words += [plural(pictures, "picture"), f"of {who}"]
+    words += [f"in {plural(tracklets, 'tracklet')}"] if tracklets else []
+    return " ".join([*words, f"by {plural(table['camid'].nunique(), 'camera')} ({parts})"])
 
 
 def make_table(

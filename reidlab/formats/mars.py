@@ -10,6 +10,7 @@ and the ambiguous identity behind it, and the boxes of the part of each picture 
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,14 +20,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reidlab.errors import DataError
+from reidlab.reading import check_file, read_text
 
 SHAPE = "<4-character id>C<cam>T<track>F<frame>.jpg"
-NAME = re.compile(r"(?P<pid>\d{4}|00-1)C(?P<camid>[1-9])T\d{4}F(?P<frame>\d+)\.(?:jpg|png)")
+STEM = r"(?P<pid>\d{4}|00-1)C(?P<camid>[1-9])T\d{4}F(?P<frame>\d{1,9})"
+NAME = re.compile(rf"{STEM}\.(?:jpg|png)")
 NAMES = {part: f"info/{part}_name.txt" for part in ("train", "test")}
 TRACKS = {part: f"info/tracks_{part}_info.mat" for part in NAMES}
 MASKS = {"train": "info/mask_info.csv", "test": "info/mask_info_test.csv"}
 QUERIES = "info/query_IDX.mat"
 CLEANED = "info/clean_tracks_test_info.mat"
+_LARGEST_NUMBER = 2**31  # identity, camera or picture
+_LARGEST = 64 * 2**20  # bytes of a file, and values of a matrix; those of MARS have a thousandth
 #: Name of the variable that each MATLAB file holds.
 _VARIABLES = {
     TRACKS["train"]: "track_train_info", TRACKS["test"]: "track_test_info", QUERIES: "query_IDX",
@@ -70,8 +75,12 @@ def track_names(pids: Iterable[int], camids: Iterable[int], lengths: Iterable[in
 
 
 def read_names(root: Path, part: str) -> list[str]:
-    """Return the names of the pictures of ``train`` or ``test``, in the order of their list."""
-    return (root / NAMES[part]).read_text(encoding="utf-8").split()
+    """Return the names of the pictures of ``train`` or ``test``, in the order of their list.
+
+    Raises:
+        DataError: the list cannot be read; see :func:`~reidlab.reading.read_text`.
+    """
+    return read_text(root / NAMES[part]).split()
 
 
 def read_matrix(root: Path, file: str) -> np.ndarray:
@@ -82,23 +91,38 @@ def read_matrix(root: Path, file: str) -> np.ndarray:
         file: one of :data:`TRACKS`, :data:`QUERIES` and :data:`CLEANED`.
 
     Returns:
-        (tracklets, 4) of :data:`TRACKS`, (1, queries) of :data:`QUERIES`, (tracklets, 6) of :data:`CLEANED`.
+        (tracklets, 4) of :data:`TRACKS`, (1, queries) of :data:`QUERIES`, (tracklets, 6) of :data:`CLEANED`. The first
+        two are whole numbers.
 
     Raises:
-        DataError: it cannot be read, or does not hold the variable it should.
+        DataError: it cannot be read, or does not hold the variable it should, or a value that is no number.
     """
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
+    from scipy.io import loadmat, whosmat
 
     path, variable = root / file, _VARIABLES[file]
+    check_file(path, most=_LARGEST)
     try:
-        content = loadmat(path)
-    except (ValueError, TypeError, OSError, NotImplementedError, MatReadError) as error:
-        raise DataError(f"{path} cannot be read as a MATLAB file: {error}") from error
-    if variable not in content:
-        held = ", ".join(name for name in content if not name.startswith("__"))
-        raise DataError(f"{path} has no variable {variable!r}; it holds {held or 'nothing'}")
-    return content[variable]
+        # Names and shapes first: a small compressed file may hold a matrix without end.
+        held = {name: shape for name, shape, _ in whosmat(path)}
+        if variable in held and math.prod(held[variable]) <= _LARGEST:
+            values = np.asarray(loadmat(path, variable_names=[variable])[variable])
+    except Exception as error:  # a broken file can make scipy raise anything
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: cannot be read as a MATLAB file ({why})") from error
+    if variable not in held:
+        raise DataError(f"{path} has no variable {variable!r}; it holds {', '.join(map(str, held)) or 'nothing'}")
+    if math.prod(held[variable]) > _LARGEST:
+        raise DataError(f"{path}: {variable} has the shape {held[variable]}; at most {_LARGEST:,} values are read")
+    if values.ndim != 2 or values.dtype.kind not in "iuf":
+        raise DataError(f"{path}: {variable} is {values.dtype} of shape {values.shape}, expected numbers in a matrix")
+    bad = ~np.isfinite(values) | (np.abs(values) > _LARGEST_NUMBER) | (values != np.round(values))
+    if file != CLEANED and bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise DataError(
+            f"{path}: row {row + 1}, column {column + 1} of {variable} is {values[row, column]:g}, "
+            "expected a whole number"
+        )
+    return values
 
 
 def write_part(

@@ -1,4 +1,4 @@
-"""Shared by all tools: reading a data set, describing it, checking the output folder, and a small network."""
+"""Shared by all tools: checking the output folder, and a small network."""
 
 from __future__ import annotations
 
@@ -7,55 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from reidlab.checks import plural
-from reidlab.data import ImageCache, load, readers
-from reidlab.data.catalogue import find
+from reidlab.data import ImageCache
 from reidlab.data.decoded import Pictures
-from reidlab.data.table import BOX, SampleTable
+from reidlab.data.table import SampleTable
 from reidlab.errors import ConfigError
 from reidlab.files import disk_errors
 from reidlab.models import ReIDNet, load_weights
 from reidlab.training.recipe import Recipe
-
-
-def read_set(name: str) -> tuple[SampleTable, Path]:
-    """Return the sample table and the folder of a data set, by its name or by its folder.
-
-    Raises:
-        ConfigError: no data set has that name.
-        MissingDataError: it is not on this machine, or lacks a folder or file.
-        DataError: it follows no layout that can be read.
-    """
-    folder = Path(name).expanduser().absolute()
-    if folder.is_dir():
-        reader = readers.detect(folder)
-        table, layout = reader.read(folder, folder.name), reader.name
-    else:
-        location = find(name)
-        table, folder, layout = load(name), location.path, location.layout
-    table.attrs["layout"] = layout
-    return table, folder
-
-
-def described(table: SampleTable) -> str:
-    """Return one line on a sample table: reader, pictures, people, tracklets, cameras and splits.
-
-    A picture that is in query and gallery counts once; junk and the distractor class (identities -1 and 0) are no
-    people.
-
-    Example:
-        >>> described(read_set("market1501")[0])  # doctest: +SKIP
-        'read market1501 as market1501: 32217 pictures of 1501 people by 6 cameras (train 12936, query 3368, ...)'
-    """
-    pictures = len(table.drop_duplicates(["path", *(name for name in BOX if name in table)]))
-    people = table.loc[table["pid"] > 0, "pid"].nunique()
-    tracked = table[table["tracklet"] >= 0]
-    tracklets = int(tracked.groupby(tracked["split"] == "train")["tracklet"].nunique().sum())
-    parts = ", ".join(f"{split} {count}" for split, count in table["split"].value_counts(sort=False).items())
-    words = [f"read {table.attrs.get('dataset', 'table')} as {table.attrs.get('layout', 'a table')}:"]
-    words += [plural(pictures, "picture"), f"of {people} {'person' if people == 1 else 'people'}"]
-    words += [f"in {plural(tracklets, 'tracklet')}"] if tracklets else []
-    return " ".join([*words, f"by {plural(table['camid'].nunique(), 'camera')} ({parts})"])
 
 
 def checked_output(out: Path, resume: bool = False) -> Path:

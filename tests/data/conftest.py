@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from reidlab import paths
+from reidlab.data.readers.base import PICTURES
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def lay():
         for number, name in enumerate(names):
             path = Path(root) / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.suffix in (".jpg", ".png"):
-                cv2.imwrite(str(path), np.full((8, 4, 3), number % 256, np.uint8))
+            if path.suffix.lower() in PICTURES:
+                Image.fromarray(np.full((8, 4, 3), number % 256, np.uint8)).save(path)
             else:
                 path.touch()
         return Path(root)

@@ -6,6 +6,7 @@ import pytest
 
 from reidlab import paths
 from reidlab.data import catalogue, load
+from reidlab.data.decoded import from_name
 from reidlab.data.manifest import Edition, FileCount, Manifest
 from reidlab.errors import ConfigError, DataError, MissingDataError
 
@@ -146,7 +147,7 @@ def test_what_cannot_be_read_is_not_added(lay, tmp_path):
         catalogue.add("mine", tmp_path / "nowhere")
     with pytest.raises(MissingDataError, match="has no bounding_box_train"):
         catalogue.add("street", lay(tmp_path / "a", "x/y/z.jpg"))
-    with pytest.raises(ConfigError, match="name: 'My Cameras' is not allowed"):
+    with pytest.raises(ConfigError, match="name: 'My Cameras' is no name"):
         catalogue.add("My Cameras", tmp_path)
     with pytest.raises(ConfigError, match="did you mean 'market1501'"):
         catalogue.add("mine", tmp_path / "a", layout="market1510")
@@ -237,6 +238,110 @@ def test_own_data_are_checked_without_a_manifest(lay, tmp_path):
     assert "it has no identities" in unlabelled.notes[0]
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "~nobody-of-that-name/x", "./\n", "/" + "y" * 5000, ""])
+def test_names_that_no_file_can_have_are_answered(name):
+    with pytest.raises((ConfigError, DataError)):
+        catalogue.check(name)
+
+
 def test_a_path_that_is_not_there_is_named(tmp_path):
     with pytest.raises(MissingDataError, match="nowhere does not exist"):
         catalogue.check(tmp_path / "nowhere")
+
+
+# --- one word, one data set, whichever command it is given to
+
+
+def ways(name):
+    """The folder that each function gives for what a user named."""
+    return {str(catalogue.locate(name).path), str(catalogue.open_set(name)[1]), str(catalogue.check(name).path)}
+
+
+def test_a_name_wins_over_a_folder_of_that_name_and_says_so(street, lay, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    here = lay(tmp_path / "street", "anna/cam1/a.jpg", "bert/cam2/b.jpg")
+    own = lay(tmp_path / "other", "7/cam1/a.jpg")
+    lay(tmp_path / "mine", "8/cam1/a.jpg")
+    catalogue.add("mine", own)
+    assert ways("street") == {str(street)}
+    assert ways("mine") == {str(own)}
+    note = f"street is the data set in {street}; the folder of that name in this one is ./street"
+    assert catalogue.check("street").reading[0] == note
+    assert catalogue.open_set("street")[0].attrs["notes"][0] == note
+    assert ways("./street") == ways(str(here)) == ways(here) == {str(here)}
+    assert catalogue.load("mine").pid.tolist() == [7]
+    # Without such a name it is the folder.
+    lay(tmp_path / "crops", "anna/cam1/a.jpg")
+    assert ways("crops") == {str(tmp_path / "crops")}
+
+
+def test_a_name_that_is_not_on_this_machine_points_to_the_folder(lay, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lay(tmp_path / "street", "anna/cam1/a.jpg")
+    with pytest.raises(MissingDataError, match=r"street is not on this machine.*in this one is \./street"):
+        catalogue.check("street")
+
+
+@pytest.mark.parametrize("name", ["films", "1e3", "yes", "0010", "set.1"])
+def test_any_registered_name_works_everywhere(lay, tmp_path, name):
+    # `films` is the name of a known set without a reader; this is somebody's own.
+    own = lay(tmp_path / "crops", *(f"{who}/cam{camera}/a.jpg" for who in ("anna", "bert") for camera in (1, 2)))
+    entry = catalogue.add(name, own)
+    assert (entry.name, entry.layout, entry.status) == (name, "folder", "own")
+    assert ways(name) == {str(own)}
+    assert load(name).attrs["dataset"] == name
+    assert catalogue.find(name).manifest is None
+    assert from_name(name, (8, 4)).root == own
+    assert catalogue.on_this_machine([name])[name].path == own
+    listed = {entry.name: entry for entry in catalogue.entries()}
+    assert (listed[name].path, listed[name].status) == (own, "own")
+
+
+def test_a_folder_that_is_called_like_a_known_set_is_looked_into(lay, tmp_path):
+    own = lay(tmp_path / "films", "anna/cam1/a.jpg")
+    assert catalogue.check(own).layout == "folder"
+    assert catalogue.check(lay(tmp_path / "films-2" / "films", "a/1.png")).layout == ""
+    assert catalogue.check(lay(tmp_path / "street", "anna/cam1/a.jpg")).layout == "folder"
+    lay(tmp_path / "b" / "street", *(name for name in STREET if not name.startswith("query")))
+    assert "has no query" in catalogue.check(tmp_path / "b" / "street").problems[0]
+
+
+@pytest.mark.parametrize("name", ["embedded", "../x", "a/b", ".hidden", "x" * 101, "a\x1b[31m"])
+def test_names_are_names(lay, tmp_path, name):
+    with pytest.raises(ConfigError, match="name: "):
+        catalogue.add(name, lay(tmp_path / "crops", "anna/cam1/a.jpg"))
+
+
+def test_a_folder_of_which_nothing_can_be_opened_is_not_added(lay, tmp_path):
+    own = lay(tmp_path / "crops", "anna/cam1/a.jpg", "anna/cam1/b.jpg")
+    (own / "anna/cam1/a.jpg").write_text("no picture")
+    assert catalogue.add("mine", own).pictures == 2
+    (own / "anna/cam1/b.jpg").write_text("none either")
+    with pytest.raises(DataError, match=r"2 pictures cannot be read: .*a\.jpg \(it is no picture"):
+        catalogue.add("other", own)
+    (tmp_path / "films").mkdir()
+    with pytest.raises(DataError, match="looks like no layout"):
+        catalogue.add("films", tmp_path / "films")
+
+
+def test_a_layout_may_be_named(lay, tmp_path):
+    own = lay(tmp_path / "crops", "cam1/anna/a.jpg", "cam2/anna/a.jpg")
+    assert catalogue.add("mine", own, "folder_camera_person").layout == "folder_camera_person"
+    assert catalogue.check("mine").reading[0] == (
+        "read mine as folder_camera_person: 2 pictures of 1 person by 2 cameras (train 2)"
+    )
+    assert catalogue.check("mine", layout="folder").reading[0].startswith("read mine as folder: 2 pictures of 2 people")
+    with pytest.raises(ConfigError, match="did you mean 'folder_person'"):
+        catalogue.check("mine", layout="folder_persons")
+    with pytest.raises(ConfigError, match="street has the layout market1501"):
+        catalogue.add("street", own, "folder")
+
+
+def test_an_edited_list_of_folders_is_checked(sets, tmp_path):
+    home = paths.config_dir()
+    home.mkdir(parents=True)
+    (home / "data.yml").write_text(f"mine: {{path: {tmp_path}, layout: foldre}}\n")
+    with pytest.raises(ConfigError, match=r"data\.yml: mine: layout: there is none called 'foldre'; did you"):
+        catalogue.entries()
+    (home / "data.yml").write_bytes(f"mine: {{path: {tmp_path}, layout: folder}}\n".encode("utf-16"))
+    assert catalogue.find("mine").path == tmp_path

@@ -97,7 +97,7 @@ def changed(row: int, column: int, value: float) -> np.ndarray:
 )
 def test_a_malformed_table_is_refused_by_file_and_row(home, values, words):
     write(home, values)
-    with pytest.raises(DataError, match=rf"mars: .*{words}") as error:
+    with pytest.raises(DataError, match=words) as error:
         cleaned_labels(home)
     assert "clean_tracks_test_info.mat" in str(error.value)
 

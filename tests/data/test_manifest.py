@@ -123,7 +123,7 @@ def test_a_missing_field_is_named(read):
 
 
 def test_what_is_no_yaml_is_named(read):
-    with pytest.raises(ConfigError, match=r"^street.yml: cannot be read as YAML"):
+    with pytest.raises(ConfigError, match=r"street\.yml: not valid YAML \(line 2"):
         read("name: [")
     with pytest.raises(ConfigError, match=r"^street.yml: content is None, expected a mapping"):
         read("")

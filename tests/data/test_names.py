@@ -38,14 +38,14 @@ def test_veri776(pid, camid, frame, number):
 @given(pids, st.integers(0, 999), st.integers(1, 15), st.integers(0, 9999), st.sampled_from(["", "_ex"]))
 def test_msmt17(pid, number, camid, frame, tail):
     name = f"{pid:04d}_{number:03d}_{camid:02d}_0303afternoon_{frame:04d}_1{tail}.jpg"
-    assert msmt17._NAMES.parse(name) == {"pid": pid, "camid": camid, "frame": frame}
+    assert msmt17.NAMES.parse(name) == {"pid": pid, "camid": camid, "frame": frame}
 
 
 @given(pids, st.integers(1, 6), st.integers(1, 9999), st.integers(1, 999))
 def test_mars(pid, camid, track, frame):
     name = f"{pid:04d}C{camid}T{track:04d}F{frame:03d}.jpg"
     assert name[5] == str(camid)
-    assert mars._NAMES.parse(name) == {"pid": pid, "camid": camid, "frame": frame}
+    assert mars.NAMES.parse(name) == {"pid": pid, "camid": camid, "frame": frame}
 
 
 @given(st.integers(1, 114), st.integers(1, 2), st.integers(1, 8))

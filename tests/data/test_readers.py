@@ -276,7 +276,7 @@ def test_mot_with_shared_identities(tmp_path):
 
 def test_mot_names_what_is_wrong(tmp_path):
     sequence(tmp_path / "train", "a", "1,4,ten,20,30,60,1\n")
-    with pytest.raises(DataError, match=r"gt\.txt is not a table of numbers"):
+    with pytest.raises(DataError, match=r"gt\.txt, line 1: expected 7 numbers separated by commas, found '1,4,ten"):
         read("mot", tmp_path)
     (tmp_path / "train/a/gt/gt.txt").write_text("1,4,10,20\n")
     with pytest.raises(DataError, match="4 columns"):
@@ -319,6 +319,10 @@ def test_a_missing_folder_is_named_with_what_is_there(tmp_path, lay):
 
 def test_one_folder_too_high_is_noticed(tmp_path, lay):
     lay(tmp_path / "Market-1501-v15.09.15", *MARKET)
+    table = read("market1501", tmp_path)
+    assert len(table) == 6
+    assert table.attrs["notes"] == ("found one level down, in Market-1501-v15.09.15",)
+    lay(tmp_path / "more", "a.jpg")
     with pytest.raises(MissingDataError, match=r"point to .*Market-1501-v15\.09\.15"):
         read("market1501", tmp_path)
 

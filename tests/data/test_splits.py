@@ -230,7 +230,7 @@ def test_a_damaged_file_says_so(tmp_path, change):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(DataError, match=r"split\.json"):
         read_split(path)
-    with pytest.raises(DataError, match="no division"):
+    with pytest.raises(DataError, match=r"nowhere\.json: there is no such file"):
         read_split(tmp_path / "nowhere.json")
 
 

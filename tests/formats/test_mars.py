@@ -65,5 +65,5 @@ def test_files_that_hold_something_else_are_named(tmp_path):
     with pytest.raises(DataError, match=r"query_IDX\.mat has no variable 'query_IDX'; it holds track_test_info"):
         mars.read_matrix(tmp_path, mars.QUERIES)
     (tmp_path / mars.QUERIES).write_bytes(b"no matrix")
-    with pytest.raises(DataError, match=r"query_IDX\.mat cannot be read as a MATLAB file"):
+    with pytest.raises(DataError, match=r"query_IDX\.mat: cannot be read as a MATLAB file"):
         mars.read_matrix(tmp_path, mars.QUERIES)

@@ -3,8 +3,10 @@
 import pytest
 
 from reidlab.data import make_table
+from reidlab.data.catalogue import open_set
+from reidlab.data.table import described
 from reidlab.errors import ConfigError, StorageError
-from reidlab.tools.common import checked_output, described, read_set
+from reidlab.tools.common import checked_output
 
 
 def table_of(**columns):
@@ -27,11 +29,11 @@ def test_a_folder_is_read_by_the_reader_that_fits(tmp_path):
     for person in ("anna", "bo"):
         (tmp_path / "mine" / person / "cam1").mkdir(parents=True)
         cv2.imwrite(str(tmp_path / "mine" / person / "cam1" / "0.png"), np.zeros((8, 4, 3), np.uint8))
-    table, root = read_set(str(tmp_path / "mine"))
+    table, root = open_set(str(tmp_path / "mine"))
     assert root == tmp_path / "mine"
     assert described(table).startswith("read mine as folder: 2 pictures")
     with pytest.raises(ConfigError, match="no data set 'no-such-set'"):
-        read_set("no-such-set")
+        open_set("no-such-set")
 
 
 def test_a_folder_to_write_is_new_or_empty_and_can_be_written(tmp_path, monkeypatch):

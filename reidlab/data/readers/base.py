@@ -10,11 +10,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from reidlab.checks import plural
-from reidlab.data.table import SampleTable, make_table
-from reidlab.errors import DataError, MissingDataError
+from reidlab.checks import plural, printable
+from reidlab.data.table import SPLITS, SampleTable, make_table
+from reidlab.errors import DataError, MissingDataError, ReidlabError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+#: Endings of the pictures that are read, in any case.
+PICTURES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp", ".gif",
+)  # fmt: skip
+#: The ending of a file name in a pattern.
+ENDING = rf"\.(?i:{'|'.join(ending[1:] for ending in PICTURES)})"
+#: Pictures that would need a plug-in or a converter; left out in silence they would be people left out.
+_FOREIGN = (
+    ".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".j2k", ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf",
+)  # fmt: skip
+#: Folders that other programs leave among people's data.
+_LITTER = frozenset({"@eadir", "__macosx", "$recycle.bin", "#recycle", "system volume information", "lost+found"})
 _SHOWN = 3
 
 
@@ -24,10 +35,16 @@ class Reader(ABC):
     Attributes:
         name: of the layout, as manifests call it.
         expects: one line on what the layout looks like on disk.
+        signs: files and folders that only this layout has: where one is, a folder is such a set or a damaged one.
+        distractor: identity that stands for people who are nobody's query; None where all are people.
+        lists: whether it holds files of lists and boxes beside the pictures.
     """
 
     name: str
     expects: str
+    signs: tuple[str, ...] = ()
+    distractor: int | None = None
+    lists: bool = False
 
     def read(self, root: str | Path, dataset: str | None = None) -> SampleTable:
         """Return the sample table of a folder.
@@ -38,14 +55,34 @@ class Reader(ABC):
 
         Raises:
             MissingDataError: the folder, or a folder or file that belongs in it, is not there.
-            DataError: a name or a file does not follow the layout.
+            DataError: a name or a file does not follow the layout, or may not be read.
         """
         dataset = dataset or self.name
-        home = existing(root, dataset)
-        table = self.table(home, dataset)
+        given = existing(root, dataset)
+        try:
+            home = self.home(given)
+            table = self.table(home, dataset)
+        except OSError as error:
+            if isinstance(error, ReidlabError):
+                raise
+            raise DataError(f"{dataset}: {error.filename or given}: cannot be read ({error.strerror})") from error
         if table.empty:
             raise MissingDataError(f"{dataset}: {home} holds no pictures ({', '.join(PICTURES[:4])}, ...)")
+        if home != given:
+            table.attrs["notes"] = (f"found one level down, in {home.name}", *table.attrs.get("notes", ()))
+        table.attrs.update(layout=self.name, distractor=self.distractor)
         return table
+
+    def home(self, root: Path) -> Path:
+        """Return the folder that has the layout: the one given, or the only one in it, as archives leave it.
+
+        Raises:
+            DataError: a folder may not be read.
+        """
+        if self.fits(root):
+            return root
+        inner = folders_in(root)
+        return root / inner[0] if len(inner) == 1 and self.fits(root / inner[0]) else root
 
     @abstractmethod
     def table(self, home: Path, dataset: str) -> SampleTable:
@@ -55,6 +92,10 @@ class Reader(ABC):
     def fits(self, root: Path) -> bool:
         """Return whether a folder looks like this layout, from a glance at its names."""
 
+    def near(self, root: Path) -> int:
+        """Return how many signs say that a folder is a damaged one of this layout."""
+        return sum((root / sign).exists() for sign in self.signs)
+
 
 @dataclass(frozen=True)
 class NamePattern:
@@ -62,7 +103,7 @@ class NamePattern:
 
     Attributes:
         shape: for people, such as ``<pid>_c<cam>_f<frame>.jpg``.
-        regex: for machines; its named groups are integers, except those that begin with an underscore.
+        regex: for machines, without the ending; its named groups are integers.
     """
 
     shape: str
@@ -70,7 +111,7 @@ class NamePattern:
 
     @cached_property
     def _compiled(self) -> re.Pattern[str]:
-        return re.compile(self.regex)
+        return re.compile(self.regex + ENDING)
 
     def fits(self, name: str) -> bool:
         """Return whether a file name follows the pattern."""
@@ -114,23 +155,79 @@ def first_few(names: Iterable[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
+def names_in(folder: Path) -> list[str]:
+    """Return the names in a folder, in no order.
+
+    Raises:
+        DataError: it may not be listed.
+    """
+    try:
+        return os.listdir(folder)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror})") from error
+
+
 def pictures_in(folder: Path) -> list[str]:
     """Return the sorted names of the picture files in a folder; hidden files and ``Thumbs.db`` are none.
 
     A folder with many files is listed once, without asking for each file's type.
+
+    Raises:
+        DataError: the folder may not be listed, a name is no UTF-8, or a picture is of a kind that is not read.
     """
-    return sorted(n for n in os.listdir(folder) if n.lower().endswith(PICTURES) and not n.startswith("."))
+    names = names_in(folder)
+    found = [n for n in names if n.lower().endswith(PICTURES) and not n.startswith(".")]
+    others = () if len(found) == len(names) else names
+    if foreign := sorted(n for n in others if n.lower().endswith(_FOREIGN) and not n.startswith(".")):
+        raise DataError(
+            f"{folder}: {plural(len(foreign), 'picture')} of a kind that would need a plug-in: {first_few(foreign)}; "
+            "convert such pictures to JPEG or PNG"
+        )
+    return _legible(folder, found)
 
 
 def folders_in(folder: Path) -> list[str]:
-    """Return the sorted names of the folders in a folder, hidden ones left out."""
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    """Return the sorted names of the folders in a folder, without hidden ones and those that programs leave behind.
+
+    Raises:
+        DataError: the folder may not be listed, or a name is no UTF-8.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return _legible(folder, [entry.name for entry in entries if _is_folder(entry)])
+    except OSError as error:
+        if isinstance(error, ReidlabError):
+            raise
+        raise DataError(f"{folder}: cannot be listed ({error.strerror})") from error
+
+
+def is_litter(name: str) -> bool:
+    """Return whether a folder is hidden, or one that programs leave behind."""
+    return name.startswith(".") or name.lower() in _LITTER
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    if is_litter(entry.name):
+        return False
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _legible(folder: Path, names: list[str]) -> list[str]:
+    """Return names sorted; one that is no UTF-8 could not be written into any table."""
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        bad = next(name for name in names if not name.isascii() and name != name.encode(errors="ignore").decode())
+        raise DataError(f"{folder}: the name {printable(bad)} is no UTF-8; rename it") from None
+    return sorted(names)
 
 
 def held_in(folder: Path) -> str:
     """Return the first names in a folder, hidden ones left out, or ``nothing``."""
-    return first_few(sorted(name for name in os.listdir(folder) if not name.startswith("."))) or "nothing"
+    return first_few(sorted(name for name in names_in(folder) if not name.startswith("."))) or "nothing"
 
 
 def existing(root: str | Path, dataset: str) -> Path:
@@ -138,10 +235,15 @@ def existing(root: str | Path, dataset: str) -> Path:
 
     Raises:
         MissingDataError: it is not there, or not a folder.
+        DataError: its path is no UTF-8.
     """
-    folder = Path(root).expanduser().absolute()
-    if not folder.is_dir():
-        state = "is a file, not a folder" if folder.exists() else "does not exist"
+    try:
+        folder = Path(root).expanduser().absolute()
+        str(folder).encode()
+    except (UnicodeEncodeError, RuntimeError) as error:  # the latter: ~nobody
+        raise DataError(f"{dataset}: {printable(root)} is no path that can be used ({type(error).__name__})") from error
+    if not os.path.isdir(folder):  # which, unlike a Path, raises for no name, however long
+        state = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
         raise MissingDataError(f"{dataset}: {folder} {state}")
     return folder
 
@@ -199,6 +301,7 @@ class FlatReader(Reader):
         pattern: of the file names, with the groups ``pid`` and ``camid`` and perhaps ``frame``.
         folders: the folder of each split.
         inside: folder that the three are in; the data set's folder and this one are both accepted as root.
+        distractor: see :class:`Reader`.
     """
 
     name: str
@@ -209,6 +312,12 @@ class FlatReader(Reader):
         ("gallery", "bounding_box_test"),
     )
     inside: str | None = None
+    distractor: int | None = None
+
+    @property
+    def signs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Its folders, but those that people's own data have too."""
+        return tuple(folder for _, folder in self.folders if folder not in SPLITS)
 
     @property
     def expects(self) -> str:
@@ -233,6 +342,12 @@ class FlatReader(Reader):
         names = (name for _, folder in self.folders for name in pictures_in(home / folder))
         first = next(names, None)
         return first is not None and self.pattern.fits(first)
+
+    def near(self, root: Path) -> int:
+        """Return how many of its folders there are; one whose first name fits counts twice."""
+        home = self._home(root)
+        there = [home / sign for sign in self.signs if (home / sign).is_dir()]
+        return len(there) + sum(self.pattern.fits(name) for folder in there for name in pictures_in(folder)[:1])
 
     def _home(self, root: Path) -> Path:
         return root / self.inside if self.inside and (root / self.inside).is_dir() else root

@@ -16,7 +16,7 @@ from reidlab.data.table import SampleTable
 from reidlab.errors import DataError
 
 _SPECIES = re.compile(r"(\d{3})\.\S+")
-_LAST_TRAINED = 100
+_LAST_TRAINED, _SPECIES_IN_ALL = 100, 200
 
 
 class CUB200Reader(Reader):
@@ -53,10 +53,18 @@ class CUB200Reader(Reader):
         return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
-        """Return whether the first folder of pictures is a numbered species."""
-        home = root / "images"
-        folders = folders_in(home) if home.is_dir() else []
-        return bool(folders) and _SPECIES.fullmatch(folders[0]) is not None
+        """Return whether all folders of pictures are numbered species, of which there are 200."""
+        folders = _folders(root)
+        hits = [_SPECIES.fullmatch(name) for name in folders]
+        return bool(folders) and all(hit and 1 <= int(hit[1]) <= _SPECIES_IN_ALL for hit in hits)
+
+    def near(self, root: Path) -> int:
+        """Return whether one of the folders of pictures is a numbered species."""
+        return int(any(map(_SPECIES.fullmatch, _folders(root))))
+
+
+def _folders(root: Path) -> list[str]:
+    return folders_in(root / "images") if (root / "images").is_dir() else []
 
 
 CUB200 = CUB200Reader()

@@ -5,7 +5,7 @@
 
 from reidlab.data.readers.base import FlatReader, NamePattern
 
-_NAMES = NamePattern("<pid>_c<cam>_<k>.png", r"(?P<pid>\d{4})_c(?P<camid>[12])_\d+(?:_\d+)?\.(?:png|jpg)")
+_NAMES = NamePattern("<pid>_c<cam>_<k>.png", r"(?P<pid>\d{4})_c(?P<camid>[12])_\d+(?:_\d+)?")
 
 CUHK03_NP_DETECTED = FlatReader(name="cuhk03_np_detected", pattern=_NAMES, inside="detected")
 CUHK03_NP_LABELED = FlatReader(name="cuhk03_np_labeled", pattern=_NAMES, inside="labeled")

@@ -6,6 +6,6 @@ DUKEMTMC_REID = FlatReader(
     name="dukemtmc_reid",
     pattern=NamePattern(
         "<pid>_c<cam>_f<frame>.jpg",
-        r"(?P<pid>\d{4})_c(?P<camid>[1-8])_f(?P<frame>\d+)\.(?:jpg|png)",
+        r"(?P<pid>\d{4})_c(?P<camid>[1-8])_f(?P<frame>\d{1,15})",
     ),
 )

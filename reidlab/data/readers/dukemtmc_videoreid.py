@@ -12,16 +12,14 @@ from reidlab.data.readers.base import Columns, NamePattern, Reader, folders_in, 
 from reidlab.data.table import SPLITS, SampleTable
 from reidlab.errors import DataError
 
-_NAMES = NamePattern(
-    "<pid>_C<cam>_F<frame>_X<n>.jpg", r"(?P<pid>\d{4})_?C(?P<camid>[1-8])_?F(?P<frame>\d+)_?X\d+\.(?:jpg|png)"
-)
+NAMES = NamePattern("<pid>_C<cam>_F<frame>_X<n>.jpg", r"(?P<pid>\d{4})_?C(?P<camid>[1-8])_?F(?P<frame>\d{1,15})_?X\d+")
 
 
 class DukeMTMCVideoReIDReader(Reader):
     """Reads DukeMTMC-VideoReID."""
 
     name = "dukemtmc_videoreid"
-    expects = f"train, query, gallery with <pid>/<track>/{_NAMES.shape}"
+    expects = f"train, query, gallery with <pid>/<track>/{NAMES.shape}"
 
     def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`.
@@ -40,7 +38,7 @@ class DukeMTMCVideoReIDReader(Reader):
                 for track in folders_in(home / split / person):
                     where = f"{split}/{person}/{track}"
                     names = pictures_in(home / where)
-                    parsed = _NAMES.parse_all(names, where, dataset)
+                    parsed = NAMES.parse_all(names, where, dataset)
                     if {f"{pid:04d}" for pid in parsed["pid"]} - {person}:
                         raise DataError(f"{dataset}: {where} holds pictures of another identity than {person}")
                     if (train, person, track) not in numbers:
@@ -60,7 +58,7 @@ class DukeMTMCVideoReIDReader(Reader):
                 return False
             folder = folder / inner[0]
         names = pictures_in(folder)
-        return bool(names) and _NAMES.fits(names[0])
+        return bool(names) and NAMES.fits(names[0])
 
 
 DUKEMTMC_VIDEOREID = DukeMTMCVideoReIDReader()

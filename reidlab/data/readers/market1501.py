@@ -6,6 +6,7 @@ MARKET1501 = FlatReader(
     name="market1501",
     pattern=NamePattern(
         "<pid>_c<cam>s<seq>_<frame>_<box>.jpg",
-        r"(?P<pid>-1|\d{4,})_c(?P<camid>[1-9]\d*)s\d+_(?P<frame>\d+)_\d+\.(?:jpg|png)",
+        r"(?P<pid>-1|\d{4,9})_c(?P<camid>[1-9]\d{0,3})s\d+_(?P<frame>\d{1,15})_\d+",
     ),
+    distractor=0,
 )

@@ -24,8 +24,10 @@ from reidlab.data.readers.base import NamePattern, Reader, existing, first_few, 
 from reidlab.data.table import SampleTable, make_table
 from reidlab.errors import DataError, MissingDataError
 from reidlab.formats import mars
+from reidlab.reading import read_text
 
-_NAMES = NamePattern(mars.SHAPE, mars.NAME.pattern)
+NAMES = NamePattern(mars.SHAPE, mars.STEM)
+_OVERLAP = 10  # tracklets that a picture is in, on average; one in MARS
 _FILES = (*mars.NAMES.values(), *mars.TRACKS.values(), mars.QUERIES)
 
 
@@ -34,6 +36,9 @@ class MARSReader(Reader):
 
     name = "mars"
     expects = "bbox_train, bbox_test with <id>/<picture> and info with names, track matrices and query_IDX"
+    signs = ("bbox_train", "bbox_test", *_FILES)
+    distractor = 0
+    lists = True
 
     def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`."""
@@ -52,7 +57,7 @@ class MARSReader(Reader):
 
     def _part(self, home: Path, part: str, dataset: str) -> pd.DataFrame:
         listed, names = mars.NAMES[part], mars.read_names(home, part)
-        parsed = _NAMES.parse_all([name.replace("00-1", "0000", 1) for name in names], listed, dataset)
+        parsed = NAMES.parse_all([name.replace("00-1", "0000", 1) for name in names], listed, dataset)
         pids = np.array([-1 if name.startswith("00-1") else pid for name, pid in zip(names, parsed["pid"])], dtype=int)
         tracks = _tracks(home, part, dataset)
         outside = (tracks[:, 0] < 1) | (tracks[:, 1] < tracks[:, 0]) | (tracks[:, 1] > len(names))
@@ -63,6 +68,11 @@ class MARSReader(Reader):
                 f"{tracks[row, 1]}, but {listed} has {len(names)}"
             )
         lengths = tracks[:, 1] - tracks[:, 0] + 1
+        if lengths.sum() > _OVERLAP * len(names):
+            raise DataError(
+                f"{dataset}: the tracklets of {mars.TRACKS[part]} span {lengths.sum():,} pictures in all, but {listed} "
+                f"has {len(names):,}"
+            )
         number = np.repeat(np.arange(1, len(tracks) + 1), lengths)
         # Positions of all pictures of all tracklets, in their order: one arange shifted tracklet by tracklet.
         place = np.arange(lengths.sum()) + np.repeat(tracks[:, 0] - 1 - np.cumsum(lengths) + lengths, lengths)
@@ -120,14 +130,14 @@ def cleaned_labels(root: str | Path, dataset: str = "mars") -> pd.DataFrame:
             "(exports of the embedded world have them too)"
         )
     found = mars.read_matrix(home, mars.CLEANED)
-    if found.ndim != 2 or found.shape[1] != 6 or found.dtype.kind not in "iuf":
+    if found.shape[1] != 6:
         raise DataError(
             f"{dataset}: {mars.CLEANED} holds {found.dtype} of shape {found.shape}, expected numbers of shape "
             "(tracklets, 6): start, end, pid, camera, new pid, ambiguous id"
         )
     values = found.astype(np.float64)
     values[np.isnan(values[:, 5]), 5] = -1
-    whole = np.isfinite(values).all(axis=1)
+    whole = (np.abs(values) < 2**31).all(axis=1)
     whole[whole] = (values[whole] == np.round(values[whole])).all(axis=1)
     _refuse(~whole, "holds a value that is not a whole number", dataset)
     labels = values.astype(np.int64)
@@ -175,7 +185,7 @@ def dl_boxes(root: str | Path, split: str, dataset: str = "mars") -> np.ndarray:
     home, file, listed = existing(root, dataset), mars.MASKS[split], mars.NAMES[split]
     require(home, [file, listed], dataset)
     names = mars.read_names(home, split)
-    lines = (home / file).read_text(encoding="utf-8").splitlines()
+    lines = read_text(home / file).splitlines()
     if len(lines) != len(names):
         raise DataError(f"{dataset}: {file} has {plural(len(lines), 'line')}, but {listed} {len(names):,}")
     boxes = np.empty((len(names), 4), dtype=np.int64)
@@ -183,7 +193,9 @@ def dl_boxes(root: str | Path, split: str, dataset: str = "mars") -> np.ndarray:
         given, *numbers = (part.strip() for part in line.split(","))
         try:
             y0, y1, x0, x1 = (float(value) for value in numbers)
-            good = 0 <= y0 < y1 and 0 <= x0 < x1 and all(value.is_integer() for value in (y0, y1, x0, x1))
+            good = (
+                0 <= y0 < y1 < 2**31 and 0 <= x0 < x1 < 2**31 and all(value.is_integer() for value in (y0, y1, x0, x1))
+            )
         except ValueError:
             good = False
         if not good:
@@ -234,7 +246,7 @@ def _tracks(home: Path, part: str, dataset: str) -> np.ndarray:
     """Return a track matrix, (number of tracklets, 4) int: first and last picture (from 1), identity, camera."""
     name = mars.TRACKS[part]
     tracks = mars.read_matrix(home, name).astype(np.int64)
-    if tracks.ndim != 2 or tracks.shape[1] != 4:
+    if tracks.shape[1] != 4:
         raise DataError(f"{dataset}: {name} has shape {tracks.shape}, expected (tracklets, 4): start, end, pid, camera")
     return tracks
 

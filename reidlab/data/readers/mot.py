@@ -21,16 +21,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reidlab.checks import check_choice
+from reidlab.checks import check_choice, check_integer, check_name, check_number
 from reidlab.data.readers.base import Reader, existing, first_few, folders_in, held_in, pictures_in
 from reidlab.data.table import SampleTable, make_table
 from reidlab.errors import DataError, MissingDataError
+from reidlab.reading import read_text
 
 _PARTS = {"train": "train", "test": "gallery"}
 _COLUMNS = ("frame", "id", "x", "y", "w", "h", "score", "class_id", "visibility")
 _KINDS = {"gt": "gt/gt.txt", "det": "det/det.txt"}
 _PEDESTRIAN = 1
 _APART = 100_000
+_MOST = 10**9  # of whatever is counted in these files: frames, pixels, identities
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class MOTReader(Reader):
     name: str = "mot"
     shared: bool = False
     expects: str = "train/<sequence> (and test/<sequence>) with seqinfo.ini, img1, gt/gt.txt, det/det.txt"
+    lists: bool = True
 
     def table(self, home: Path, dataset: str) -> SampleTable:
         """Return a row per true box of a pedestrian in a frame that is on disk.
@@ -118,6 +121,10 @@ class MOTReader(Reader):
             if not path.is_file():
                 continue
             found = _read_boxes(path, dataset)
+            if not self.shared and (found["id"] >= _APART).any():
+                raise DataError(
+                    f"{dataset}: {path}: id {found['id'].max()} is too large; expected less than {_APART:,}"
+                )
             found = found[found["frame"].isin(sequence.frames.keys())]
             pids = found["id"] if self.shared else found["id"] + _APART * sequence.camid
             found = found.assign(
@@ -141,7 +148,12 @@ class MOTReader(Reader):
         dataset = dataset or self.name
         home = existing(root, dataset)
         parts = [part for part in _PARTS if (home / part).is_dir()]
-        found = [(p, s) for p in parts for s in folders_in(home / p) if (home / p / s / "seqinfo.ini").is_file()]
+        found = [
+            (p, s)
+            for p in parts
+            for s in folders_in(home / p)
+            if any((home / p / s / name).exists() for name in ("seqinfo.ini", "img1", *_KINDS.values()))
+        ]
         if not found:
             raise MissingDataError(f"{dataset}: {home} needs {self.expects}; it holds {held_in(home)}")
         cameras = _cameras({name for _, name in found})
@@ -149,7 +161,15 @@ class MOTReader(Reader):
 
     def fits(self, root: Path) -> bool:
         """Return whether there is a ``seqinfo.ini`` where one belongs."""
-        return any(next(root.glob(f"{part}/*/seqinfo.ini"), None) for part in _PARTS)
+        return _holds(root, [f"{part}/*/seqinfo.ini" for part in _PARTS])
+
+    def near(self, root: Path) -> int:
+        """Return whether there are sequences in other places, or without ``seqinfo.ini``."""
+        return int(_holds(root, ["seqinfo.ini", "*/seqinfo.ini", "*/gt/gt.txt", "*/*/gt/gt.txt", "*/*/img1"]))
+
+
+def _holds(root: Path, patterns: list[str]) -> bool:
+    return any(next(root.glob(pattern), None) for pattern in patterns)
 
 
 def _cameras(names: set[str]) -> dict[str, int]:
@@ -165,16 +185,20 @@ def _read_sequence(folder: Path, split: str, camid: int, dataset: str) -> Sequen
     path = folder / "seqinfo.ini"
     parser = ConfigParser()
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
+        parser.read_string(read_text(path))
         info = parser["Sequence"]
-        images, ending = folder / info["imDir"], info["imExt"].lower()
-        length, width, height = int(info["seqLength"]), int(info["imWidth"]), int(info["imHeight"])
-        rate = float(info["frameRate"])
-    except (ConfigParserError, KeyError, ValueError, UnicodeDecodeError) as error:
+        images, ending = folder / check_name("imDir", info["imDir"]), info["imExt"].lower()
+        length, width, height = (
+            check_integer(name, int(info[name]), 1, _MOST) for name in ("seqLength", "imWidth", "imHeight")
+        )
+        rate = check_number("frameRate", float(info["frameRate"]), above=0)
+    except (ConfigParserError, KeyError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{dataset}: {path} cannot be read: {' '.join(str(error).split())}") from error
     names = pictures_in(images) if images.is_dir() else []
     frames = [name for name in names if name.lower().endswith(ending)]
-    odd = [name for name in frames if not name.split(".")[0].isdecimal()]
+    odd = [name for name in frames if not re.fullmatch(r"\d{1,9}\.\w+", name)]
     if odd:
         raise DataError(f"{dataset}: {images} holds names that are not <frame>{ending}: {first_few(odd)}")
     places = {int(name.split(".")[0]): f"{images / name}" for name in frames}
@@ -183,20 +207,42 @@ def _read_sequence(folder: Path, split: str, camid: int, dataset: str) -> Sequen
 
 def _read_boxes(path: Path, dataset: str) -> pd.DataFrame:
     """Return the boxes of a file, or say which line is not one."""
-    if path.stat().st_size == 0:
+    text = enumerate(read_text(path).splitlines(), start=1)
+    lines = [(number, line) for number, line in text if line.strip() and not line.startswith("#")]
+    if not lines:
         return pd.DataFrame({name: pd.Series(dtype=_dtype(name)) for name in _COLUMNS})
+    # The number of columns differs between years of the challenge; what follows the ninth is never used.
+    columns = lines[0][1].count(",") + 1
     try:
-        # The number of columns differs between years of the challenge; what follows the ninth is never used.
-        values = np.atleast_2d(np.loadtxt(path, delimiter=",", dtype=np.float64))
+        values = np.loadtxt([line for _, line in lines], delimiter=",", dtype=np.float64, comments=None, ndmin=2)
     except ValueError as error:
-        raise DataError(f"{dataset}: {path} is not a table of numbers separated by commas: {error}") from error
-    if values.shape[1] < 7:
-        raise DataError(f"{dataset}: {path} has {values.shape[1]} columns, expected {', '.join(_COLUMNS[:7])} at least")
+        number, line = next((item for item in lines if not _is_row(item[1], columns)), lines[0])
+        raise DataError(
+            f"{dataset}: {path}, line {number}: expected {columns} numbers separated by commas, found {line[:80]!r}"
+        ) from error
+    if columns < 7:
+        raise DataError(f"{dataset}: {path} has {columns} columns, expected {', '.join(_COLUMNS[:7])} at least")
     table = pd.DataFrame(values[:, : len(_COLUMNS)], columns=_COLUMNS[: values.shape[1]])
     for name, default in (("class_id", _PEDESTRIAN), ("visibility", 1.0)):
         if name not in table or path.name == "det.txt":
             table[name] = default
+    for name in _COLUMNS:
+        whole = _dtype(name) == "int64"
+        good = (table[name].abs() <= _MOST) & ((table[name] % 1 == 0) | (not whole))
+        if not good.all():
+            row = int(np.argmin(good))
+            raise DataError(
+                f"{dataset}: {path}, line {lines[row][0]}: {name} is {table[name][row]:g}, expected a "
+                f"{'whole' if whole else 'finite'} number of at most {_MOST:,}"
+            )
     return table.astype({name: _dtype(name) for name in _COLUMNS})
+
+
+def _is_row(line: str, columns: int) -> bool:
+    try:
+        return len([float(value) for value in line.split(",")]) == columns
+    except ValueError:
+        return False
 
 
 def _dtype(column: str) -> str:

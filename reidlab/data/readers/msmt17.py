@@ -13,6 +13,7 @@ from reidlab.checks import plural
 from reidlab.data.readers.base import Columns, NamePattern, Reader, first_few, require
 from reidlab.data.table import SampleTable
 from reidlab.errors import DataError
+from reidlab.reading import read_text
 
 _VERSIONS = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
 #: List file, the split it makes, the folder its pictures are in (position in a version), what it calls itself.
@@ -22,9 +23,9 @@ _LISTS = (
     ("list_query.txt", "query", 1),
     ("list_gallery.txt", "gallery", 1),
 )
-_NAMES = NamePattern(
+NAMES = NamePattern(
     "<pid>_<k>_<cam>_<date><time of day>_<frame>_<box>.jpg",
-    r"(?P<pid>\d{4})_\d+_(?P<camid>\d{2})_\d{4}[a-z]+_(?P<frame>\d+)_\d+(?:_ex)?\.(?:jpg|png)",
+    r"(?P<pid>\d{4})_\d+_(?P<camid>\d{2})_\d{4}[a-z]+_(?P<frame>\d{1,15})_\d+(?:_ex)?",
 )
 
 
@@ -33,6 +34,8 @@ class MSMT17Reader(Reader):
 
     name = "msmt17"
     expects = "list_train.txt, list_val.txt, list_query.txt, list_gallery.txt, and train and test or mask_*_v2"
+    signs = (*(name for name, _, _ in _LISTS), *_VERSIONS[1])
+    lists = True
 
     def table(self, home: Path, dataset: str) -> SampleTable:
         """Return the sample table of a folder; see :class:`~reidlab.data.readers.base.Reader`.
@@ -47,7 +50,7 @@ class MSMT17Reader(Reader):
         columns = Columns()
         for name, split, place in _LISTS:
             entries, pids = _read_list(home / name, dataset)
-            parsed = _NAMES.parse_all([e.rsplit("/", 1)[-1] for e in entries], name, dataset)
+            parsed = NAMES.parse_all([e.rsplit("/", 1)[-1] for e in entries], name, dataset)
             wrong = [entry for entry, listed, pid in zip(entries, pids, parsed["pid"]) if listed != pid]
             if wrong:
                 raise DataError(
@@ -59,15 +62,22 @@ class MSMT17Reader(Reader):
         return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
-        """Return whether the list files are there."""
-        return all((root / name).is_file() for name, _, _ in _LISTS)
+        """Return whether the list files and the folders of pictures are there."""
+        return all((root / name).exists() for name, _, _ in _LISTS) and any(
+            all((root / folder).is_dir() for folder in version) for version in _VERSIONS
+        )
 
 
 def _read_list(path: Path, dataset: str) -> tuple[list[str], list[int]]:
     """Return the relative paths and the identities of a list file, one of each per line."""
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line for line in read_text(path).splitlines() if line.strip()]
     parts = [line.rsplit(maxsplit=1) for line in lines]
-    bad = [line for line, part in zip(lines, parts) if len(part) != 2 or not part[1].isdecimal()]
+    bad = [
+        line
+        for line, part in zip(lines, parts)
+        # A list names what lies in the set's own folders.
+        if len(part) != 2 or not part[1].isdecimal() or len(part[1]) > 9 or ".." in line or line.startswith(("/", "~"))
+    ]
     if bad:
         raise DataError(
             f"{dataset}: {plural(len(bad), 'line')} of {path} {'is' if len(bad) == 1 else 'are'} not "

@@ -10,6 +10,7 @@ The eight pictures are orientations, not frames: their number is in the column `
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from reidlab.checks import plural
@@ -17,9 +18,10 @@ from reidlab.data.readers.base import Columns, NamePattern, Reader, first_few, f
 from reidlab.data.table import SampleTable
 from reidlab.errors import DataError, MissingDataError
 
-_FLAT = NamePattern("<pid>_<cam>_<k>.png", r"(?P<pid>\d+)_0*(?P<camid>[12])_0*(?P<orientation>[1-8])\.(?:png|jpg)")
-_NESTED = NamePattern("<cam>_<k>.png", r"0*(?P<camid>[12])_0*(?P<orientation>[1-8])\.(?:png|jpg)")
+_FLAT = NamePattern("<pid>_<cam>_<k>.png", r"(?P<pid>\d{1,9})_0*(?P<camid>[12])_0*(?P<orientation>[1-8])")
+_NESTED = NamePattern("<cam>_<k>.png", r"0*(?P<camid>[12])_0*(?P<orientation>[1-8])")
 _FOLDER = "PKUv1a_128x48"
+_PEOPLE = 114
 _DIVIDED = ("train", "val/all_imgs")
 
 
@@ -27,6 +29,7 @@ class PKUReidReader(Reader):
     """Reads both forms of PKU-Reid."""
 
     name = "pku_reid"
+    signs = (_FOLDER, _DIVIDED[1])
     expects = "train/<pid>/<cam>_<k>.png and val/all_imgs/<pid>/..., or <pid>_<cam>_<k>.png"
 
     def table(self, home: Path, dataset: str) -> SampleTable:
@@ -51,7 +54,7 @@ class PKUReidReader(Reader):
         columns = Columns()
         for part in _DIVIDED:
             people = folders_in(home / part)
-            bad = [name for name in people if not name.isdecimal()]
+            bad = [name for name in people if not re.fullmatch(r"\d{1,9}", name)]
             if bad:
                 raise DataError(
                     f"{dataset}: {plural(len(bad), 'folder')} in {part} without a number for a name: {first_few(bad)}"
@@ -65,12 +68,13 @@ class PKUReidReader(Reader):
         return columns.table(dataset)
 
     def fits(self, root: Path) -> bool:
-        """Return whether the folder has one of the two forms."""
+        """Return whether the folder has one of the two forms; without its name, all names and numbers must fit."""
         if all((root / part).is_dir() for part in _DIVIDED):
             return True
-        flat = root / _FOLDER if (root / _FOLDER).is_dir() else root
-        names = pictures_in(flat)
-        return bool(names) and _FLAT.fits(names[0])
+        if (root / _FOLDER).is_dir():
+            return bool(names := pictures_in(root / _FOLDER)) and _FLAT.fits(names[0])
+        names = pictures_in(root)
+        return bool(names) and all(_FLAT.fits(name) and 1 <= _FLAT.parse(name)["pid"] <= _PEOPLE for name in names)
 
 
 PKU_REID = PKUReidReader()
