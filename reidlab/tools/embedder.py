@@ -1,0 +1,85 @@
+"""Networks that turn a picture into a feature, by the file that a user has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from reidlab.checks import check_integer
+from reidlab.errors import DataError, MissingDataError
+from reidlab.files import digest
+from reidlab.models import load_weights
+from reidlab.models.onnx_embedder import Features, read_onnx
+from reidlab.models.osnet import read_osnet
+from reidlab.models.weights import read_weights
+from reidlab.reading import check_file
+from reidlab.training.recipe import Recipe
+
+#: Height and width of the pictures that torchreid's OSNets were trained on.
+OSNET_SIZE = (256, 128)
+
+
+class Embedder(NamedTuple):
+    """A network with what must be known to use it.
+
+    Attributes:
+        model: gives an output with ``embedding`` (B, D) of images (B, 3, H, W), normalised as ImageNet's.
+        size: height and width of its pictures, in pixels.
+        name: of its file.
+        digest: SHA-256 of its file.
+    """
+
+    model: nn.Module
+    size: tuple[int, int]
+    name: str
+    digest: str
+
+
+class _Embedding(nn.Module):
+    """Puts features (B, D), or the average of maps (B, D, h, w), where an output has its embedding."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Features:
+        found = self.model(images)
+        return Features(found.mean(dim=(2, 3)) if found.ndim == 4 else found)
+
+
+def read_embedder(path: str | os.PathLike[str], height: int = 64) -> Embedder:
+    """Return the network in a file: an ONNX embedder, an OSNet of torchreid's, or what ``reidlab learn`` wrote.
+
+    Args:
+        path: the file; an ONNX file's name ends in ``.onnx``.
+        height: of the pictures of a network of ``reidlab learn``, in pixels; the others know theirs.
+
+    Raises:
+        ConfigError: the height is no whole number of at least 32.
+        MissingDataError: there is no such file.
+        DataError: it cannot be read, or is none of the three.
+    """
+    path = Path(path).expanduser()
+    check_integer("height", height, 32)
+    check_file(path, DataError if os.path.lexists(path) else MissingDataError)
+    model: nn.Module
+    if path.suffix.lower() == ".onnx":
+        model = read_onnx(path)
+        size = model.size
+    else:
+        names = {name.removeprefix("module.") for name in read_weights(path)}
+        if "conv1.conv.weight" in names:
+            model, size = _Embedding(read_osnet(path)), OSNET_SIZE
+        elif any(name.startswith("backbone.") for name in names):
+            recipe = Recipe((height, height // 2))
+            model, size = recipe.network(1, 0), recipe.size
+            load_weights(model, path, ignore=("neck.classifier.",))
+        else:
+            raise DataError(
+                f"{path}: is no embedder that is known; give an .onnx file, a file of torchreid's OSNet, or the "
+                "network.safetensors of `reidlab learn`"
+            )
+    return Embedder(model.eval(), size, path.name, digest(path))
