@@ -153,6 +153,7 @@ def read_embedded(path: str | Path) -> Embedded:
         if "box" in arrays:
             columns |= dict(zip(BOX, arrays["box"].T, strict=True))
         table = make_table(str(notes.get("set", path.stem)), **columns)
+        table.attrs["layout"] = f"embeddings of {notes.get('embedder', 'a network')}"
         labels = (table[name].to_numpy() for name in ("pid", "camid", "tracklet"))
         features = Embeddings(arrays["features"], *labels).features
     except ReidlabError as error:
