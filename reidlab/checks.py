@@ -53,6 +53,11 @@ def printable(text: object, *, lines: bool = False) -> str:
     return text.translate({ord(c): c.encode("unicode_escape").decode("ascii") for c in bad})
 
 
+def is_name(value: object) -> bool:
+    """Return whether a value is a name as :func:`check_name` checks it."""
+    return isinstance(value, str) and len(value) <= 100 and bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value))
+
+
 def check_name(field: str, value: object, error: type[ReidlabError] = ConfigError) -> str:
     """Return a name that can be a file's: letters, digits, ``-``, ``_`` and ``.``, the first a letter or digit.
 
@@ -64,7 +69,7 @@ def check_name(field: str, value: object, error: type[ReidlabError] = ConfigErro
     Raises:
         ReidlabError: of class ``error``: it is no such name, or longer than 100 characters.
     """
-    if not isinstance(value, str) or len(value) > 100 or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
+    if not is_name(value):
         shown = printable(repr(value))
         raise error(
             f"{field}: {shown if len(shown) < 120 else shown[:117] + '...'} is no name; expected letters, digits, '-', "

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from reidlab.checks import printable
 from reidlab.errors import ReidlabError
@@ -20,7 +24,19 @@ if TYPE_CHECKING:
 
     from reidlab.tools.embed import Embedded
 
+
+class _Commands(TyperGroup):
+    """Ctrl-C in a command is one line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _interrupted()
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Run the chapters, judge the claims, build the book, manage the data.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -39,7 +55,11 @@ Chapters = Annotated[
 ]
 ProfileOption = Annotated[str, typer.Option("--profile", help="quick, standard or paper.")]
 ProjectOption = Annotated[
-    Path | None, typer.Option("--project", help="Folder with notebooks/ and book/; this checkout if not given.")
+    Path | None,
+    typer.Option(
+        "--project",
+        help="Folder with notebooks/, for `book` and `claims` also book/; this checkout if not given.",
+    ),
 ]
 LayoutOption = Annotated[
     str | None,
@@ -59,14 +79,15 @@ CentreOption = Annotated[
     bool, typer.Option("--centre", help="Take each camera's mean feature out first; it needs no label.")
 ]
 WeightsOption = Annotated[
-    Path | None, typer.Option("--weights", help="A trained network; one is trained if none is given.")
+    Path | None,
+    typer.Option("--weights", help="A network that `reidlab learn` wrote; one is trained if none is given."),
 ]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave with its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C.
 
-    An error is one line, whatever it is; ``--debug`` shows the traceback.
+    An error is one line, whatever it is; ``--debug`` shows the traceback. SIGTERM ends a command in order, with 143.
 
     Args:
         arguments: the words after ``reidlab``; those of this process if not given.
@@ -74,18 +95,56 @@ def main(arguments: list[str] | None = None) -> None:
     _state["debug"] = False
     # Short commands make many objects and hardly any cycles: searching for those takes a tenth of their time.
     gc.set_threshold(100_000, 50, 50)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows no letter beyond ASCII, or a name that is no UTF-8, is no reason to stop.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(arguments, prog_name="reidlab")
+        with _ended_in_order():
+            app(arguments, prog_name="reidlab")
     except BrokenPipeError:
         # `reidlab claims | head`: the reader has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except KeyboardInterrupt:
+        _say_interrupted()
+        sys.exit(130)
     except Exception as error:
         if _state["debug"]:
             raise
         ours = isinstance(error, ReidlabError)
         _say_error(str(error) if ours else f"{type(error).__name__}: {error} (`reidlab --debug ...` shows where)")
         sys.exit(1)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the command as Ctrl-C does, so that nothing temporary is left."""
+
+    def end(number: int, _: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Only in the main thread, and not what `nohup` wants to be ignored.
+        with suppress(ValueError):
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupted() -> NoReturn:
+    _say_interrupted()
+    raise typer.Exit(130) from None
+
+
+def _say_interrupted(more: str = "nothing is left half-written") -> None:
+    _err.print(f"interrupted; {more}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _version(value: bool) -> None:
@@ -129,7 +188,7 @@ def run(
         with LiveProgress(_out) as progress:
             outcomes = runner.run_all(planned, progress, force, jobs)
     except KeyboardInterrupt:
-        _err.print("interrupted; finished chapters and pieces are kept, the same command goes on from there")
+        _say_interrupted("finished chapters and pieces are kept, the same command goes on from there")
         raise typer.Exit(130) from None
     if any(outcome.status == "failed" for outcome in outcomes):
         raise typer.Exit(1)
@@ -152,7 +211,7 @@ def book(
     if run_first:
         run(builder.chapters_of(place), profile=profile, project=project)
     index = builder.build(place, profile, strict)
-    _out.print(f"built {place.shown(index)}", soft_wrap=True, highlight=False)
+    _say(f"built {place.shown(index)}")
 
 
 @app.command()
@@ -170,11 +229,14 @@ def claims(
     from reidlab.lab.ledger import VERDICTS, Ledger
     from reidlab.lab.project import Project
 
+    if as_json and check:
+        _say_error("--json and --check: give one of them; --check writes no rows")
+        raise typer.Exit(1)
     ledger = Ledger(Project.find(project))
     if check:
         problems = ledger.problems()
         for problem in problems:
-            _err.print(escape(printable(problem)), soft_wrap=True, highlight=False)
+            _note(problem)
         items = f"{plural(len(ledger.book.items), 'item')}, {len(ledger.holes())} without a claim"
         end = plural(len(problems), "problem") if problems else "all well"
         _out.print(f"{plural(len(ledger.book.claims), 'claim')}, {items}: {end}", highlight=False)
@@ -225,13 +287,13 @@ def keep(
     if verify:
         with LiveProgress(_out) as progress:
             found = measure_again(place, chapter, profile, seed, progress=progress)
-        _out.print(escape(found.message), soft_wrap=True, highlight=False)
+        _say(found.message)
         raise typer.Exit(0 if found.equal else 1)
     if seed is not None:
         _say_error(f"--seed {seed}: only --verify takes a seed; a run is kept with all of its seeds")
         raise typer.Exit(1)
     folder = store.keep(chapter, profile, place)
-    _out.print(f"kept in {place.shown(folder)}", soft_wrap=True, highlight=False)
+    _say(f"kept in {place.shown(folder)}")
 
 
 @app.command()
@@ -245,14 +307,17 @@ def info() -> None:
     from reidlab.files import size_of
     from reidlab.lab import environment
 
-    _out.print(f"reidlab    {reidlab.__version__}", highlight=False)
-    versions = ", ".join(f"{name} {version}" for name, version in environment.versions().items())
-    _out.print(f"versions   {versions}", highlight=False)
-    _out.print(f"machine    {environment.machine()}", highlight=False)
-    _out.print(f"device     {environment.device()}, {plural(environment.threads(), 'thread')}", highlight=False)
+    _say(f"reidlab    {reidlab.__version__}")
+    _say(f"versions   {', '.join(f'{name} {version}' for name, version in environment.versions().items())}")
+    _say(f"machine    {environment.machine()}")
+    _say(f"device     {environment.device()}, {plural(environment.threads(), 'thread')}")
     for name, folder in (("cache", paths.cache_dir()), ("run store", paths.runs_dir())):
         size = f"{size_of(folder) / 2**20:.1f} MiB" if folder.is_dir() else "not there yet"
-        _out.print(f"{name:<10} {folder} ({size})", soft_wrap=True, highlight=False)
+        if folder.exists() and not folder.is_dir():
+            size = "a file, not a folder: nothing can be stored"
+        elif folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            size += ", may not be written"
+        _say(f"{name:<10} {folder} ({size})")
     _show_data()
 
 
@@ -273,7 +338,7 @@ def data_add(
 
     entry = catalogue.add(name, path, layout)
     what = f"{entry.name} ({entry.layout or 'no reader'})"
-    _print_all(f"added {what}: {entry.path}", *(f"  {line}" for line in entry.reading))
+    _say(f"added {what}: {entry.path}", *(f"  {line}" for line in entry.reading))
 
 
 @data_app.command("check")
@@ -287,8 +352,8 @@ def data_check(
 
     report = catalogue.check(name, deep, quiet=not _err.is_terminal, layout=layout)
     if report.ok:
-        _print_all(report.line)
-    _print_all(*(f"  {line}" for line in (*report.reading, *(report.notes if report.ok else ()))))
+        _say(report.line)
+    _say(*(f"  {line}" for line in (*report.reading, *(report.notes if report.ok else ()))))
     if not report.ok:
         _say_error(report.line)
         raise typer.Exit(1)
@@ -318,7 +383,7 @@ def data_make_world(
     made = catalogue.make_world(
         scenario, layout, out, seed=seed, **{name: size for name, size in sizes.items() if size is not None}
     )
-    _print_all(f"made {made.path}: {made.name}, seed {seed}, as {made.layout}, {made.pictures} pictures")
+    _say(f"made {made.path}: {made.name}, seed {seed}, as {made.layout}, {made.pictures} pictures")
 
 
 @data_app.command("audit-labels")
@@ -332,12 +397,13 @@ def data_audit_labels(
     as_json: Annotated[bool, typer.Option("--json", help="Write the suspects as JSON.")] = False,
 ) -> None:
     """Rank the test tracklets (or pictures) by how suspicious their labels are, and say whose they may be instead."""
-    from reidlab.tools.audit import audit_data_set
+    table, place = _read(name)
+    from reidlab.tools.audit import audit_data_set  # it takes seconds, which a mistyped name need not wait for
 
-    table, _ = _read(name)
     report = audit_data_set(
-        table, out=out, weights=weights, iterations=iterations, seed=seed, quiet=not _err.is_terminal
-    )
+        table, out=out, weights=weights, iterations=iterations, seed=seed, quiet=not _err.is_terminal, root=place,
+        say=_note,
+    )  # fmt: skip
     suspects = report.head(top)
     if as_json:
         print(suspects.to_json(orient="records", indent=2))
@@ -349,10 +415,10 @@ def data_audit_labels(
     for row in suspects.itertuples():
         numbers = (row.tracklet, row.pid, row.camid, row.suggested_pid)
         tracklet, pid, camid, other = (str(number) for number in numbers)
-        paths = (escape(os.path.relpath(path, root)) for path in (row.path, row.evidence_path))
+        paths = (escape(printable(os.path.relpath(path, root))) for path in (row.path, row.evidence_path))
         shown.add_row(f"{row.score:.2f}", row.kind, tracklet, pid, camid, other, *paths)
     _out.print(shown, soft_wrap=True)
-    _out.print(f"pictures lie in {root}", soft_wrap=True, highlight=False, markup=False)
+    _out.print(f"pictures lie in {printable(root)}", soft_wrap=True, highlight=False, markup=False)
 
 
 @data_app.command("redetect")
@@ -366,14 +432,14 @@ def data_redetect(
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
 ) -> None:
     """Detect the person of each tracklet again inside its pictures (re-Detect and Link) and write a new set."""
+    table, root = _read(name)
     from reidlab.tools.redetect import redetect_data_set
 
-    table, root = _read(name)
     made = redetect_data_set(
         table, root, out, detector, weights=weights, size=(height, height // 2), iterations=iterations, seed=seed,
-        quiet=not _err.is_terminal,
+        quiet=not _err.is_terminal, say=_note,
     )  # fmt: skip
-    _out.print(f"made {made}", soft_wrap=True, highlight=False, markup=False)
+    _out.print(f"made {printable(made)}", soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command("learn")
@@ -387,24 +453,27 @@ def learn(
     centre: Annotated[
         bool, typer.Option("--centre/--no-centre", help="Take each camera's mean out of features before clustering.")
     ] = True,
+    radius: Annotated[
+        float | None, typer.Option("--radius", help="Greatest distance of neighbours, 0 to 1; found out if not given.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
 ) -> None:
     """Learn from pictures without labels: cluster, split the clusters, train, and repeat (chapter 4's HSR)."""
+    table, root = _read(name)
     from reidlab.tools.learn import STEPS, hsr, learn_pictures, learnt_from
     from reidlab.training.recipe import Recipe
 
-    table, _ = _read(name)
     rows = learnt_from(table)
     cameras, count = rows["camid"].nunique(), len(rows)
     if cameras < 2:
         _note("all pictures are of one camera: nothing is mined across cameras")
     made = learn_pictures(
         table, out, recipe=Recipe((height, height // 2)), steps={**STEPS, "round": iterations},
-        options=hsr(count, cameras, rounds=rounds, centre=centre and cameras > 1), weights=weights, seed=seed,
-        resume=resume, say=_note,
+        options=hsr(count, cameras, radius, rounds=rounds, centre=centre and cameras > 1), weights=weights, seed=seed,
+        resume=resume, root=root, say=_note,
     )  # fmt: skip
-    _out.print(f"made {made.folder}", soft_wrap=True, highlight=False, markup=False)
+    _out.print(f"made {printable(made.folder)}", soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command("embed")
@@ -418,10 +487,10 @@ def embed(
     from reidlab.tools.embed import embed_set, file_to_write, write_embedded
     from reidlab.tools.embedder import read_embedder
 
-    file_to_write(out, ".npz")
+    file_to_write(out, ".npz", name)
     made = embed_set(name, read_embedder(weights, height), quiet=not _err.is_terminal)
     _say_read(made)
-    _print_all(f"made {write_embedded(made, out)}: {made.features.shape[0]} x {made.features.shape[1]}")
+    _say(f"made {write_embedded(made, out)}: {made.features.shape[0]} x {made.features.shape[1]}")
 
 
 @app.command("search")
@@ -440,14 +509,14 @@ def search(
     from reidlab.tools.embedder import read_embedder
     from reidlab.tools.search import search_sets, write_page
 
-    file_to_write(out, ".html")
+    file_to_write(out, ".html", query, gallery)
     embedder = read_embedder(weights, height)
     asked = read_or_embed(query, embedder, quiet=not _err.is_terminal)
     searched = asked if gallery == query else read_or_embed(gallery, embedder, quiet=not _err.is_terminal)
     for part in (asked,) if searched is asked else (asked, searched):
         _say_read(part)
     found = search_sets(asked, searched, top, centre, most)
-    _print_all(f"made {write_page(found, asked, searched, out)}; it holds pictures of people, and only you may read it")
+    _say(f"made {write_page(found, asked, searched, out)}; it holds pictures of people, and only you may read it")
 
 
 @app.command("evaluate")
@@ -479,7 +548,7 @@ def evaluate(
         print(json.dumps(scores, indent=2, allow_nan=False))
         return
     counts = scores.pop("counts")
-    _print_all(
+    _say(
         f"{scores['set']}, {scores['embedder']}, protocol {scores['protocol']}{', centred' if centre else ''}",
         "  ".join(f"{key} {scores[key]:.3f}" for key in ("rank_1", "rank_5", "mAP", "mINP")),
         ", ".join(f"{count:,} {key.replace('_', ' ')}" for key, count in counts.items()),
@@ -504,13 +573,13 @@ def _read(name: str) -> tuple[pd.DataFrame, Path]:
     return table, root
 
 
-def _note(line: str) -> None:
-    _err.print(printable(line), soft_wrap=True, highlight=False, markup=False)
-
-
-def _print_all(*lines: str) -> None:
+def _say(*lines: str) -> None:
     for line in lines:
         _out.print(printable(line), soft_wrap=True, highlight=False, markup=False)
+
+
+def _note(line: str) -> None:
+    _err.print(printable(line), soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_data() -> None:

@@ -6,7 +6,10 @@ import errno
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +18,11 @@ from typing import Any
 import filelock
 
 from reidlab.errors import ReidlabError, RunError, StorageError
+from reidlab.reading import read_text
+
+# In the names of temporary files: processes of other machines that share the disk cannot be asked whether they live.
+_MACHINE = hashlib.blake2b(platform.node().encode(), digest_size=3).hexdigest()
+_SHARED_MEMORY = Path("/dev/shm")
 
 
 @contextmanager
@@ -26,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path)
     try:
         with disk_errors(path):
             yield temporary
@@ -47,8 +55,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists():
         raise StorageError(f"{path} exists already; remove it or choose another folder")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _beside(path)
+    shutil.rmtree(temporary, ignore_errors=True)  # of an earlier process that had this one's number
     try:
         with disk_errors(path):
             temporary.mkdir(parents=True)
@@ -56,6 +64,76 @@ def whole_folder(path: Path) -> Iterator[Path]:
             os.rename(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def temporary_folder(name: str = "reidlab", place: Path | None = None) -> Iterator[Path]:
+    """Yield a folder that only this user may enter; it is removed at the end, or by :func:`clear_left_overs`.
+
+    Args:
+        name: its name's beginning.
+        place: where; the system's folder for temporary files if None.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    try:
+        place = place or Path(tempfile.gettempdir())
+    except OSError as error:
+        raise StorageError(f"no folder for temporary files may be written; name one by TMPDIR ({error})") from error
+    with disk_errors(place):
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-{_MACHINE}-{os.getpid()}-", dir=place))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_left_overs(*places: Path, name: str = "reidlab") -> None:
+    """Remove what killed processes of this user left: their temporary folders, and the memory that they shared.
+
+    Args:
+        *places: folders in which :func:`temporary_folder` made some; the system's for temporary files if none.
+        name: with which those were made.
+    """
+    for place in places or (Path(tempfile.gettempdir()),):
+        for pid in _clear(place, rf"{re.escape(name)}-{_MACHINE}-([0-9]+)-.*"):
+            _clear(_SHARED_MEMORY, rf"(?:joblib_memmapping_folder_|sem\.loky-|torch_)({pid})[_-].*")
+
+
+def _beside(path: Path) -> Path:
+    """Return this process's temporary name beside a path, once those that killed processes left there are gone."""
+    _clear(path.parent, rf"\.{re.escape(path.name)}\.{_MACHINE}-([0-9]+)\.tmp")
+    return path.with_name(f".{path.name}.{_MACHINE}-{os.getpid()}.tmp")
+
+
+def _clear(place: Path, pattern: str) -> set[int]:
+    """Remove this user's entries of a folder whose name holds the number of a dead process; return the numbers."""
+    found: set[int] = set()
+    if not hasattr(os, "getuid"):  # nor can a process be asked whether it lives, without ending it
+        return found
+    with suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            match = re.fullmatch(pattern, entry.name)
+            if not match or _lives(int(match[1])) or entry.stat(follow_symlinks=False).st_uid != os.getuid():
+                continue
+            found.add(int(match[1]))
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    os.unlink(entry.path)
+    return found
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass  # it lives, as somebody else's
+    return True
 
 
 def reserve(descriptor: int, size: int, path: Path) -> None:
@@ -75,24 +153,25 @@ def reserve(descriptor: int, size: int, path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, busy: str) -> Iterator[None]:
+def locked(path: Path, busy: str = "", *, wait: bool = False) -> Iterator[None]:
     """Hold the lock of a file; the system frees it when this process ends, however it ends.
 
     Args:
         path: the lock's own file.
         busy: says that another process holds it, and what to do.
+        wait: whether to wait for another process that holds it.
 
     Raises:
         RunError: another process holds it; with ``busy``.
         StorageError: the place cannot be written.
     """
+    lock = filelock.FileLock(path, timeout=-1 if wait else 0)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise RunError(busy) from error
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise RunError(busy) from error
     try:
         yield
     finally:
@@ -112,15 +191,17 @@ def disk_errors(path: Path) -> Iterator[None]:
         if isinstance(error, ReidlabError):
             raise
         place = error.filename or path
+        if any(part.endswith(f"{os.getpid()}.tmp") for part in Path(os.fsdecode(place)).parts):
+            place = path  # nobody knows a temporary file by its name
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(
                 f"{path}: the disk is full; nothing was changed. Free some space, or choose a folder on another disk "
-                "(REIDLAB_RUNS, REIDLAB_CACHE)"
+                "(REIDLAB_RUNS, REIDLAB_CACHE, TMPDIR)"
             ) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise StorageError(
                 f"{place}: may not be written ({os.strerror(error.errno)}); choose another folder "
-                "(REIDLAB_RUNS, REIDLAB_CACHE)"
+                "(REIDLAB_RUNS, REIDLAB_CACHE, TMPDIR)"
             ) from error
         raise StorageError(f"{place}: {error.strerror or error}") from error
 
@@ -142,12 +223,13 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         RunError: the file is missing, is not JSON, or is not an object.
     """
+    if not os.path.exists(path):
+        raise RunError(f"{path}: not found")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: not found") from error
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read as JSON ({error}); run the chapter again") from error
+        value = json.loads(read_text(path, RunError))
+    except (RunError, ValueError, RecursionError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise RunError(f"{path}: cannot be read as JSON ({reason}); run the chapter again") from error
     if not isinstance(value, dict):
         raise RunError(f"{path}: expected a JSON object, found {type(value).__name__}; run the chapter again")
     return value
@@ -164,9 +246,13 @@ def listing_hash(root: Path) -> str:
     summary = hashlib.blake2b(digest_size=16)
     for folder, folders, names in os.walk(root):
         folders.sort()
+        inside = Path(folder).relative_to(root)
         for name in sorted(names):
-            path = Path(folder) / name
-            summary.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\n".encode())
+            try:
+                size = os.stat(os.path.join(folder, name)).st_size
+            except OSError:
+                size = -1  # a link that leads nowhere
+            summary.update(os.fsencode((inside / name).as_posix()) + f"\0{size}\n".encode())
     return summary.hexdigest()
 
 

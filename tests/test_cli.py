@@ -1,6 +1,7 @@
 """The command line: one clear line for every mistake, the right exit status, and a quick start."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -82,6 +83,79 @@ def test_run_keep_claims_in_one_go(root, capsys):
     assert (root / "results/quick/01_tiny/records.parquet").is_file()
 
 
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["run"], "reidlab.lab.runner.plan"),
+        (["run"], "reidlab.lab.runner.run_all"),
+        (["book"], "reidlab.lab.book.build"),
+        (["claims"], "reidlab.lab.ledger.Ledger"),
+        (["keep", "1"], "reidlab.lab.store.keep"),
+        (["keep", "1", "--verify"], "reidlab.lab.verify.verify"),
+        (["info"], "reidlab.lab.environment.versions"),
+    ],
+)
+def test_ctrl_c_is_one_line_and_status_130(root, capsys, monkeypatch, words, place):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, interrupted)
+    status, _, errors = call(capsys, *words, *(() if words == ["info"] else ("--project", root)))
+    assert status == 130
+    assert errors.startswith("interrupted; ")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run"], "Not a directory"),
+        (["keep", "1"], "has no run under profile standard"),
+        (["book"], "_toc.yml"),
+        (["claims"], None),
+        (["info"], None),
+    ],
+)
+def test_a_store_and_a_cache_that_are_files_are_said_so(root, capsys, monkeypatch, tmp_path, words, message):
+    (tmp_path / "file").touch()
+    for name in ("REIDLAB_RUNS", "REIDLAB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "file"))
+    status, output, errors = call(capsys, *words, *(() if words == ["info"] else ("--project", root)))
+    assert status == (1 if message else 0)
+    assert message is None or message in output + errors
+    assert "--debug" not in output + errors
+    assert words != ["info"] or output.count("(a file, not a folder: nothing can be stored)") == 2
+
+
+def test_what_a_profile_names_and_what_a_run_says_reach_no_terminal_and_no_other_folder(root, capsys, monkeypatch):
+    from reidlab.lab import runner
+
+    for words in (["run"], ["book"], ["keep", "1"], ["keep", "1", "--verify"]):
+        status, output, errors = call(capsys, *words, "--profile", "../\x1b[31mx", "--project", root)
+        assert (status, output) == (1, "")
+        assert errors.strip().isprintable()
+        assert "_toc.yml" in errors or r"profile: '../\x1b[31mx' is no name" in errors
+    end = {"event": "failed", "cell": 4, "reason": "KeyError: '\x1b]0;title\x07\u202e'"}
+    monkeypatch.setattr(runner, "_execute", lambda *_: end)
+    _, output, _ = call(capsys, "run", "--project", root)
+    assert output.splitlines()[1] == r"failed    01_tiny: cell [4]: KeyError: '\x1b]0;title\x07\u202e'"
+
+
+def test_json_and_check_are_not_given_together(root, capsys):
+    status, output, errors = call(capsys, "claims", "--json", "--check", "--project", root)
+    assert (status, output) == (1, "")
+    assert errors.startswith("error: --json and --check: give one of them")
+
+
+def test_a_terminal_of_ascii_shows_every_name(root, tmp_path):
+    command = [sys.executable, "-m", "reidlab", "run", "3", "--project", str(tmp_path / "gefäß \u26a0")]
+    surroundings = os.environ | {"PYTHONIOENCODING": "ascii", "LANG": "C", "LC_ALL": "C"}
+    done = subprocess.run(command, env=surroundings, capture_output=True)
+    assert done.returncode == 1
+    assert b"gef\\xe4\\xdf \\u26a0: has no notebooks/ folder" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
 def test_a_failing_cell_is_one_line_and_status_1(root, capsys, monkeypatch):
     from reidlab.lab import runner
 
@@ -100,7 +174,9 @@ def test_a_failing_cell_is_one_line_and_status_1(root, capsys, monkeypatch):
             1,
             "error: ZeroDivisionError: by nought (`reidlab --debug ...` shows where)\n",
         ),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "interrupted; nothing is left half-written\n"),
+        (SystemExit(143), 143, ""),
+        (OSError(5, "Input/output error", "a\x1b[31m\nb"), 1, None),
     ],
 )
 def test_what_nobody_foresaw_is_one_line_too(capsys, monkeypatch, error, status, line):
@@ -108,8 +184,11 @@ def test_what_nobody_foresaw_is_one_line_too(capsys, monkeypatch, error, status,
         raise error
 
     monkeypatch.setattr("reidlab.data.catalogue.entries", lambda **_: fails())
-    assert call(capsys, "data", "list")[::2] == (status, line)
-    if status == 1:
+    found, _, errors = call(capsys, "data", "list")
+    assert (found, errors) == (status, errors if line is None else line)
+    assert errors.count("\n") <= 1
+    assert errors.strip().isprintable()
+    if isinstance(error, ZeroDivisionError):
         with pytest.raises(ZeroDivisionError):
             cli.main(["--debug", "data", "list"])
 

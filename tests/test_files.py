@@ -1,19 +1,27 @@
 """Files: whole or not at all, and every refusal of the system is one sentence that names the path."""
 
 import errno
+import hashlib
 import os
+import subprocess
+import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
+from reidlab import files
 from reidlab.errors import DataError, MissingDataError, RunError, StorageError
 from reidlab.files import (
+    clear_left_overs,
     disk_errors,
     listing_hash,
+    locked,
     read_json,
     replacing,
     reserve,
     size_of,
+    temporary_folder,
     whole_folder,
     write_json,
     write_text,
@@ -119,14 +127,80 @@ def test_a_failure_leaves_no_folder(tmp_path, failure):
     assert names(tmp_path) == []
 
 
-def test_what_a_killed_process_left_is_cleared_away(tmp_path):
-    left = tmp_path / f".out.{os.getpid()}.tmp"
-    left.mkdir()
-    (left / "half").write_text("x")
+@pytest.fixture
+def dead():
+    """The number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path, dead):
+    for pid in (dead, os.getpid()):  # as after a restart of the machine, numbers come again
+        left = tmp_path / f".out.{files._MACHINE}-{pid}.tmp"
+        left.mkdir()
+        (left / "half").write_text("x")
+    (tmp_path / f".note.{files._MACHINE}-{dead}.tmp").write_text("half")
     with whole_folder(tmp_path / "out") as folder:
         (folder / "a").write_text("1")
-    assert names(tmp_path) == ["out"]
+    write_text(tmp_path / "note", "whole")
+    assert names(tmp_path) == ["note", "out"]
     assert names(tmp_path / "out") == ["a"]
+
+
+def test_what_a_living_process_or_another_machine_writes_stays(tmp_path, dead):
+    mine = [
+        f".out.{files._MACHINE}-{os.getppid()}.tmp",
+        f".out.abcdef-{dead}.tmp",
+        f".other.{files._MACHINE}-{dead}.tmp",
+    ]
+    for name in mine:
+        (tmp_path / name).mkdir()
+    with whole_folder(tmp_path / "out"):
+        pass
+    assert names(tmp_path) == sorted([*mine, "out"])
+
+
+def test_a_temporary_folder_is_private_and_goes_however_its_process_ends(tmp_path, monkeypatch, dead):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    memory = tmp_path / "memory"
+    monkeypatch.setattr(files, "_SHARED_MEMORY", memory)
+
+    def interrupted():
+        with temporary_folder() as folder:
+            assert folder.stat().st_mode & 0o777 == 0o700
+            (folder / "a").write_text("1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert names(tmp_path) == []
+    # Those of killed processes go with the next one, and so does the memory that these shared.
+    left = [f"reidlab-{files._MACHINE}-{dead}-x", f"memory/sem.loky-{dead}-1", f"memory/torch_{dead}_12_3"]
+    others = [
+        f"reidlab-abcdef-{dead}-x",
+        f"other-{files._MACHINE}-{dead}-x",
+        "memory/sem.loky-1-1",
+        f"memory/psm_{dead}",
+    ]
+    for name in (*left, *others):
+        (tmp_path / name).mkdir(parents=True)
+    clear_left_overs()
+    assert [name for name in left if (tmp_path / name).exists()] == []
+    assert [name for name in others if not (tmp_path / name).exists()] == []
+
+
+def test_a_temporary_folder_that_cannot_be_made_is_said_in_one_line(tmp_path, monkeypatch):
+    nowhere = tmp_path / "nowhere"
+    with pytest.raises(StorageError, match=r"nowhere.*: No such file"), temporary_folder(place=nowhere):
+        raise AssertionError("there is no folder")
+
+    def none():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(StorageError, match=r"name one by TMPDIR"), temporary_folder():
+        raise AssertionError("there is no folder")
 
 
 def test_space_is_taken_at_once_or_refused(tmp_path, monkeypatch):
@@ -152,7 +226,8 @@ def test_json_there_and_back_and_what_is_none(tmp_path):
     with pytest.raises(ValueError, match="Out of range"):
         write_json(path, {"value": float("nan")})
     assert read_json(path)["name"] == "Zürich"
-    for text, message in (("[1]", "expected a JSON object, found list"), ("{", "cannot be read as JSON")):
+    bad = "cannot be read as JSON"
+    for text, message in (("[1]", "expected a JSON object, found list"), ("{", bad), ("[" * 10**5, bad), ("", bad)):
         path.write_text(text)
         with pytest.raises(RunError, match=message):
             read_json(path)
@@ -170,3 +245,39 @@ def test_sizes_and_listings(tmp_path):
     assert listing_hash(tmp_path) == before
     (tmp_path / "y").write_bytes(b"765")
     assert listing_hash(tmp_path) != before
+
+
+def test_a_listing_takes_every_name_and_every_link(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").write_bytes(b"123")
+    expected = hashlib.blake2b(b"a/x\x003\n", digest_size=16).hexdigest()
+    assert listing_hash(tmp_path) == expected
+    before = [listing_hash(tmp_path)]
+    for make in (
+        lambda: (tmp_path / os.fsdecode(b"\xff.jpg")).touch(),
+        lambda: (tmp_path / "nowhere").symlink_to(tmp_path / "gone"),
+        lambda: (tmp_path / "loop").symlink_to(tmp_path / "loop"),
+    ):
+        make()
+        assert listing_hash(tmp_path) not in before
+        before.append(listing_hash(tmp_path))
+
+
+def test_a_lock_is_refused_or_waited_for(tmp_path):
+    order = []
+
+    def waits():
+        with locked(tmp_path / "lock", wait=True):
+            order.append("second")
+
+    with locked(tmp_path / "lock"):
+        with pytest.raises(RunError, match="it is busy"), locked(tmp_path / "lock", "it is busy"):
+            raise AssertionError("two hold it")
+        thread = threading.Thread(target=waits)
+        thread.start()
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file"), locked(tmp_path / "file" / "lock", wait=True):
+        raise AssertionError("there is no lock")

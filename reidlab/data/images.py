@@ -140,15 +140,26 @@ class ImageCache:
 
     def _stored(self, pictures: Sequence[tuple[str, Box | None]], shape: tuple[int, ...]) -> np.ndarray:
         path = paths.cache_dir() / "pictures" / f"{_key(pictures, self.size)}.npy"
-        if not path.exists():
+        if (stored := _stored_before(path, shape)) is None:
             with replacing(path) as temporary:
                 images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
                 with temporary.open("r+b") as file:
                     reserve(file.fileno(), temporary.stat().st_size, path)
                 self._decoded(images, pictures).flush()
                 del images
+            stored = np.load(path, mmap_mode="c")
+        return stored
+
+
+def _stored_before(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return the pictures in a file of the cache, or None if there is none that is whole."""
+    try:
         # Copy on write: torch wants writable memory, and the store must stay as it is.
-        return np.load(path, mmap_mode="c")
+        images = np.load(path, mmap_mode="c") if path.is_file() else None
+    except (OSError, ValueError, EOFError, SyntaxError):
+        return None
+    whole = images is not None and images.shape == shape and images.dtype == np.uint8
+    return images if whole and path.stat().st_size == images.offset + images.nbytes else None
 
 
 def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:

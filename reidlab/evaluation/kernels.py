@@ -15,9 +15,8 @@ from typing import Any
 import numba
 import numpy as np
 
-# Numba's own threads: its OpenMP layer would set the number of threads of everybody else's OpenMP too, and with it the
-# order in which a network's sums are taken.
-numba.config.THREADING_LAYER = "workqueue"
+from reidlab.evaluation.compiled import compiled
+
 _TURN = threading.Lock()  # these threads serve one caller at a time
 
 OTHER, POSITIVE, IGNORED = 0, 1, 2
@@ -26,7 +25,7 @@ _CELLS = 512
 _PARALLEL_ENTRIES = 2**21
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def keep_smallest(value: np.ndarray, index: np.ndarray, filled: int, distance: float, place: int) -> int:
     """Put a distance and its place into two short lists, (k,) each, of the smallest so far in order, ties by place.
 
@@ -56,11 +55,11 @@ def parallel(**options: Any) -> Callable[[Callable], Callable]:
     """Compile a loop over queries for as many threads as its largest array is worth.
 
     Args:
-        **options: further options of ``numba.njit``.
+        **options: options of ``numba.njit``.
     """
 
     def decorate(function: Callable) -> Callable:
-        compiled = numba.njit(parallel=True, cache=True, nogil=True, **options)(function)
+        loop = compiled(function, parallel=True, **options)
 
         @functools.wraps(function)
         def call(*arguments: object) -> object:
@@ -69,7 +68,7 @@ def parallel(**options: Any) -> Callable[[Callable], Callable]:
                 if max(getattr(argument, "size", 0) for argument in arguments) < _PARALLEL_ENTRIES:
                     numba.set_num_threads(1)
                 try:
-                    return compiled(*arguments)
+                    return loop(*arguments)
                 finally:
                     numba.set_num_threads(before)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from reidlab.checks import check_integer, check_share
 from reidlab.errors import DataError
+from reidlab.evaluation.compiled import compiled
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.embeddings import Embeddings
 from reidlab.evaluation.kernels import keep_smallest, parallel
@@ -142,7 +143,7 @@ def _smallest(block: np.ndarray, index: np.ndarray, value: np.ndarray) -> None:
             filled = keep_smallest(value[r], index[r], filled, row[j], j)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _holds(values: np.ndarray, count: int, wanted: int) -> bool:
     """Return whether one of the first ``count`` values is the one wanted."""
     for n in range(count):  # noqa: SIM110 - numba compiles no generator
@@ -151,7 +152,7 @@ def _holds(values: np.ndarray, count: int, wanted: int) -> bool:
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _reciprocal(index: np.ndarray, i: int, k: int, out: np.ndarray) -> int:
     """Write the entries that are among i's ``k`` nearest and have i among theirs (Eq. 3); return their number."""
     found = 0

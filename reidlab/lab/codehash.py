@@ -1,7 +1,8 @@
 """Which code a chapter rests on, and a hash of it that comments and docstrings do not change.
 
-All of it is read from syntax trees, imports inside functions included. A name that a package's ``__init__`` only
-re-exports leads to the module that defines it (``from reidlab.data import load_world``, ``data.load_world(...)``); the
+Modules of the package count, and those of the project's folder, where a study may be written. All of it is read from
+syntax trees, imports inside functions included. A name that a package's ``__init__`` only re-exports leads to the
+module that defines it (``from reidlab.data import load_world``, ``data.load_world(...)``); the
 rest of that ``__init__`` does not count. It counts where it defines the name; where a name cannot be followed, the
 whole package counts. A module that enters something in a registry counts only if a
 module that counts imports it: a registry must not rely on an ``__init__`` to be filled.
@@ -18,6 +19,7 @@ import ast
 import hashlib
 import importlib.util
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -93,17 +95,23 @@ def of_chapter(path: Path, source: Path = _SOURCE) -> Code:
         ConfigError: a cell or a module is not valid Python.
         MissingDataError: there is no such notebook.
     """
-    return of_cells(code_of(read_cells(path)), str(path), source)
+    return of_cells(code_of(read_cells(path)), str(path), source, _folders(path))
 
 
-def of_cells(cells: Iterable[str], name: str = "notebook", source: Path = _SOURCE) -> Code:
+def of_cells(cells: Iterable[str], name: str = "notebook", source: Path = _SOURCE, beside: Sequence[Path] = ()) -> Code:
     """Return the code behind a list of code cells, see :func:`of_chapter`.
+
+    Args:
+        cells: their texts.
+        name: what to call them in an error.
+        source: folder of the package's source.
+        beside: folders in which modules count that are not the package's.
 
     Raises:
         ConfigError: a cell or a module is not valid Python.
     """
     trees, measuring = _trees(cells, name)
-    closure = _Closure(source)
+    closure = _Closure(source, beside)
     records, page = (_read(part) for part in (measuring, trees))
     return Code(closure.hashes([page]), page.hash, Code(closure.hashes([records], pictures=False), records.hash))
 
@@ -121,7 +129,20 @@ def texts(path: Path, source: Path = _SOURCE) -> set[str]:
     """
     _, measuring = _trees(code_of(read_cells(path)), str(path))
     cells = _read(measuring)
-    return cells.texts.union(*(facts.texts for facts in _Closure(source).of([cells], pictures=False).values()))
+    found = _Closure(source, _folders(path)).of([cells], pictures=False)
+    return cells.texts.union(*(facts.texts for facts in found.values()))
+
+
+def _folders(notebook: Path) -> tuple[Path, ...]:
+    """Return the folders of a project from which its notebook may import: root, its own, and those on Python's path."""
+    root = notebook.resolve().parent.parent
+    on_path = (Path(entry).resolve() for entry in sys.path if entry)
+    inside = [folder for folder in on_path if folder.is_relative_to(root) and not _is_library(folder)]
+    return tuple(dict.fromkeys([root, notebook.resolve().parent, *inside]))
+
+
+def _is_library(folder: Path) -> bool:
+    return not {"site-packages", "dist-packages"}.isdisjoint(folder.parts)
 
 
 def _trees(cells: Iterable[str], name: str) -> tuple[list[ast.Module], list[ast.Module]]:
@@ -144,7 +165,7 @@ def of_modules(names: Iterable[str], source: Path = _SOURCE) -> str | None:
     Raises:
         ConfigError: a module is not valid Python.
     """
-    own, others = set(), {}
+    own, others, beside = set(), {}, set()
     for name in names:
         if _within(name, PACKAGE):
             own.add(name)
@@ -152,9 +173,13 @@ def of_modules(names: Iterable[str], source: Path = _SOURCE) -> str | None:
         spec = None if name == "__main__" else importlib.util.find_spec(name)
         if spec is None or not spec.origin or not spec.origin.endswith(".py"):
             return None
-        others[name] = _module(Path(spec.origin), name)
+        path = Path(spec.origin)
+        others[name] = _module(path, name)
+        # The folder that Python's path names: what else the module imports from there is a study's own too.
+        folder = path.parents[name.count(".") + (path.name == "__init__.py")]
+        beside |= set() if _is_library(folder) else {folder}
     found = {name: facts.hash for name, facts in others.items()}
-    found |= _Closure(source).hashes(others.values(), own, pictures=False)
+    found |= _Closure(source, sorted(beside)).hashes(others.values(), own, pictures=False)
     return _combine(f"{name}={found[name]}" for name in sorted(found))
 
 
@@ -278,16 +303,17 @@ def _read(trees: Sequence[ast.Module], package: str = "") -> _Facts:
 
 
 class _Closure:
-    """The modules of the package that some code rests on.
+    """The modules, of the package and beside a study, that some code rests on.
 
     Args:
         source: folder of the package's source.
+        beside: folders in which other modules count too.
     """
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, beside: Sequence[Path] = ()) -> None:
         self._source = source
         self._led: dict[tuple[str, tuple[str, ...]], set[str]] = {}
-        self._file = cache(lambda module: _file_of(module, source))
+        self._file = cache(lambda module: _file_of(module, source, beside))
         self._facts = cache(lambda module: _module(self._file(module), module))
         self._next = cache(lambda module: self._imports(self._facts(module)))
 
@@ -324,7 +350,7 @@ class _Closure:
     def _lead(self, module: str, chain: tuple[str, ...]) -> set[str]:
         """Return the modules that ``module``, followed by a chain of attributes, rests on."""
         if not _within(module, PACKAGE):
-            return set()
+            return self._lead_beside(module, chain)
         if not _counts(module):
             return {_COUNTED_ANYWAY}
         path = self._file(module)
@@ -334,6 +360,11 @@ class _Closure:
             self._led[module, chain] = set()  # names that lead to one another lead nowhere
             self._led[module, chain] = self._look_through(module, chain, self._facts(module))
         return self._led[module, chain]
+
+    def _lead_beside(self, module: str, chain: tuple[str, ...]) -> set[str]:
+        """Return what another module is: itself, the packages that it lies in, and what the first attribute names."""
+        names = [*filter(None, module.split(".")), *(chain[:1] if chain[:1] not in ((_UNUSED,), ("*",)) else ())]
+        return {name for n in range(len(names)) if self._file(name := ".".join(names[: n + 1]))}
 
     def _look_through(self, package: str, chain: tuple[str, ...], init: _Facts) -> set[str]:
         if chain[:1] in ((_UNUSED,), ("*",)):
@@ -389,12 +420,18 @@ def _measures(tree: ast.Module) -> bool:
     return any(chain[:1] == ("run",) and {*chain[1:2]} <= _MEASURING for _, chain in _executed(tree))
 
 
-def _file_of(module: str, source: Path) -> Path | None:
-    base = source.joinpath(*module.split(".")[1:])
-    if (path := base / "__init__.py").is_file():
-        return path
-    path = base.with_suffix(".py") if base != source else base
-    return path if path.is_file() else None
+def _file_of(module: str, source: Path, beside: Sequence[Path] = ()) -> Path | None:
+    parts = module.split(".")
+    if parts[0] != PACKAGE:
+        bases = [folder.joinpath(*parts) for folder in beside]
+    else:
+        bases = [source.joinpath(*parts[1:])]
+    for base in bases:
+        if (path := base / "__init__.py").is_file():
+            return path
+        if base != source and (path := base.with_name(f"{base.name}.py")).is_file():
+            return path
+    return None
 
 
 def _within(module: str, package: str) -> bool:

@@ -1,9 +1,10 @@
 """Pieces of a run: what a study measured at one place with one seed, stored whole or not at all.
 
 A piece holds the records of its place and what figures are drawn from: arrays in one npz, tables as parquet, weights as
-safetensors, plain data as JSON. Its manifest names every file with its size and digest; a piece that does not match its
-manifest is measured again. It is found again as long as the study's configuration and code, the place, the seed, the
-real data, the threads and the packages are the same; a run's other seeds, its profile and its notebook don't count.
+safetensors, plain data as JSON. Its manifest names every file with its size and digest, and ends with one of its own; a
+piece that does not match its manifest is measured again, and the run says so. It is found again as long as the study's
+configuration and code, the place, the seed, the real data, the threads and the packages are the same; a run's other
+seeds, its profile and its notebook don't count.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 from reidlab import files
 from reidlab.errors import RunError
-from reidlab.lab import codehash, environment, store
+from reidlab.lab import codehash, environment, records, store
 from reidlab.lab.parameters import plain
 
 
@@ -78,7 +79,7 @@ def identify(chapter: str, study: Any) -> dict[str, Any] | None:
 
 def folder_of(folder: Path, identity: Mapping[str, Any]) -> Path:
     """Return the folder of a piece below that of its chapter."""
-    return folder / hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=12).hexdigest()
+    return folder / _digest(identity)
 
 
 def check(kept: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -119,22 +120,28 @@ def save(folder: Path, workplace: Path, identity: Mapping[str, Any], piece: Piec
             raise RunError(f"{identity['chapter']}: a piece cannot be stored ({error})") from error
         written = {path.name: [path.stat().st_size, files.digest(path)] for path in temporary.iterdir()}
         kinds = {name: _kind(value) for name, value in piece.kept.items()}
-        files.write_json(temporary / store.MANIFEST_FILE, {"identity": identity, "kept": kinds, "files": written})
+        manifest = {"identity": identity, "kept": kinds, "files": written}
+        files.write_json(temporary / store.MANIFEST_FILE, manifest | {"digest": _digest(manifest)})
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(temporary, folder)
 
 
-def load(folder: Path) -> Piece | None:
-    """Return the piece in ``folder``, or None if there is none that is whole."""
+def load(folder: Path, identity: Mapping[str, Any]) -> Piece | None:
+    """Return the piece in ``folder``, or None if there is none that is whole and has this identity."""
     import numpy as np
     import pandas as pd
     from safetensors.torch import load_file
 
     try:
         manifest = files.read_json(folder / store.MANIFEST_FILE)
+        if manifest.pop("digest") != _digest(manifest) or _digest(manifest["identity"]) != _digest(identity):
+            return None
+        if {path.name for path in folder.iterdir()} != {store.MANIFEST_FILE, *manifest["files"]}:
+            return None
         for name, (size, digest) in manifest["files"].items():
-            if (folder / name).stat().st_size != size or files.digest(folder / name) != digest:
+            path = folder / name
+            if not path.is_file() or path.stat().st_size != size or files.digest(path) != digest:
                 return None
         content = files.read_json(folder / store.PLAIN_FILE)
         kept = {}
@@ -148,8 +155,9 @@ def load(folder: Path) -> Piece | None:
                 kept[name] = load_file(folder / f"{name}{store.TENSORS_SUFFIX}")
             else:
                 kept[name] = content["kept"][name]
-        return Piece(content["rows"], kept, content["seconds"])
-    except (RunError, OSError, ValueError, TypeError, KeyError):
+        rows = [records.record(**row | {"dims": json.loads(row["dims"])}) for row in content["rows"]]
+        return Piece(rows, kept, float(content["seconds"]))
+    except Exception:  # whatever damage makes of a file
         return None
 
 
@@ -167,6 +175,10 @@ def sweep(folder: Path) -> None:
         except (RunError, KeyError):
             pass
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=12).hexdigest()
 
 
 def _write(folder: Path, piece: Piece) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from reidlab.checks import suggest
 from reidlab.errors import ConfigError
+from reidlab.lab import store
 from reidlab.lab.notebook import parameters_of
 from reidlab.lab.project import Project
 from reidlab.reading import parse_yaml, read_yaml
@@ -54,10 +55,10 @@ def load(project: Project, name: str) -> Profile:
     """Read a profile and check it against every chapter it names.
 
     Raises:
-        ConfigError: there is no such profile; or its file is not a mapping, names an unknown chapter or
-            parameter, or gives a value of the wrong type. The message names file, chapter and key.
+        ConfigError: the name is none, or there is no such profile; or its file is not a mapping, names an unknown
+            chapter or parameter, or gives a value of the wrong type. The message names file, chapter and key.
     """
-    path = project.notebooks / "profiles" / f"{name}.yml"
+    path = project.notebooks / "profiles" / f"{store.check_profile(name)}.yml"
     if not path.is_file():
         raise ConfigError(f"{path.parent}: no profile {name!r}{suggest(name, names(project))}")
     content = read_yaml(path)
@@ -151,16 +152,26 @@ def _typed(value: Any, default: Any, where: str) -> Any:
         raise ConfigError(f"{where}: {value!r} cannot be a parameter ({error})") from error
     if default is None:
         return value
-    if isinstance(default, float) and isinstance(value, int | str) and not isinstance(value, bool):
-        with suppress(ValueError):
-            if math.isfinite(number := float(value)):
-                return number
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            return float(value)
     expected = list if isinstance(default, tuple) else type(default)
     if type(value) is not expected:
         kind = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}.get(
             expected.__name__, f"a {expected.__name__}"
         )
-        raise ConfigError(f"{where}: expected {kind} like {default!r}, found {value!r}")
+        raise ConfigError(f"{where}: expected {kind} like {default!r}, found {value!r}{_meant(value, expected)}")
     if expected is list and len({type(item) for item in default}) == 1:
         return [_typed(item, default[0], f"{where}[{index}]") for index, item in enumerate(value)]
     return value
+
+
+def _meant(value: Any, expected: type) -> str:
+    """Return what to write instead of a text that YAML 1.1 takes for something else, as the end of a message."""
+    if expected is bool and value in ("yes", "on", "no", "off"):
+        return f", a text; write {'true' if value in ('yes', 'on') else 'false'}"
+    if expected in (int, float) and isinstance(value, str):
+        with suppress(ValueError, OverflowError):
+            number = expected(value)
+            return f", a text; write {number!r} for a number" if math.isfinite(number) else ""
+    return ""

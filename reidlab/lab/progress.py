@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from reidlab.checks import printable
 from reidlab.lab.runner import Job, Outcome
 
 _STYLE = {"done": "green", "unchanged": "dim", "failed": "bold red"}
@@ -49,7 +50,9 @@ class LiveProgress:
         with self._lock:
             self._tasks[job.chapter] = self._bars.add_task(job.chapter, total=None)
             if not self._console.is_terminal:
-                self._console.print(f"{job.chapter}: running ({escape(reason)})", soft_wrap=True, highlight=False)
+                self._console.print(
+                    f"{job.chapter}: running ({escape(printable(reason))})", soft_wrap=True, highlight=False
+                )
 
     def cell(self, job: Job, number: int, total: int) -> None:
         """Move the chapter's live line on."""
@@ -62,5 +65,5 @@ class LiveProgress:
         with self._lock:
             if (task := self._tasks.pop(outcome.job.chapter, None)) is not None:
                 self._bars.remove_task(task)
-            text = f"[{style}]{outcome.status:<9}[/] {escape(outcome.message)}"
+            text = f"[{style}]{outcome.status:<9}[/] {escape(printable(outcome.message))}"
             self._console.print(text, soft_wrap=True, highlight=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reidlab import paths
-from reidlab.checks import suggest
+from reidlab.checks import is_name, suggest
 from reidlab.errors import ConfigError
 
 
@@ -64,8 +64,8 @@ class Project:
         return self.root / "results"
 
     def chapters(self) -> list[str]:
-        """Return the ids of all chapters, in order: the stems of ``notebooks/*.ipynb``."""
-        return sorted(path.stem for path in self.notebooks.glob("*.ipynb"))
+        """Return the ids of all chapters, in order: the stems of ``notebooks/*.ipynb`` that are names."""
+        return sorted(path.stem for path in self.notebooks.glob("*.ipynb") if is_name(path.stem))
 
     def notebook(self, chapter: str) -> Path:
         """Return the path of a chapter's notebook, whether it exists or not."""

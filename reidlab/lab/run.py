@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reidlab import files
+from reidlab.checks import check_name
 from reidlab.errors import ReidlabError, RunError
 from reidlab.lab import codehash, environment, pieces, records, store
 from reidlab.lab.parameters import check_same, plain
@@ -47,10 +48,11 @@ def start(
         directory: where :meth:`Run.finish` writes; without it, where the runner says, else nowhere.
 
     Raises:
+        ConfigError: the chapter is no name.
         RunError: the runner started another chapter, or with other parameters than are given here; or they are not
             plain.
     """
-    given = plain(dict(parameters or {}), f"{chapter}: parameters")
+    given = plain(dict(parameters or {}), f"{check_name('chapter', chapter)}: parameters")
     context: dict[str, Any] = {}
     if directory is None and (value := os.environ.get(store.DIRECTORY_VARIABLE)):
         directory = Path(value)
@@ -283,8 +285,9 @@ class Run:
     def _measure_place(self, study: Any, identity: Mapping[str, Any] | None, label: str, seed: int) -> dict[str, Any]:
         """Measure at one place or load its piece, record its rows, and return what was kept."""
         folder = pieces.folder_of(Path(self._context["pieces"]), identity) if identity else None
-        piece = pieces.load(folder) if folder and not self._context.get("again") else None
+        piece = pieces.load(folder, identity) if folder and not self._context.get("again") else None
         resumed = piece is not None
+        damaged = not resumed and folder is not None and not self._context.get("again") and folder.exists()
         if piece is None:
             first, clock = len(self._rows), time.perf_counter()
             measured = study.measure(label, seed)
@@ -295,12 +298,12 @@ class Run:
             if folder and self._directory:
                 pieces.save(folder, self._directory, identity, piece)
                 # What is drawn now is what a resumed run would draw.
-                piece = pieces.load(folder) or piece
+                piece = pieces.load(folder, identity) or piece
         else:
             for row in piece.rows:
                 self._add(row)
-        inputs = {"label": label, "seed": seed}
-        self._pieces.append({"seconds": round(piece.seconds, 3), "resumed": resumed, "inputs": inputs})
+        entry = {"seconds": round(piece.seconds, 3), "resumed": resumed, "inputs": {"label": label, "seed": seed}}
+        self._pieces.append(entry | ({"damaged": True} if damaged else {}))
         return piece.kept
 
     def _code_of_checkout(self) -> dict[str, Any] | None:

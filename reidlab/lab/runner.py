@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -190,6 +189,7 @@ def run_all(jobs: Sequence[Job], progress: Progress, force: bool = False, worker
         progress.ended(outcome)
         return outcome
 
+    _clear_left_overs(jobs)
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(one, job) for job in jobs]
         try:
@@ -198,22 +198,29 @@ def run_all(jobs: Sequence[Job], progress: Progress, force: bool = False, worker
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+        finally:
+            # The notebook of a killed run may have lived on for a moment, and written.
+            _clear_left_overs(jobs)
+
+
+def _clear_left_overs(jobs: Sequence[Job]) -> None:
+    """Remove what killed runs left, of other chapters too: there are keys of connections among it."""
+    files.clear_left_overs()
+    for store_of_runs in {job.project.runs for job in jobs}:
+        files.clear_left_overs(*store_of_runs.glob("*/*/"), name=store.WORKPLACE)
 
 
 def _run(job: Job, progress: Progress, force: bool, stop: threading.Event) -> Outcome:
     with files.disk_errors(job.folder), _locked(job):
-        for left_over in job.folder.glob(f"{store.WORKPLACE}*"):
+        for left_over in job.folder.glob(f"{store.WORKPLACE}-*"):
             # Its process is dead, or the lock would be taken.
             shutil.rmtree(left_over, ignore_errors=True)
         reasons = ["forced"] if force else reasons_to_run(job)
         if not reasons:
             return Outcome(job, "unchanged", f"{job.chapter}: nothing changed since its last run; not repeated")
         progress.started(job, reasons[0])
-        place = Path(tempfile.mkdtemp(prefix=f"{store.WORKPLACE}{os.getpid()}-", dir=job.folder))
-        try:
+        with files.temporary_folder(store.WORKPLACE, job.folder) as place:
             return _run_in(place, job, progress, force, stop)
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
 
 
 def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: threading.Event) -> Outcome:
@@ -238,7 +245,8 @@ def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: thread
             "code_cells": sum(cell.kind == "code" for cell in read_cells(source)),
         },
     )
-    (place / "scratch").mkdir()
+    for name in ("scratch", "temporary"):
+        (place / name).mkdir()
     clock = time.perf_counter()
     end = _execute(place, job, progress, stop)
     seconds = time.perf_counter() - clock
@@ -268,7 +276,9 @@ def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: thread
         (job.folder / store.FAILED_NOTEBOOK).unlink(missing_ok=True)
     pieces.sweep(kept_pieces)
     path = job.project.shown(job.folder / executed.name)
-    message = f"{job.chapter}: {plural(info['records'], 'record')} in {seconds:.0f} s; {path}"
+    damaged = sum(piece.get("damaged", False) for piece in info["pieces"])
+    again = f" ({plural(damaged, 'stored piece')} damaged or edited, measured again)" if damaged else ""
+    message = f"{job.chapter}: {plural(info['records'], 'record')} in {seconds:.0f} s{again}; {path}"
     return Outcome(job, "done", message)
 
 
@@ -288,6 +298,8 @@ def _execute(place: Path, job: Job, progress: Progress, stop: threading.Event) -
             "REIDLAB_RUNS": str(job.project.runs),
             "JUPYTER_PATH": os.pathsep.join([str(place / "jupyter"), *filter(None, jupyter)]),
             "JUPYTER_RUNTIME_DIR": str(place / "jupyter" / "runtime"),
+            # Jupyter puts the keys of its connections there.
+            "TMPDIR": str(place / "temporary"),
             # A user's own IPython start-up files and history have no part in a run.
             "IPYTHONDIR": str(place / "ipython"),
             "PYTHONPATH": os.pathsep.join([package_parent, *filter(None, paths)]),

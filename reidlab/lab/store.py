@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reidlab import files
-from reidlab.errors import ReidlabError, RunError
+from reidlab.checks import check_name, printable
+from reidlab.errors import ConfigError, ReidlabError, RunError
 from reidlab.lab import codehash
 from reidlab.lab.project import Project
 
@@ -37,7 +39,7 @@ FAILED_NOTEBOOK = "failed.ipynb"
 DIRECTORY_VARIABLE = "REIDLAB_RUN_DIR"
 LOCK_FILE = ".lock"
 HOLDER_FILE = ".lock.pid"
-WORKPLACE = ".running-"
+WORKPLACE = ".running"
 CONTEXT_FILE = "context.json"
 LOG_FILE = "log.txt"
 # A piece.
@@ -51,8 +53,45 @@ NOTEBOOK_SUFFIX = ".ipynb"
 
 # What runs beside a profile's own are called.
 CUSTOM, VERIFY = "custom", "verify"
+# Where pieces lie, beside the profiles.
+PIECES = "pieces"
 
-_REQUIRED = ("chapter", "profile", "parameters", "data", "code", "versions", "started", "wall_s", "files")
+# What a run's description holds: types, mappings of fields ("?": may be missing) or of any names, lists of items.
+_CODE = {"hash": str, "notebook": str, "modules": {str: str}}
+_DESCRIPTION = {
+    "format": int,
+    "chapter": str,
+    "profile": str | None,
+    "overrides?": dict,
+    "parameters": dict,
+    "seeds?": [int],
+    "records?": int,
+    "keys?": [str],
+    "data": {str: {"hash": str, "embedded": bool, "describe?": str, "root?": str, "listing?": str}},
+    "kept?": {str: str | None},
+    "code": _CODE | {"records?": _CODE},
+    "versions": {str: str},
+    "device?": str,
+    "threads?": int,
+    "machine?": str,
+    "started": datetime,
+    "wall_s": float,
+    "pieces?": [{"seconds": float, "resumed": bool, "damaged?": bool, "inputs": dict}],
+    "glue?": dict,
+    "files": {str: str},
+    "verified?": {
+        "seed": int,
+        "date": datetime,
+        "records": int,
+        "commit?": str,
+        "left_out": [str],
+        "code": _CODE,
+        "versions": {str: str},
+        "machine": str,
+        "device": str,
+        "threads": int,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -113,18 +152,42 @@ class StoredRun:
 
 
 def run_folder(project: Project, profile: str, chapter: str) -> Path:
-    """Return the folder of a chapter's runs under a profile, whether it exists or not."""
-    return project.runs / profile / chapter
+    """Return the folder of a chapter's runs under a profile, whether it exists or not.
+
+    Raises:
+        ConfigError: one of them is no name.
+    """
+    return project.runs / check_name("profile", profile) / check_name("chapter", chapter)
 
 
 def pieces_folder(project: Project, chapter: str) -> Path:
-    """Return the folder of a chapter's pieces, whether it exists or not."""
-    return project.runs / "pieces" / chapter
+    """Return the folder of a chapter's pieces, whether it exists or not.
+
+    Raises:
+        ConfigError: it is no name.
+    """
+    return project.runs / PIECES / check_name("chapter", chapter)
 
 
 def kept_folder(project: Project, profile: str, chapter: str) -> Path:
-    """Return the folder of a chapter's kept records under a profile, whether it exists or not."""
-    return project.results / profile / chapter
+    """Return the folder of a chapter's kept records under a profile, whether it exists or not.
+
+    Raises:
+        ConfigError: one of them is no name.
+    """
+    return project.results / check_name("profile", profile) / check_name("chapter", chapter)
+
+
+def check_profile(name: object) -> str:
+    """Return the name of a profile.
+
+    Raises:
+        ConfigError: it is no name, or one that the run store uses itself.
+    """
+    profile = check_name("profile", name)
+    if profile == PIECES or profile.endswith((f".{CUSTOM}", f".{VERIFY}")):
+        raise ConfigError(f"profile: {profile!r} is a name of the run store's own; choose another one")
+    return profile
 
 
 def load(profile: str, chapter: str, project: Project) -> StoredRun:
@@ -167,18 +230,58 @@ def open_run(folder: Path, kept: bool = False) -> StoredRun:
     """
     path = folder / RUN_FILE
     info = files.read_json(path)
-    if missing := [name for name in _REQUIRED if name not in info]:
+    if missing := [name for name in _DESCRIPTION if not name.endswith("?") and name not in info]:
         raise RunError(f"{path}: has no {missing[0]!r}; run the chapter again")
-    if info.get("format") != FORMAT:
-        raise RunError(
-            f"{path}: is of format {info.get('format')!r}, this version reads {FORMAT}; run the chapter again"
-        )
+    if info["format"] != FORMAT:
+        raise RunError(f"{path}: is of format {info['format']!r}, this version reads {FORMAT}; run the chapter again")
+    # Outside of a project's code there is none to name.
+    shape = _DESCRIPTION if info["code"] is not None else {**_DESCRIPTION, "code": None}
+    if place := _misfit(info, shape):
+        raise RunError(f"{path}: {printable(place)} is not as it was written; run the chapter again")
+    # Runs with other parameters lie beside the profile's own, as <profile>.custom.
+    above, profile = folder.parent.name, info["profile"]
+    if info["chapter"] != folder.name or (profile is not None and not f"{above}.".startswith(f"{profile}.")):
+        found = printable(f"chapter {info['chapter']!r}, profile {profile!r}")
+        raise RunError(f"{path}: is of {found}, and does not belong here; run the chapter again")
     for name, expected in info["files"].items():
+        check_name(f"{path}: files", name, RunError)
         if not (folder / name).is_file():
             raise RunError(f"{folder / name}: missing, though {RUN_FILE} names it; run the chapter again")
         if files.digest(folder / name) != expected:
             raise RunError(f"{folder / name}: is not the file that was written; run the chapter again")
+    if RECORDS_FILE not in info["files"]:
+        raise RunError(f"{path}: files does not name {RECORDS_FILE}; run the chapter again")
     return StoredRun(folder, info, kept)
+
+
+def _misfit(value: Any, shape: Any, place: str = "") -> str | None:
+    """Return the place of the first part of a description that has not its shape; None if all have."""
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return place
+        if str in shape:
+            parts = [(name, shape[str]) for name in value]
+        else:
+            known = {name.removesuffix("?"): part for name, part in shape.items()}
+            parts = [(name, known[name]) for name in value if name in known]
+            if missing := [name for name in shape if not name.endswith("?") and name not in value]:
+                return f"{place}.{missing[0]}".removeprefix(".")
+        found = (_misfit(value[name], part, f"{place}.{name}".removeprefix(".")) for name, part in parts)
+        return next(filter(None, found), None)
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return place
+        return next(filter(None, (_misfit(item, shape[0], f"{place}[{n}]") for n, item in enumerate(value))), None)
+    if shape is datetime:
+        try:
+            datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            return place
+        return None
+    if shape in (int, float):
+        number = isinstance(value, int | shape) and not isinstance(value, bool)
+        return None if number and abs(value) < 2**63 else place  # which NaN is not
+    return None if (value is None if shape is None else isinstance(value, shape)) else place
 
 
 def keep(chapter: str, profile: str, project: Project) -> Path:

@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import reidlab
 from reidlab.checks import plural
 from reidlab.errors import ConfigError, RunError
+from reidlab.files import temporary_folder
 from reidlab.lab import profiles, records, runner, store
 from reidlab.lab.notebook import parameters_of
 from reidlab.lab.project import Project
@@ -149,16 +149,15 @@ def _origin(
             return None, f"{unknown}the kept records are not committed"
         if _git(top, "rev-parse", "--is-shallow-repository") == "true":
             return None, f"{unknown}the history is cut off"
-        with tempfile.TemporaryDirectory(prefix="reidlab-verify-") as folder:
-            tree = Path(folder).resolve() / "tree"
-            _git(top, "worktree", "add", "--detach", str(tree), commit)
-            try:
-                measured = _run_at(tree, project.root.resolve().relative_to(top.resolve()), job, seed)
-                same, kind = _difference(wanted, measured) is None, wanted[list(records.IDENTITY)]
-                elsewhere = measured.merge(kind, on=list(records.IDENTITY))
-                as_today = len(elsewhere) == len(wanted) and _difference(elsewhere, today) is None
-            finally:
-                _git(top, "worktree", "remove", "--force", str(tree))
+        with temporary_folder() as folder:
+            tree = folder.resolve() / "tree"
+            # Not a worktree, which a killed process would leave in the repository's books.
+            _git(top, "clone", "--quiet", "--shared", "--no-checkout", str(top), str(tree))
+            _git(tree, "checkout", "--quiet", "--detach", commit)
+            measured = _run_at(tree, project.root.resolve().relative_to(top.resolve()), job, seed)
+            same, kind = _difference(wanted, measured) is None, wanted[list(records.IDENTITY)]
+            elsewhere = measured.merge(kind, on=list(records.IDENTITY))
+            as_today = len(elsewhere) == len(wanted) and _difference(elsewhere, today) is None
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", "") or getattr(error, "stdout", "") or str(error)
         reason = said.strip().splitlines()[-1]

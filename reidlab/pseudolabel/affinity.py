@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from reidlab.checks import check_choice, check_features, check_integer, check_number, check_square
 from reidlab.errors import ConfigError, DataError
+from reidlab.evaluation.compiled import compiled
 from reidlab.evaluation.distances import distance_blocks
 from reidlab.evaluation.kernels import parallel
 from reidlab.seeding import derive
@@ -429,7 +430,7 @@ def _preferences(preference: float | np.ndarray | None, points: np.ndarray | Mes
     return np.broadcast_to(values, (count,))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _move(key: int, i: int, k: int) -> float:
     """Return a number within 2**-21 of 0 for a place, mixed as splitmix64 does (G. L. Steele et al., OOPSLA 2014)."""
     z = key + np.uint64(i) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(k) * np.uint64(0xD1B54A32D192ED03)
@@ -439,7 +440,7 @@ def _move(key: int, i: int, k: int) -> float:
     return (np.int64(z >> np.uint64(40)) - 2**23) * (2.0**-21 * 2.0**-23)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _moves(key: int, count: int) -> np.ndarray:
     out = np.empty(count)
     for i in range(count):

@@ -161,10 +161,12 @@ class LoopResult:
     Attributes:
         model: the network after the last round.
         rounds: what each did; they end early where clustering failed.
+        eps: radius of the last round's DBSCAN, where there was one.
     """
 
     model: ReIDNet
     rounds: list[Round]
+    eps: float | None = None
 
 
 def run_loop(
@@ -211,7 +213,7 @@ def run_loop(
         state.advance(test)
         if watch is not None:
             watch(state.rounds[-1])
-    return LoopResult(state.model.eval(), state.rounds)
+    return LoopResult(state.model.eval(), state.rounds, state.eps)
 
 
 def _check(options: PseudoLabelOptions, unlabelled: Pictures, labelled: Pictures | None) -> None:
@@ -231,7 +233,8 @@ def _check(options: PseudoLabelOptions, unlabelled: Pictures, labelled: Pictures
         )
     if options.mining and len(np.unique(unlabelled.camids)) < 2:
         raise ConfigError(
-            "mining: all pictures are of one camera; pairs across cameras cannot be mined. Leave mining out"
+            f"mining: pairs across cameras need pictures of two cameras, and all {len(unlabelled)} are of camera "
+            f"{unlabelled.camids[0]}; take a method without mining (chapter 4: baseline, baseline-pbh)"
         )
 
 
@@ -319,8 +322,10 @@ class _State:
             if clusterer == "dbscan-ssg" and self.eps is not None:
                 given["eps"] = self.eps
             clusterer = make_clusterer(clusterer, **given)
-        labels = checked_labels(clusterer, whole)
-        self.eps = getattr(clusterer, "eps_", self.eps)
+        try:
+            labels = checked_labels(clusterer, whole)
+        finally:
+            self.eps = getattr(clusterer, "eps_", self.eps)
         return labels, getattr(clusterer, "cluster_centers_indices_", None), []
 
     def _learn(
@@ -368,14 +373,18 @@ class _State:
         if not resume:
             self.checkpoints.clear()
             return
-        state = self.checkpoints.load()
-        if state is None:
-            return
+        self.checkpoints.load(self._restore)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         check_same_run(state["identity"], self.identity, self.checkpoints.folder)
-        self.model = expanded(self.model, state["classes"], 0, self.seed)
-        self.model.load_state_dict(state["model"])
-        self.eps = state["eps"]
-        self.rounds = [Round(**item | {name: item[name].numpy() for name in _ARRAYS}) for item in state["rounds"]]
+        model = expanded(self.model, state["classes"], 0, self.seed)
+        model.load_state_dict(state["model"])
+        rounds = [Round(**item | {name: item[name].numpy() for name in _ARRAYS}) for item in state["rounds"]]
+        if [item.number for item in rounds] != list(range(1, state["round"] + 1)):
+            raise ValueError("its rounds do not follow each other")
+        if any(len(getattr(item, name)) != len(self.unlabelled) for item in rounds for name in ("labels", "selected")):
+            raise ValueError("a round is not of these pictures")
+        self.model, self.eps, self.rounds = model, state["eps"], rounds
 
 
 def _counts(labels: np.ndarray) -> dict[str, float]:

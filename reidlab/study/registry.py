@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 from reidlab.checks import check_choice
+from reidlab.errors import ConfigError
 
 T = TypeVar("T")
 
@@ -29,9 +30,15 @@ class Registry(dict[str, T]):
         self._field = field
 
     def add(self, name: str) -> Callable[[T], T]:
-        """Return a decorator that adds an entry."""
+        """Return a decorator that adds an entry; one that is defined again, as in a notebook, takes its own place.
+
+        Raises:
+            ConfigError: the name is taken by another one.
+        """
 
         def added(entry: T) -> T:
+            if (known := self.get(name)) is not None and _origin(known) != _origin(entry):
+                raise ConfigError(f"{self._field}: {name!r} is {_origin(known)} already; choose another name")
             self[name] = entry
             return entry
 
@@ -53,3 +60,9 @@ class Registry(dict[str, T]):
             ConfigError: there is no entry of that name; the message suggests one.
         """
         self.check(name)
+
+
+def _origin(entry: object) -> str:
+    """Return where an entry is defined."""
+    made = entry if hasattr(entry, "__qualname__") else type(entry)
+    return f"{made.__module__}.{made.__qualname__}"

@@ -8,7 +8,6 @@ so are the rows of records. ``run.measure(study, seeds)`` in a notebook does the
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +22,10 @@ from reidlab.checks import check_choice, check_integer
 from reidlab.data import on_this_machine
 from reidlab.data.decoded import DataSet, from_name, from_world
 from reidlab.errors import ConfigError
+from reidlab.files import digest
+from reidlab.reading import check_file
 from reidlab.study.registry import Registry
-from reidlab.study.rows import Row, gain_rows, score_rows, with_dims
+from reidlab.study.rows import Row, check_dims, gain_rows, score_rows, with_dims
 from reidlab.training.recipe import Recipe
 from reidlab.world import WorldSpec
 
@@ -66,12 +67,18 @@ class Condition:
         dims: dimensions of its records, such as ``{"experiment": "networks", "network": "nvan"}``.
         budget: name of its budget.
         options: of the method.
+
+    Raises:
+        ConfigError: a dimension has the name of a field that every record has.
     """
 
     method: str
     dims: Mapping[str, Any] = field(default_factory=dict)
     budget: str = "long"
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_dims(self.dims)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,12 +105,18 @@ class Contrast:
         reference: the condition it is compared with.
         dims: dimensions of the rows.
         when: given both results, whether the two differ in what is compared at all; always, where None.
+
+    Raises:
+        ConfigError: a dimension has the name of a field that every record has.
     """
 
     ours: Condition
     reference: Condition
     dims: Mapping[str, Any]
     when: Callable[[Result, Result], bool] | None = None
+
+    def __post_init__(self) -> None:
+        check_dims(self.dims)
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,19 +339,23 @@ class Study:
 def plain(value: Any) -> Any:
     """Return a configuration as plain data: data classes, mappings and sequences become JSON's; files, their digest.
 
-    Of a scikit-learn estimator its parameters are taken.
+    A file is a path, or the text of a data class's field that says so: ``field(metadata={"file": True})``. Of a
+    scikit-learn estimator its parameters are taken.
 
     Raises:
-        ConfigError: something in it is neither.
+        ConfigError: something in it is neither, or there is no such file.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kind = {} if isinstance(value, Study) else {"kind": type(value).__name__}
-        return kind | {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        found = {} if isinstance(value, Study) else {"kind": type(value).__name__}
+        for item in dataclasses.fields(value):
+            part = getattr(value, item.name)
+            found[item.name] = plain(Path(part) if item.metadata.get("file") and part else part)
+        return found
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, str) and Path(value).is_file():
-        with Path(value).open("rb") as stream:
-            return {"file": Path(value).name, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+    if isinstance(value, Path):
+        check_file(value, ConfigError)
+        return {"file": value.name, "sha256": digest(value)}
     if isinstance(value, str | int | float | bool | None):
         return value
     if isinstance(value, set | frozenset):

@@ -1,69 +1,80 @@
-"""Shared by all tools: checking the output folder, and a small network."""
+"""Shared by all tools: checking the place that is written, before the work."""
 
 from __future__ import annotations
 
+import errno
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import numpy as np
-
-from reidlab.data import ImageCache
-from reidlab.data.decoded import Pictures
-from reidlab.data.table import SampleTable
-from reidlab.errors import ConfigError
-from reidlab.files import disk_errors
-from reidlab.models import ReIDNet, load_weights
-from reidlab.training.recipe import Recipe
+from reidlab.errors import ConfigError, ReidlabError, StorageError
 
 
-def checked_output(out: Path, resume: bool = False) -> Path:
+def checked_output(out: str | Path, resume: bool = False, *, root: str | Path | None = None, room: int = 2**20) -> Path:
     """Return the absolute path of a folder to write, once it is clear before the work that it can be written.
 
     Args:
         out: the folder; it need not exist.
         resume: whether it may hold something already.
+        root: folder of the data set that is read; nothing is written into it.
+        room: bytes that are needed there.
 
     Raises:
-        ConfigError: it is a file, or holds something.
-        StorageError: it may not be written.
+        ConfigError: it is a file, holds something, or lies in the data set's folder.
+        StorageError: it cannot be written, or there is no room.
     """
     out = Path(out).expanduser().absolute()
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out}: is a file; choose a folder")
-    if out.is_dir() and not resume and any(out.iterdir()):
-        raise ConfigError(f"{out}: is there already and not empty; choose a new folder")
-    place = next(folder for folder in (out, *out.parents) if folder.exists())
-    with disk_errors(out), tempfile.TemporaryDirectory(dir=place, prefix=".reidlab-"):
-        return out
+    with _no_place(out, "folder"):
+        if out.exists() and not out.is_dir():
+            raise ConfigError(f"{out}: is a file; choose a folder")
+        if out.is_dir() and not resume and any(out.iterdir()):
+            raise ConfigError(f"{out}: is there already and not empty; choose a new folder")
+        _check_place(out, "folder", root, room)
+    return out
 
 
-def image_network(
-    table: SampleTable, recipe: Recipe, weights: str | Path | None, steps: int, seed: int, quiet: bool = False
-) -> ReIDNet:
-    """Return a network for single pictures, read from a file or trained on a data set's training split.
-
-    Args:
-        table: sample table.
-        recipe: of the network.
-        weights: file of a :class:`~reidlab.models.ReIDNet` with the recipe's backbone, as
-            :func:`~reidlab.models.save_weights` writes it; None trains one.
-        steps: training steps.
-        seed: decides initial weights and batches.
-        quiet: whether to leave out progress bars.
+def checked_file(out: str | Path, *, root: str | Path | None = None, room: int = 2**20) -> Path:
+    """Return the absolute path of a file to write; see :func:`checked_output`.
 
     Raises:
-        ConfigError: there are no two identities to learn from and no weights.
-        DataError: the weights or a picture cannot be read.
+        ConfigError: it is a folder, or lies in the data set's folder.
+        StorageError: it cannot be written, or there is no room.
     """
-    if weights is not None:
-        model = recipe.network(1, seed)
-        load_weights(model, weights, ignore=("neck.classifier.",))
-        return model
-    train = table[(table["split"] == "train") & (table["pid"] >= 0)].reset_index(drop=True)
-    if train["pid"].nunique() < 2:
-        raise ConfigError(
-            f"{table.attrs.get('dataset', 'table')}: it has no training split with two identities to train a network "
-            "on; give a file of weights"
+    out = Path(out).expanduser().absolute()
+    with _no_place(out, "file"):
+        if out.exists() and not out.is_file():
+            raise ConfigError(f"{out}: is {'a folder' if out.is_dir() else 'no regular file'}; name a file to write")
+        _check_place(out, "file", root, room)
+    return out
+
+
+@contextmanager
+def _no_place(out: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, ReidlabError):
+            raise
+        raise StorageError(f"{out}: cannot be written ({error.strerror or error}); choose another {what}") from error
+
+
+def _check_place(out: Path, what: str, root: str | Path | None, room: int) -> None:
+    if root is not None and out.resolve().is_relative_to(home := Path(root).expanduser().resolve()):
+        raise ConfigError(f"{out}: lies in the folder of the data set, {home}; choose a {what} outside of it")
+    with suppress(FileNotFoundError):
+        out.with_name(f".{out.name}.{'x' * 20}.tmp").lstat()  # as long as the draft's name will be
+    place = next(folder for folder in (out, *out.parents) if folder.exists())
+    if not place.is_dir() and place != out:
+        raise NotADirectoryError(errno.ENOTDIR, f"{place} is a file")
+    place = place if place.is_dir() else place.parent
+    with tempfile.TemporaryFile(dir=place) as draft:
+        draft.write(b"\0" * 4096)
+        draft.flush()
+    free = shutil.disk_usage(place).free
+    if free < room:
+        raise StorageError(
+            f"{out}: {room / 2**20:,.0f} MiB are needed there and {free / 2**20:,.0f} MiB are free; free some space, "
+            f"or choose a {what} on another disk"
         )
-    pictures = Pictures(train, np.asarray(ImageCache(train, recipe.size, quiet=quiet)))
-    return recipe.learn(pictures, steps, seed, progress=not quiet)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +24,10 @@ from reidlab.data.catalogue import locate, open_set
 from reidlab.data.table import BOX, make_table
 from reidlab.errors import ConfigError, DataError, ReidlabError
 from reidlab.evaluation import Embeddings
-from reidlab.files import disk_errors, replacing
+from reidlab.files import replacing
 from reidlab.models.weights import reason
 from reidlab.reading import check_file
+from reidlab.tools.common import checked_file
 from reidlab.tools.embedder import Embedder
 from reidlab.training.extract import extract
 
@@ -192,23 +192,25 @@ def read_or_embed(name: str | Path, embedder: Embedder | None, *, quiet: bool = 
     return embed_set(name, embedder, quiet=quiet)
 
 
-def file_to_write(path: str | Path, ending: str) -> Path:
-    """Return the absolute path of a file to write, once it is clear before the work that it can be one.
+def file_to_write(path: str | Path, ending: str, *sets: str | Path) -> Path:
+    """Return the absolute path of a file to write, once it is clear before the work that it can be written.
 
     Args:
         path: the file.
         ending: that its name must have.
+        *sets: names or folders of data sets, into which nothing is written; a file among them says nothing.
 
     Raises:
-        ConfigError: it has another, or the path is a folder.
-        StorageError: its folder may not be written.
+        ConfigError: it has another ending, is a folder, lies in the folder of a set, or a set is not known.
+        StorageError: it cannot be written.
     """
     path = Path(path).expanduser().absolute()
-    if path.suffix != ending or path.is_dir():
-        raise ConfigError(f"{path}: {'is a folder' if path.is_dir() else 'has another ending'}; name a {ending} file")
-    place = next(folder for folder in path.parents if folder.exists())
-    with disk_errors(path), tempfile.TemporaryDirectory(dir=place, prefix=".reidlab-"):
-        return path
+    if path.suffix != ending:
+        raise ConfigError(f"{path}: name a {ending} file to write")
+    for name in sets:
+        if not os.path.isfile(os.path.expanduser(name)):
+            checked_file(path, root=locate(name).path)
+    return checked_file(path)
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from reidlab.checks import check_integer
 from reidlab.errors import DataError, MissingDataError
 from reidlab.files import digest
-from reidlab.models import load_weights
 from reidlab.models.onnx_embedder import Features, read_onnx
 from reidlab.models.osnet import read_osnet
 from reidlab.models.weights import read_weights
 from reidlab.reading import check_file
+from reidlab.tools.network import network_of
 from reidlab.training.recipe import Recipe
 
 #: Height and width of the pictures that torchreid's OSNets were trained on.
@@ -55,7 +55,7 @@ def read_embedder(path: str | os.PathLike[str], height: int = 64) -> Embedder:
 
     Args:
         path: the file; an ONNX file's name ends in ``.onnx``.
-        height: of the pictures of a network of ``reidlab learn``, in pixels; the others know theirs.
+        height: of the pictures of a network of ``reidlab learn``, in pixels, where its file does not say.
 
     Raises:
         ConfigError: the height is no whole number of at least 32.
@@ -74,9 +74,8 @@ def read_embedder(path: str | os.PathLike[str], height: int = 64) -> Embedder:
         if "conv1.conv.weight" in names:
             model, size = _Embedding(read_osnet(path)), OSNET_SIZE
         elif any(name.startswith("backbone.") for name in names):
-            recipe = Recipe((height, height // 2))
-            model, size = recipe.network(1, 0), recipe.size
-            load_weights(model, path, ignore=("neck.classifier.",))
+            model, recipe = network_of(path, Recipe((height, height // 2)), 0)
+            size = recipe.size
         else:
             raise DataError(
                 f"{path}: is no embedder that is known; give an .onnx file, a file of torchreid's OSNet, or the "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,22 +12,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reidlab.checks import check_number, plural
 from reidlab.data import ImageCache
-from reidlab.data.decoded import Pictures, from_world
-from reidlab.errors import ConfigError, DataError, RunError
-from reidlab.files import replacing
-from reidlab.models import ReIDNet, load_weights, save_weights
-from reidlab.pseudolabel.adaptation import AdaptationStudy
-from reidlab.pseudolabel.loop import PseudoLabelOptions, Round, run_loop
+from reidlab.data.decoded import Pictures
+from reidlab.errors import ConfigError, DataError, MissingDataError, RunError
+from reidlab.files import digest, locked, read_json, replacing, write_json
+from reidlab.models import ReIDNet, save_weights
+from reidlab.pseudolabel.loop import LoopResult, PseudoLabelOptions, Round, run_loop
+from reidlab.reading import check_file
 from reidlab.seeding import derive
 from reidlab.tools.common import checked_output
+from reidlab.tools.network import Say, network_of, world_network
 from reidlab.training.recipe import Recipe
 
 #: Smallest distances per picture whose mean is DBSCAN's radius.
 NEAREST = 10
 #: Training steps of the network to begin with, and of each round.
 STEPS = {"start": 600, "round": 200}
-NETWORK, CLUSTERS, ROUNDS, STATE = "network.safetensors", "clusters.csv", "rounds.csv", "state"
+NETWORK, CLUSTERS, ROUNDS = "network.safetensors", "clusters.csv", "rounds.csv"
+STATE, ASKED, LOCK = "state", "asked.json", "lock"
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ def learn_pictures(
     weights: str | Path | None = None,
     seed: int = 0,
     resume: bool = False,
-    say: Callable[[str], None] = lambda line: None,
+    root: str | Path | None = None,
+    say: Say = lambda line: None,
 ) -> Learnt:
     """Learn from unlabelled pictures, by the loop of chapter 4.
 
@@ -67,44 +73,110 @@ def learn_pictures(
         recipe: of network and training; the usual one where None.
         steps: training steps of the network to begin with (``start``) and of each ``round``.
         options: what is done in a round; HSR for as many pictures as there are, where None.
-        weights: a network of the same size to begin with, such as an earlier run's; where None, one is first trained on
-            people of the embedded world.
+        weights: a network to begin with, such as an earlier run's, see :func:`~reidlab.tools.network.network_of`;
+            where None, one is first trained on people of the embedded world.
         seed: of everything random.
-        resume: whether to go on with an interrupted run.
+        resume: whether to go on with an interrupted run, whose settings must be the same; there may be more rounds.
+        root: the data set's folder, into which nothing may be written.
         say: gets a line before the first training and after every round.
 
     Raises:
-        ConfigError: the folder holds something already.
+        ConfigError: the folder holds something already, lies in the data set's, or its run had other settings.
         DataError: a picture cannot be read, there are fewer than two, or the weights do not fit.
-        RunError: the clusters of the first round could not be trained on; the folder then holds no network.
+        RunError: another process is at work in the folder; or the clusters of the first round could not be trained on:
+            the folder then holds no network.
         StorageError: the folder cannot be written.
     """
-    if (Path(out) / STATE).is_dir() and not resume:
+    out, recipe = _checked(out, resume, root), recipe or Recipe()
+    rows = learnt_from(table)
+    if len(rows) < 2:
+        name = table.attrs.get("dataset", "table")
+        raise DataError(f"{name}: {plural(len(rows), 'picture')} to learn from; at least 2 are needed")
+    options = options or hsr(len(rows), cameras=int(rows["camid"].nunique()))
+    asked = _asked(rows, options, recipe, steps, weights, seed)
+    busy = f"{out}: another `reidlab learn` is at work there; wait for its end, or choose another folder"
+    with locked(out / STATE / LOCK, busy):
+        begun = _check_begun(out, asked, resume)
+        pictures = Pictures(rows, np.asarray(ImageCache(rows, recipe.size)))
+        write_json(out / STATE / ASKED, asked)
+        start = _start(recipe, steps["start"], weights, seed, begun, say)
+        found = run_loop(
+            start, pictures, options, recipe, steps["round"], derive(seed, "loop"), folder=out / STATE, resume=begun,
+            watch=lambda item: say(_line(item)),
+        )  # fmt: skip
+        _write(out, found, pictures)
+    return Learnt(out, found.model, found.rounds)
+
+
+def _checked(out: str | Path, resume: bool, root: str | Path | None) -> Path:
+    """Return the folder to write, once it is clear that it can be written and holds nothing of somebody else."""
+    out = Path(out).expanduser()
+    if out.is_dir() and any(out.iterdir()) and not (out / STATE).is_dir():
+        wrong = "holds no run that could be resumed" if resume else "is not empty"
+        raise ConfigError(f"{out}: {wrong}; choose a new folder{', without --resume' if resume else ''}")
+    return checked_output(out, resume=True, root=root, room=2**24)
+
+
+def _asked(
+    rows: pd.DataFrame, options: PseudoLabelOptions, recipe: Recipe, steps: Mapping[str, int],
+    weights: str | Path | None, seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what a resumed run must share with the first, by the options of ``reidlab learn``."""
+    values = {"--seed": seed, "--iterations": steps["round"], "--height": recipe.size[0], "--centre": options.centre}
+    values["--radius"] = options.options.get("eps")
+    values["--weights"] = None
+    if weights is not None:
+        check_file(weights, DataError if os.path.lexists(weights) else MissingDataError)
+        values["--weights"] = f"{Path(weights).name}, SHA-256 {digest(Path(weights))[:12]}"
+    paths = hashlib.blake2b("\n".join(rows["path"]).encode(errors="surrogateescape"), digest_size=6).hexdigest()
+    return {**values, "the pictures": f"{len(rows)} pictures, {paths}"}
+
+
+def _check_begun(out: Path, asked: dict[str, Any], resume: bool) -> bool:
+    """Return whether a run was begun in a folder, once it is clear that it may go on."""
+    state = out / STATE
+    if not any(state.glob("checkpoint-*")):
+        return False  # there is nothing yet that could be lost
+    if not resume:
         raise ConfigError(f"{out}: is not empty, a run was begun there; go on with --resume, or choose a new folder")
-    if resume and Path(out).is_dir() and any(Path(out).iterdir()) and not (Path(out) / STATE).is_dir():
-        raise ConfigError(f"{out}: holds no run that could be resumed; choose a new folder, without --resume")
-    out, recipe = checked_output(Path(out), resume), recipe or Recipe()
-    pictures = _pictures(table, recipe.size)
-    options = options or hsr(len(pictures), cameras=int(pictures.table["camid"].nunique()))
-    begun = resume and any((out / STATE).glob("checkpoint-*"))
-    start = _start(recipe, steps["start"], weights, seed, begun, say)
-    found = run_loop(
-        start, pictures, options, recipe, steps["round"], derive(seed, "loop"), folder=out / STATE, resume=resume,
-        watch=lambda item: say(_line(item)),
-    )  # fmt: skip
+    try:
+        before = read_json(state / ASKED)
+    except RunError as error:
+        raise ConfigError(f"{out}: holds no run that could be resumed ({error}); choose a new folder") from error
+    for name, value in asked.items():
+        if before.get(name) != value:
+            was, now = (_shown(name, item) for item in (before.get(name), value))
+            raise ConfigError(
+                f"{out}: the run in it was begun with {was}, not with {now}; give --resume with what it was begun "
+                "with, or choose a new folder, without --resume"
+            )
+    return True
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return name if value else name.replace("--", "--no-")
+    if not name.startswith("--"):
+        return f"{value}"
+    return f"no {name}" if value is None else f"{name} {value}"
+
+
+def _write(out: Path, found: LoopResult, pictures: Pictures) -> None:
+    """Write the tables, and the network where one was learnt."""
     done = [item for item in found.rounds if not item.failed] or found.rounds
     rows = [{"round": item.number, "failed": item.failed, **item.values} for item in found.rounds]
     clusters = pictures.table[["path", "camid"]].assign(cluster=done[-1].labels)
     for name, content in ((CLUSTERS, clusters), (ROUNDS, pd.DataFrame(rows))):
         with replacing(out / name) as temporary:
             content.to_csv(temporary, index=False)
-    if found.rounds[0].failed:
-        raise RunError(f"nothing could be learnt: {found.rounds[0].failed}")
-    save_weights(found.model, out / NETWORK)
-    return Learnt(out, found.model, found.rounds)
+    first = found.rounds[0]
+    if first.failed:
+        raise RunError(f"{out}: nothing could be learnt: {_why(first, found.eps)}")
+    height, width = pictures.size
+    save_weights(found.model, out / NETWORK, {"size": f"{height}x{width}"})
 
 
-def hsr(pictures: int, cameras: int = 2, **changes: Any) -> PseudoLabelOptions:
+def hsr(pictures: int, cameras: int = 2, radius: float | None = None, **changes: Any) -> PseudoLabelOptions:
     """Return HSR's options for a number of pictures, with each camera's mean taken out before clustering.
 
     Centring is not the dissertation's; chapter 4 measures what it adds.
@@ -116,44 +188,49 @@ def hsr(pictures: int, cameras: int = 2, **changes: Any) -> PseudoLabelOptions:
     Args:
         pictures: how many there are.
         cameras: how many they are from; with one, nothing is mined and nothing is centred.
+        radius: DBSCAN's, a Jaccard distance above 0 and below 1; found by the rule where None.
         **changes: fields of :class:`~reidlab.pseudolabel.loop.PseudoLabelOptions`.
+
+    Raises:
+        ConfigError: an option is unknown or out of range.
     """
-    radius = {"share": min(0.01, NEAREST / max(1, pictures)), "k1": min(20, max(1, pictures - 1))}
-    radius["k2"] = min(6, radius["k1"])
+    given = {"share": min(0.01, NEAREST / max(1, pictures)), "k1": min(20, max(1, pictures - 1))}
+    given["k2"] = min(6, given["k1"])
+    if radius is not None:
+        given["eps"] = check_number("--radius", radius, above=0, below=1, what="the greatest distance of neighbours")
     several = cameras > 1
     values: dict[str, Any] = {"homogeneity": True, "mining": several, "centre": several, "metric": "weighted"}
     values |= {"rounds": 10, "optimisation": {"p": 8, "lr": 5e-4}, **changes}
-    return PseudoLabelOptions("dbscan-ssg", radius, **values)
+    return PseudoLabelOptions("dbscan-ssg", given, **values)
 
 
 def _line(item: Round) -> str:
     values = item.values
-    said = item.failed or f"{values['clusters']:.0f} clusters, {values['outliers']:.0%} of the pictures in none"
-    return f"round {item.number}: {said}"
+    shares = f"{values['clusters']:.0f} clusters, {values['outliers']:.0%} of the pictures in none"
+    return f"round {item.number}: {shares}{'; they cannot be trained on, so it ends here' if item.failed else ''}"
 
 
-def _start(
-    recipe: Recipe, steps: int, weights: str | Path | None, seed: int, begun: bool, say: Callable[[str], None]
-) -> ReIDNet:
+def _why(item: Round, radius: float | None) -> str:
+    """Return why a round's clusters could not be trained on, and what to change."""
+    count, inside = len(item.labels), int((item.labels >= 0).sum())
+    wider = item.values["clusters"] != 1 or 2 * inside < count
+    what = f"{inside} are in a cluster, and all of these in the same" if inside else "none is in a cluster"
+    at = "" if radius is None else f" (it was {radius:.3g})"
+    return (
+        f"of {plural(count, 'picture')} {what}, so there are no two groups to tell apart. Begin anew in a new folder "
+        f"with a {'larger' if wider else 'smaller'} --radius{at}, with --weights of a network that knows such "
+        "pictures, or with more pictures"
+    )
+
+
+def _start(recipe: Recipe, steps: int, weights: str | Path | None, seed: int, begun: bool, say: Say) -> ReIDNet:
     """Return the network to begin with; where a run was begun its checkpoint has the weights, and any network does."""
-    if weights is None and not begun:
-        say(f"training a network to begin with on the embedded world, {steps} steps")
-        world = AdaptationStudy(recipe=recipe, steps=STEPS).worlds(seed)["source"]
-        return recipe.learn(from_world(world, recipe.size).train, steps, derive(seed, "source"))
-    model = recipe.network(2, derive(seed, "start"))
     if weights is not None:
-        load_weights(model, weights, ignore=("neck.classifier.",))
-    return model
+        return network_of(weights, recipe, derive(seed, "start"), say)[0]
+    return recipe.network(2, derive(seed, "start")) if begun else world_network(recipe, steps, seed, say)
 
 
 def learnt_from(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a sample table that are learnt from: its ``train`` rows, or all where there are none."""
     rows = table[table["split"] == "train"]
     return (rows if len(rows) else table).reset_index(drop=True)
-
-
-def _pictures(table: pd.DataFrame, size: tuple[int, int]) -> Pictures:
-    rows = learnt_from(table)
-    if len(rows) < 2:
-        raise DataError(f"table: {len(rows)} pictures to learn from; at least 2 are needed")
-    return Pictures(rows, np.asarray(ImageCache(rows, size)))

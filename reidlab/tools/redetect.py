@@ -6,10 +6,11 @@ from pathlib import Path
 
 from reidlab.data.table import SampleTable
 from reidlab.files import disk_errors
-from reidlab.tools.common import checked_output, image_network
+from reidlab.tools.common import checked_output
+from reidlab.tools.network import Say, image_network
 from reidlab.training.recipe import Recipe
 from reidlab.video.detectors import named_detector
-from reidlab.video.redetect import RedetectLink, ide_embedder, redetect_table
+from reidlab.video.redetect import RedetectLink, check_redetectable, ide_embedder, redetect_table
 
 
 def redetect_data_set(
@@ -24,34 +25,37 @@ def redetect_data_set(
     seed: int = 0,
     quiet: bool = False,
     recipe: Recipe | None = None,
+    say: Say = lambda line: None,
 ) -> Path:
     """Re-detect and link all tracklets of a data set and write them as a new one, in the layout of MARS.
 
-    Candidates are told apart by a small network, trained on the training split or read from a file.
+    Candidates are told apart by a small network; see :func:`~reidlab.tools.network.image_network`.
 
     Args:
         table: sample table of a data set of tracklets.
         root: its folder.
         out: folder to make.
         detector: see :func:`~reidlab.video.detectors.named_detector`.
-        weights: see :func:`~reidlab.tools.common.image_network`.
+        weights: see :func:`~reidlab.tools.network.network_of`.
         size: height and width of the new pictures, in pixels.
         iterations: training steps of that network.
         seed: decides all that is random.
         quiet: whether to leave out progress bars.
         recipe: of that network; the usual one where None.
+        say: gets a line on where the network is from.
 
     Returns:
         ``out``.
 
     Raises:
-        ConfigError: an argument does not fit, something stands at ``out``, or there is nothing to train on and no file
-            of weights.
+        ConfigError: an argument does not fit, or something stands at ``out`` or it lies in ``root``.
         DataError: the set has no tracklets, or a picture or file cannot be read.
         StorageError: the folder cannot be written.
     """
-    recipe, found, out = recipe or Recipe(), named_detector(detector, root), checked_output(Path(out))
-    model = image_network(table, recipe, weights, iterations, seed, quiet)
+    recipe, found = recipe or Recipe(), named_detector(detector, root)
+    check_redetectable(table, root)
+    out = checked_output(out, root=root, room=len(table) * size[0] * size[1] // 2)  # JPEG, half a byte a pixel
+    model, recipe = image_network(table, recipe, weights, iterations, seed, quiet, say)
     linker = RedetectLink(found, ide_embedder(model, recipe.size), size=size)
     with disk_errors(out):
         if out.is_dir():

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from reidlab.errors import ConfigError, DataError, RunError, StorageError
+from reidlab.errors import ConfigError, DataError, ReidlabError, RunError, StorageError
 from reidlab.files import replacing
 from reidlab.models.weights import reason
+from reidlab.reading import check_file
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ class Checkpoints:
     """The last and the previous state of a run, in one folder.
 
     A state is written to a draft, flushed to disk and then renamed, so that a file under its final name is always
-    whole. Reading checks every byte (the zip archive's CRC) and runs no code.
+    whole. Reading checks every byte (the zip archive's CRC) and runs no code. A last file that turned out to be damaged
+    never takes the place of the previous one.
 
     Args:
         folder: where ``checkpoint-last.pt`` and ``checkpoint-previous.pt`` lie; made when first written.
@@ -35,9 +37,10 @@ class Checkpoints:
         self.folder, self._place = Path(folder), place
         self.last = self.folder / "checkpoint-last.pt"
         self.previous = self.folder / "checkpoint-previous.pt"
+        self._sound = False  # whether the last one was written or read here
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Write ``state``; the last checkpoint becomes the previous one.
+        """Write ``state``; the last checkpoint becomes the previous one, unless it could not be read.
 
         Args:
             state: tensors, numbers, strings, and lists and dictionaries of them.
@@ -48,8 +51,9 @@ class Checkpoints:
         try:
             with replacing(self.last) as draft:
                 torch.save({"format": _FORMAT, **state}, draft)
-                if self.last.exists():
+                if self._sound and self.last.exists():
                     os.replace(self.last, self.previous)
+            self._sound = True
         except (StorageError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
             earlier = self.last.exists() or self.previous.exists()
             kept = "earlier checkpoints are intact" if earlier else "there is no earlier one"
@@ -58,29 +62,36 @@ class Checkpoints:
                 "Free space on that disk and resume"
             ) from error
 
-    def load(self) -> dict[str, Any] | None:
-        """Return the newest readable state, or None where the folder has no checkpoint.
+    def load(self, restore: Callable[[dict[str, Any]], object] = lambda state: None) -> dict[str, Any] | None:
+        """Return the newest usable state, or None where the folder has no checkpoint.
 
         A damaged last checkpoint is reported as a warning and the previous one is used.
 
+        Args:
+            restore: called with a state that could be read; if it fails, the file is damaged too: a field is missing,
+                or of another type. What it changes, the state before must change as well.
+
         Raises:
-            DataError: there are checkpoints, but none can be read.
+            DataError: there are checkpoints, but none can be used.
+            ReidlabError: what ``restore`` raises of these errors, such as that the state is of another run.
         """
         problems = []
         for path in (self.last, self.previous):
-            if not path.exists():
+            if not os.path.lexists(path):
                 continue
             try:
                 state = _read(path)
+                _restored(path, state, restore)
             except DataError as error:
                 problems.append(str(error))
                 continue
+            self._sound = path == self.last
             for problem in problems:
                 place = f"{self._place} {state.get(self._place, 'unknown')}"
                 _log.warning("%s; using %s (%s)", problem, path.name, place)
             return state
         if problems:
-            raise DataError(f"{'; '.join(problems)}. Delete the file to start from the beginning")
+            raise DataError(f"{'; '.join(problems)}. Delete these files to start from the beginning")
         return None
 
     def clear(self) -> None:
@@ -90,6 +101,7 @@ class Checkpoints:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    check_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -101,6 +113,15 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != _FORMAT:
         raise DataError(f"{path}: not a checkpoint of this version of reidlab")
     return state
+
+
+def _restored(path: Path, state: dict[str, Any], restore: Callable[[dict[str, Any]], object]) -> None:
+    try:
+        restore(state)
+    except ReidlabError:
+        raise
+    except Exception as error:  # whatever a missing field or one of another type leads to
+        raise DataError(f"{path}: the checkpoint lacks what a run needs ({reason(error)})") from error
 
 
 def check_same_run(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:

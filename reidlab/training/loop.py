@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import tempfile
+import operator
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from reidlab.errors import ConfigError, RunError
+from reidlab.files import clear_left_overs, temporary_folder
 from reidlab.models.weights import reason
 from reidlab.seeding import derive
 from reidlab.training.checkpoints import Checkpoints, check_same_run
@@ -101,7 +102,8 @@ def train(
         return FitResult(model.eval(), history.frame(), seconds)
 
     # Worker processes hand the weights back through the last checkpoint.
-    with tempfile.TemporaryDirectory(prefix="reidlab-") as temporary:
+    clear_left_overs()
+    with temporary_folder() as temporary:
         folder = Path(out_dir or temporary)
 
         def work(fabric: Fabric) -> None:
@@ -179,17 +181,14 @@ class _Run:
             total = self.config.total_iterations(per_epoch)
             self.state = TrainState(self.model, optimizer, total, per_epoch)
             self.seconds = 0.0
-            found = self.checkpoints.load() if resume else None
             if self.checkpoints and not resume and self.leads:
                 self.checkpoints.clear()
-            if found is not None:
-                check_same_run(found["identity"], self.identity, self.folder)
             self.history = History(
                 self.folder if self.leads else None, tensorboard=self.config.tensorboard and self.leads
             )
             try:
-                if found is not None:
-                    self._restore(found)
+                if resume:
+                    self.checkpoints.load(self._restore)
                 for hook in self.hooks:
                     hook.on_start(self.state)
                 self._iterate()
@@ -284,13 +283,14 @@ class _Run:
         self.fabric.barrier()
 
     def _restore(self, found: Mapping[str, Any]) -> None:
+        check_same_run(found["identity"], self.identity, self.folder)
         if len(found["hooks"]) != len(self.hooks):
             raise ConfigError(
                 f"hooks: {len(self.hooks)} given, but the run in {self.folder} had {len(found['hooks'])}; "
                 "resume with the hooks it began with"
             )
-        self.state.iteration = found["iteration"]
-        self.seconds = found["seconds"]
+        self.state.iteration = operator.index(found["iteration"])
+        self.seconds = float(found["seconds"])
         self.model.load_state_dict(found["model"])
         self.state.optimizer.load_state_dict(found["optimizer"])
         self.fabric.strategy.precision.load_state_dict(found["precision"])

@@ -69,7 +69,7 @@ class WeightFile:
         path: the file.
     """
 
-    path: str
+    path: str = field(metadata={"file": True})
 
     def apply(self, model: nn.Module) -> None:
         """Load the file into the network's backbone.

@@ -34,6 +34,7 @@ worlds.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,7 @@ FAULTS = {"label error": "label", "split identity": "duplicate", "buried": "buri
 
 _FEW_PAIRS = 10  # below, a relation of cameras is not judged by itself
 _COMPOSITES = 4000
+_BLOCK_BYTES = 64 * 2**20  # of cosines at a time, so that memory does not grow with the square of the tracklets
 
 
 def audit(
@@ -91,11 +93,12 @@ def audit(
         if two_people.shape != (len(embeddings),) or not np.isfinite(two_people).all():
             raise DataError(f"two_people: expected {len(embeddings)} finite values; got shape {two_people.shape}")
     gallery = _Gallery.of(embeddings, distractors)
+    rivals = _Rivals.of(gallery, seed)
     findings = [
-        *_label_errors(gallery, seed),
-        *_split_identities(gallery, seed),
-        *_buried(gallery),
-        *_ambiguous(gallery, None if two_people is None else two_people[gallery.places], seed),
+        _label_errors(gallery, rivals),
+        _split_identities(gallery, rivals, seed),
+        *_buried(gallery, rivals),
+        _ambiguous(gallery, None if two_people is None else two_people[gallery.places], seed),
     ]
     parts = []
     for finding in findings:
@@ -134,7 +137,7 @@ class _Gallery:
         own: (N,) place of a tracklet's label in ``ids``; -1 for distractors.
         counts: (K,) tracklets of each label.
         lines: (2, 2) slope and offset of the log-odds, for pairs of two cameras and of one.
-        sums: (N, K) log-odds of a tracklet with all members of an identity but itself, added up.
+        own_sums: (N,) log-odds of a tracklet with the other members of its label, added up; 0 for distractors.
         within: (K,) mean log-odds of the pairs of an identity; the mean of all where it has none.
     """
 
@@ -147,7 +150,7 @@ class _Gallery:
     own: np.ndarray
     counts: np.ndarray
     lines: np.ndarray
-    sums: np.ndarray
+    own_sums: np.ndarray
     within: np.ndarray
 
     @classmethod
@@ -167,19 +170,16 @@ class _Gallery:
         own[~nobody] = labels
         features = _centred(embeddings.features[places], camids)
         lines = _lines(features[~nobody], labels, camids[~nobody])
-        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        sums = np.empty((len(pids), len(ids)))
-        known = features[~nobody]
-        for rows, distances in distance_blocks(features, known, "cosine"):
-            odds = _log_odds(1.0 - distances, camids[rows, None] == camids[~nobody], lines)
-            itself = np.arange(rows.start, rows.stop)[:, None] == np.flatnonzero(~nobody)
-            odds[itself] = 0.0
-            sums[rows] = np.add.reduceat(odds, starts, axis=1)
-        pairs = np.bincount(labels, sums[~nobody, labels], minlength=len(ids))
+        own_sums, first = np.zeros(len(pids)), int(nobody.sum())
+        known = np.flatnonzero(~nobody)
+        for rows, sums in _sums(features, camids, counts, lines):
+            inside = slice(max(rows.start, first), max(rows.stop, first))
+            own_sums[inside] = sums[inside.start - rows.start :][np.arange(inside.stop - inside.start), own[inside]]
+        pairs = np.bincount(labels, own_sums[known], minlength=len(ids))
         several = counts > 1
         within = np.full(len(ids), pairs.sum() / (counts * (counts - 1)).sum())
         within[several] = pairs[several] / (counts * (counts - 1))[several]
-        return cls(places, numbers, pids, camids, features, ids, own, counts, lines, sums, within)
+        return cls(places, numbers, pids, camids, features, ids, own, counts, lines, own_sums, within)
 
     @property
     def known(self) -> np.ndarray:
@@ -191,23 +191,32 @@ class _Gallery:
         """(K,) the first row of each label."""
         return np.searchsorted(self.own, np.arange(len(self.ids)))
 
-    def evidence(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return E(i, y) of all tracklets and identities, (N, K), and that of each tracklet's own label, (N,).
+    @property
+    def own_evidence(self) -> np.ndarray:
+        """(N,) E(i, y) of each tracklet and its own label: what the other members say.
 
-        The own label's stands for what the other members say; it is missing (NaN) of distractors and where there are no
-        other members, and is -infinity in the table, which then holds other identities only.
+        It is missing (NaN) of distractors and where there are no other members.
         """
-        others = self.sums / self.counts - 0.5 * self.within
         own = np.full(len(self.own), np.nan)
         rows = self.known
         label = self.own[rows]
-        n, mine = self.counts[label], self.sums[rows, label]
+        n, mine = self.counts[label], self.own_sums[rows]
         # A tracklet's own part in its label's coherence must not hide its fault.
         pairs = (n * (n - 1) * self.within[label] - 2 * mine) / np.maximum((n - 1) * (n - 2), 1)
         coherence = np.where(n > 2, pairs, self.within.mean())
         own[rows] = np.where(n > 1, mine / np.maximum(n - 1, 1) - 0.5 * coherence, np.nan)
-        others[rows, label] = -np.inf
-        return others, own
+        return own
+
+    def evidence(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Yield rows, E(i, y) with the identities of other labels, (n, K), and the sums that they are from, (n, K).
+
+        Of a tracklet's own label it is -infinity.
+        """
+        for rows, sums in _sums(self.features, self.camids, self.counts, self.lines):
+            others = sums / self.counts - 0.5 * self.within
+            label = self.own[rows]
+            others[np.flatnonzero(label >= 0), label[label >= 0]] = -np.inf
+            yield rows, others, sums
 
     def nearest_of(self, rows: np.ndarray, identities: np.ndarray) -> np.ndarray:
         """Return for each row the row of another identity's tracklet that is most probably the same person."""
@@ -219,6 +228,73 @@ class _Gallery:
             odds = _log_odds(self.features[members] @ self.features[row], one_camera, self.lines)
             out[place] = members.start + odds.argmax()
         return out
+
+
+def _sums(
+    features: np.ndarray, camids: np.ndarray, counts: np.ndarray, lines: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield rows of a gallery, distractors first, and the log-odds of each with the members of each identity, summed.
+
+    A tracklet's pair with itself counts nothing. The sums are (n, K) float64.
+    """
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    first = len(features) - int(counts.sum())
+    known, cameras = features[first:], camids[first:]
+    for rows, distances in distance_blocks(features, known, "cosine", block_bytes=_BLOCK_BYTES):
+        cosines = np.subtract(1.0, distances, out=distances)
+        odds = _log_odds(cosines, camids[rows, None] == cameras, lines)
+        itself = np.arange(max(rows.start, first), max(rows.stop, first))
+        odds[itself - rows.start, itself - first] = 0.0
+        yield rows, np.add.reduceat(odds, starts, axis=1).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rivals:
+    """What a gallery's evidence says of other identities than a tracklet's own, from one pass over it.
+
+    Attributes:
+        best: (N,) the identity of another label that fits best.
+        value: (N,) E(i, z) of it.
+        exchanged: (N,) another identity, drawn to stand for the label; -1 where there is nothing to compare with.
+        at_exchanged: (N,) E(i, z) of that one.
+        nearest: (K,) the label that is nearest to each.
+        between: (K,) energy distance of the two, negated.
+    """
+
+    best: np.ndarray
+    value: np.ndarray
+    exchanged: np.ndarray
+    at_exchanged: np.ndarray
+    nearest: np.ndarray
+    between: np.ndarray
+
+    @classmethod
+    def of(cls, gallery: _Gallery, seed: int) -> _Rivals:
+        count, own, sizes, within = len(gallery.own), gallery.own, gallery.counts, gallery.within
+        rows = np.flatnonzero(np.isfinite(gallery.own_evidence))
+        exchanged = np.full(count, -1)
+        # Each tracklet with another identity's label: then its own identity is among the others.
+        random = rng(seed, "exchanged labels")
+        exchanged[rows] = (own[rows] + random.integers(1, len(sizes), size=len(rows))) % len(sizes)
+        best, value, at_exchanged = np.empty(count, np.int64), np.empty(count), np.full(count, np.nan)
+        nearest, between = np.empty(len(sizes), np.int64), np.empty(len(sizes))
+        starts, part = gallery.starts, np.zeros(len(sizes))  # sums of the label that a block ended in
+        for place, others, sums in gallery.evidence():
+            best[place] = others.argmax(axis=1)
+            value[place] = others.max(axis=1)
+            at_exchanged[place] = others[np.arange(len(others)), exchanged[place]]
+            label = own[place]
+            begin = np.flatnonzero((label >= 0) & (np.diff(label, prepend=-1) != 0))
+            if not len(begin):
+                continue
+            for identity, total in zip(label[begin], np.add.reduceat(sums, begin, axis=0)):
+                if starts[identity] < place.start:
+                    total += part
+                part = total
+                energy = part / (sizes[identity] * sizes) - 0.5 * (within[identity] + within)
+                energy[identity] = -np.inf
+                nearest[identity], between[identity] = energy.argmax(), energy.max()
+        return cls(best, value, exchanged, at_exchanged, nearest, between)
 
 
 def _centred(features: np.ndarray, camids: np.ndarray) -> np.ndarray:
@@ -235,14 +311,14 @@ def _lines(features: np.ndarray, labels: np.ndarray, camids: np.ndarray) -> np.n
     Two Gaussians of one variance, at even odds; row 0 for pairs of two cameras, row 1 for pairs of one.
     """
     moments = np.zeros((2, 2, 3))  # by relation of cameras and of people: pairs, sum and sum of squares of cosines
-    for rows, distances in distance_blocks(features, features, "cosine"):
-        cosines = 1.0 - distances
+    for rows, distances in distance_blocks(features, features, "cosine", block_bytes=_BLOCK_BYTES):
+        cosines = np.subtract(1.0, distances, out=distances)
         later = np.arange(rows.start, rows.stop)[:, None] < np.arange(len(features))
         camera, person = camids[rows, None] == camids, labels[rows, None] == labels
         for one_camera in (0, 1):
             for one_person in (0, 1):
                 values = cosines[later & (camera == one_camera) & (person == one_person)].astype(np.float64)
-                moments[one_camera, one_person] += len(values), values.sum(), (values**2).sum()
+                moments[one_camera, one_person] += len(values), values.sum(), np.square(values, out=values).sum()
     pooled = moments.sum(axis=0)
     whole = _line(pooled)
     if whole is None:
@@ -284,34 +360,23 @@ def _probability(values: np.ndarray, clean: np.ndarray, faulty: np.ndarray) -> n
     return expit(slope * (values - 0.5 * float(clean.mean() + faulty.mean())))
 
 
-def _label_errors(gallery: _Gallery, seed: int) -> list[_Finding]:
-    others, own = gallery.evidence()
+def _label_errors(gallery: _Gallery, rivals: _Rivals) -> _Finding:
+    own = gallery.own_evidence
     rows = np.flatnonzero(np.isfinite(own))
-    others, own, label = others[rows], own[rows], gallery.own[rows]
-    best = others.argmax(axis=1)
-    value = others[np.arange(len(rows)), best]
+    own, best, value, taken = own[rows], rivals.best[rows], rivals.value[rows], rivals.exchanged[rows]
     raw = value - own
-    # Each tracklet with another identity's label: then its own identity is among the others.
-    random = rng(seed, "exchanged labels")
-    taken = (label + random.integers(1, len(gallery.ids), size=len(rows))) % len(gallery.ids)
-    rivals = np.where(best == taken, own, np.maximum(own, value))
-    exchanged = rivals - others[np.arange(len(rows)), taken]
-    return [_Finding(KINDS[0], rows, raw, _probability(raw, raw, exchanged), best)]
+    exchanged = np.where(best == taken, own, np.maximum(own, value)) - rivals.at_exchanged[rows]
+    return _Finding(KINDS[0], rows, raw, _probability(raw, raw, exchanged), best)
 
 
-def _split_identities(gallery: _Gallery, seed: int) -> list[_Finding]:
-    known, counts, within = gallery.known, gallery.counts, gallery.within
-    between = np.add.reduceat(gallery.sums[known], gallery.starts - gallery.starts[0], axis=0)
-    between = between / np.outer(counts, counts) - 0.5 * (within[:, None] + within)
-    np.fill_diagonal(between, -np.inf)
-    nearest = between.argmax(axis=1)
-    raw = between.max(axis=1)
-    halves = np.array([_halved(gallery, identity, seed) for identity in range(len(counts))])
+def _split_identities(gallery: _Gallery, rivals: _Rivals, seed: int) -> _Finding:
+    known, nearest, raw = gallery.known, rivals.nearest, rivals.between
+    halves = np.array([_halved(gallery, identity, seed) for identity in range(len(nearest))])
     scores = _probability(raw, raw, halves)
-    mutual = nearest[nearest] == np.arange(len(counts))
+    mutual = nearest[nearest] == np.arange(len(nearest))
     rows = known[mutual[gallery.own[known]]]
     label = gallery.own[rows]
-    return [_Finding(KINDS[1], rows, raw[label], scores[label], nearest[label])]
+    return _Finding(KINDS[1], rows, raw[label], scores[label], nearest[label])
 
 
 def _halved(gallery: _Gallery, identity: int, seed: int) -> float:
@@ -336,18 +401,16 @@ def _halved(gallery: _Gallery, identity: int, seed: int) -> float:
     return float(odds[np.ix_(first, ~first)].mean() - 0.5 * sum(coherence))
 
 
-def _buried(gallery: _Gallery) -> list[_Finding]:
-    others, own = gallery.evidence()
+def _buried(gallery: _Gallery, rivals: _Rivals) -> list[_Finding]:
+    own, best = gallery.own_evidence, rivals.value
     rows = np.flatnonzero(gallery.own < 0)
-    best = others.max(axis=1)
     # A labelled tracklet stands for a distractor without its own identity, and for a buried one with it.
     known = np.isfinite(own)
     scores = _probability(best[rows], best[known], np.maximum(best, own)[known])
-    return [_Finding(KINDS[2], rows, best[rows], scores, others[rows].argmax(axis=1))] if len(rows) else []
+    return [_Finding(KINDS[2], rows, best[rows], scores, rivals.best[rows])] if len(rows) else []
 
 
-def _ambiguous(gallery: _Gallery, two_people: np.ndarray | None, seed: int) -> list[_Finding]:
-
+def _ambiguous(gallery: _Gallery, two_people: np.ndarray | None, seed: int) -> _Finding:
     rows = gallery.known[gallery.counts[gallery.own[gallery.known]] > 1]
     label, features = gallery.own[rows], gallery.features.astype(np.float64)
     totals = np.add.reduceat(features[gallery.known], gallery.starts - gallery.starts[0], axis=0)
@@ -356,7 +419,7 @@ def _ambiguous(gallery: _Gallery, two_people: np.ndarray | None, seed: int) -> l
     raw, others = _shares(features[rows], without, label, means)
     if two_people is not None:
         raw = two_people[rows]
-        return [_Finding(KINDS[3], rows, raw, expit(raw), others)]
+        return _Finding(KINDS[3], rows, raw, expit(raw), others)
     # Half of each identity is mixed with another identity and explained by the means of the other half.
     random = rng(seed, "mixed features")
     seen = random.permutation(len(rows)) % 2 == 0
@@ -371,7 +434,7 @@ def _ambiguous(gallery: _Gallery, two_people: np.ndarray | None, seed: int) -> l
     mixed = features[first] + features[second]
     mixed /= np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-12)
     faulty, _ = _shares(mixed, halves[gallery.own[first]], gallery.own[first], halves)
-    return [_Finding(KINDS[3], rows, raw, _probability(raw, raw, faulty), others)]
+    return _Finding(KINDS[3], rows, raw, _probability(raw, raw, faulty), others)
 
 
 def _shares(
@@ -389,6 +452,13 @@ def _shares(
         For the other identity that explains most: the smaller of the two parts' lengths (0 if no mixture is better than
         the label alone), (n,), and its place in ``means``, (n,).
     """
+    height = max(1, _BLOCK_BYTES // (8 * len(means)))
+    if len(features) > height:
+        parts = [
+            _shares(features[rows], own_means[rows], label[rows], means)
+            for rows in (slice(start, start + height) for start in range(0, len(features), height))
+        ]
+        return tuple(np.concatenate(part) for part in zip(*parts))
     mm = np.einsum("nd,nd->n", own_means, own_means)[:, None]
     zz = np.einsum("kd,kd->k", means, means)
     mz, xz = own_means @ means.T, features @ means.T

@@ -25,7 +25,7 @@ from torch import nn
 from tqdm import tqdm
 
 from reidlab import paths
-from reidlab.checks import check_number, check_share, check_size
+from reidlab.checks import check_number, check_share, check_size, plural
 from reidlab.data import ImageCache, Tracklets, read_picture, tracklets_of
 from reidlab.data.decoded import DataSet, Pictures
 from reidlab.data.readers.mars import cleaned_labels
@@ -404,18 +404,13 @@ def redetect_table(
     """
     if isinstance(linker, Linked):
         _check_linked(table, linker)
+    parts, queries, corrected = _planned(table, root)
     out = Path(out)
     reports = []
     with whole_folder(out) as folder:
-        for part, split in (("train", "train"), ("test", "gallery")):
-            chosen = np.flatnonzero(table["split"] == split)
+        for part, chosen, tracklets, names in parts:
             rows = table.iloc[chosen].reset_index(drop=True)
-            if rows.empty:
-                raise DataError(f"table: split {split!r} has no rows; the layout of MARS needs both parts")
-            tracklets = tracklets_of(rows)
-            names, masks = _names(rows, tracklets), np.empty((len(rows), 4), dtype=np.int64)
-            if part == "test":
-                queries = _query_numbers(table, tracklets)
+            masks = np.empty((len(rows), 4), dtype=np.int64)
             linked = [linker.select(chosen)] if isinstance(linker, Linked) else linker.parts(rows, quiet=quiet)
             for done in linked:
                 places = done.report["row"].to_numpy()
@@ -427,9 +422,44 @@ def redetect_table(
             listed = [[names[place] for place in places] for places in tracklets.rows]
             matrix = mars.write_part(folder, part, listed, tracklets.pids, tracklets.camids)
             mars.write_masks(folder, part, chain(*listed), masks[np.concatenate(tracklets.rows)])
-        mars.write_test(folder, queries, matrix, None if root is None else _corrected(tracklets, root))
+        mars.write_test(folder, queries, matrix, corrected)
         pd.concat(reports).to_csv(folder / "redetect.csv", index=False, lineterminator="\n")
     return out
+
+
+def check_redetectable(table: pd.DataFrame, root: str | Path | None = None) -> None:
+    """Check that :func:`redetect_table` can write a table's tracklets, before any work.
+
+    Args:
+        table: sample table.
+        root: folder of the data set.
+
+    Raises:
+        DataError: there are no tracklets, a split is missing, or labels do not fit MARS's names.
+    """
+    if (untracked := table["tracklet"] < 0).any():
+        name = table.attrs.get("dataset", "table")
+        raise DataError(
+            f"{name}: {plural(int(untracked.sum()), 'picture')} of {len(table):,} are in no tracklet, such as "
+            f"{table['path'][untracked].iloc[0]}; re-Detect and Link follows a person through the pictures of a "
+            "tracklet, so it needs a set of tracklets, such as MARS"
+        )
+    _planned(table, root)
+
+
+def _planned(
+    table: pd.DataFrame, root: str | Path | None
+) -> tuple[list[tuple[str, np.ndarray, Tracklets, list[str]]], list[int], np.ndarray | None]:
+    """Return name, rows, tracklets and pictures' names of both parts of MARS's layout, its queries and labels."""
+    parts = []
+    for part, split in (("train", "train"), ("test", "gallery")):
+        chosen = np.flatnonzero(table["split"] == split)
+        rows = table.iloc[chosen].reset_index(drop=True)
+        if rows.empty:
+            raise DataError(f"table: split {split!r} has no rows; the layout of MARS needs both parts")
+        tracklets = tracklets_of(rows)
+        parts.append((part, chosen, tracklets, _names(rows, tracklets)))
+    return parts, _query_numbers(table, tracklets), None if root is None else _corrected(tracklets, root)
 
 
 def quality(table: pd.DataFrame, linked: Linked, root: str | Path, *, embed: Embed | None = None) -> pd.DataFrame:

@@ -7,10 +7,10 @@ Each is textured in its own metres, so that paving, bricks and markings lie in t
 from __future__ import annotations
 
 import hashlib
-import pickle
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -65,15 +65,37 @@ def background_of(camera: Camera, occluders: int, plain: float) -> Background:
     from reidlab.world.spec import world_code_hash
 
     text = f"{world_code_hash()}\n{camera!r}\n{occluders}\n{plain!r}"
-    kept = cache_dir() / "backgrounds" / f"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}.pickle"
-    try:
-        return pickle.loads(kept.read_bytes())
-    except (OSError, EOFError, pickle.UnpicklingError):
-        background = _Scene(camera, occluders).draw(plain)
+    kept = cache_dir() / "backgrounds" / f"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}.npz"
+    if (background := _read(kept, camera, occluders)) is not None:
+        return background
+    background = _Scene(camera, occluders).draw(plain)
+    arrays = {f"layer{number}": layer.rgba for number, layer in enumerate(background.layers)}
+    places = [(camera.occluders.index(layer.occluder), layer.x, layer.y) for layer in background.layers]
     # A cache that cannot be written costs time, nothing else.
-    with suppress(StorageError), replacing(kept) as draft:
-        draft.write_bytes(pickle.dumps(background))
+    with suppress(StorageError), replacing(kept) as draft, draft.open("wb") as stream:
+        np.savez(stream, rgb=background.rgb, places=np.array(places, np.int64), **arrays)
     return background
+
+
+def _read(path: Path, camera: Camera, occluders: int) -> Background | None:
+    """Return the background in a file, or None if there is none that is whole."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            rgb, places = arrays["rgb"], arrays["places"].tolist()
+            layers = [arrays[f"layer{number}"] for number in range(len(places))]
+        known = camera.occluders[:occluders]
+        fits = rgb.dtype == np.uint8 and rgb.shape == (camera.height, camera.width, 3)
+        for layer, (which, x, y) in zip(layers, places):
+            height, width, channels = layer.shape
+            fits &= layer.dtype == np.uint8 and channels == 4 and min(which, x, y) >= 0 and which < len(known)
+            fits &= x + width <= camera.width and y + height <= camera.height
+        if fits:
+            return Background(rgb, tuple(Layer(known[n], layer, x, y) for layer, (n, x, y) in zip(layers, places)))
+    except Exception:  # whatever damage makes of a file
+        pass
+    return None
 
 
 class _Scene:

@@ -15,6 +15,7 @@ import yaml
 
 from reidlab.checks import check_choice, check_integer, check_names, check_number
 from reidlab.errors import ConfigError
+from reidlab.reading import parse_yaml
 from reidlab.world.camera import SCENES
 from reidlab.world.dress import Dress
 from reidlab.world.nuisances import Nuisances
@@ -171,11 +172,7 @@ class WorldSpec:
         Raises:
             ConfigError: the text is not YAML or does not hold a valid spec.
         """
-        try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"the world's YAML cannot be read: {error}") from error
-        return cls.from_dict(values)
+        return cls.from_dict(parse_yaml(text, "the world's YAML"))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as numbers, strings, lists and one nested mapping."""

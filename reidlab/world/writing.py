@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
+import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import numpy as np
 
 from reidlab.checks import check_integer
+from reidlab.files import clear_left_overs, temporary_folder
 from reidlab.world.scene import Scene
 
 _JPEG_QUALITY = 95  # the camera's own compression is in the picture already
@@ -66,23 +70,59 @@ def spread(
                 results.append(work(scene, folder, unit))
                 bar.update()
             return results
-        # joblib's processes start afresh like "spawn", but never run the caller's script again.
-        from joblib import Parallel, delayed
-
-        pool = Parallel(n_jobs=count, backend="loky", batch_size=1, pre_dispatch="3*n_jobs", return_as="generator")
-        with warnings.catch_warnings(), TemporaryDirectory(prefix="reidlab-") as name:
-            # A worker keeps bodies and clothes; joblib takes that for a leak and says so when it starts a fresh one.
-            warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
-            shelf = Path(name)
+        clear_left_overs()
+        # What is pickled lies in a folder that only this user may enter, and only while it is needed.
+        with temporary_folder() as shelf, _processes(count) as submit:
             (shelf / "scene.pickle").write_bytes(pickle.dumps(scene))
             # Painting a background takes longer than a hundred pictures before it: it is done once per camera.
-            list(pool(delayed(_shelve_renderer)(shelf, camera.camid) for camera in scene.cameras))
+            for shelved in [submit(_shelve_renderer, shelf, camera.camid) for camera in scene.cameras]:
+                shelved.result()
             size = max(1, min(64, len(units) // (6 * count)))
             batches = [units[i : i + size] for i in range(0, len(units), size)]
-            for batch in pool(delayed(_work_off)(shelf, work, folder, batch) for batch in batches):
-                results.extend(batch)
+            for batch, done in zip(batches, [submit(_work_off, shelf, work, folder, batch) for batch in batches]):
+                results.extend(done.result())
                 bar.update(len(batch))
     return results
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[Callable[..., Future]]:
+    """Yield a function that hands work to other processes; they end with this one, and at once if the block fails."""
+    # They start afresh like "spawn", but never run the caller's script again.
+    from joblib.externals.loky import get_reusable_executor
+
+    threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
+    with warnings.catch_warnings():
+        # A worker keeps bodies and clothes; loky takes that for a leak and says so when it starts a fresh one.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
+        given = os.environ.get("PYTHONWARNINGS", "")
+        # Loky's process that clears up after interrupted ones warns of each thing that it clears.
+        os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [given, "ignore:resource_tracker"]))
+        try:
+            executor = get_reusable_executor(count, env=threads, initializer=_end_with, initargs=(os.getpid(),))
+        finally:
+            os.environ["PYTHONWARNINGS"] = given
+        try:
+            yield executor.submit
+        except BaseException:
+            # Loky's own thread no longer finds the work that waits, and would say so in a traceback.
+            before, threading.excepthook = threading.excepthook, lambda _: None
+            try:
+                executor.shutdown(wait=True, kill_workers=True)
+            finally:
+                threading.excepthook = before
+            raise
+
+
+def _end_with(parent: int) -> None:
+    """End this worker as soon as the process that started it is gone, however that ended."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _shelve_renderer(shelf: Path, camid: int) -> None:

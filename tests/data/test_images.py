@@ -82,6 +82,26 @@ def test_a_cache_on_disk_is_not_written_through(table):
     assert np.array_equal(np.asarray(ImageCache(table, (16, 8), on_disk=True)), before)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(path.read_bytes() + b"1"),
+        lambda path: path.write_bytes(b""),
+        lambda path: np.save(path, np.zeros((1, 2), np.uint8)),
+        lambda path: np.save(path, np.array([{}], dtype=object), allow_pickle=True),
+    ],
+    ids=["cut", "longer", "empty", "another", "objects"],
+)
+def test_a_damaged_store_is_made_anew(table, tmp_path, damage):
+    before = np.array(ImageCache(table, (8, 4), on_disk=True))
+    (path,) = (tmp_path / "cache" / "pictures").iterdir()
+    whole = path.read_bytes()
+    damage(path)
+    np.testing.assert_array_equal(ImageCache(table, (8, 4), on_disk=True), before)
+    assert path.read_bytes() == whole
+
+
 def test_a_failed_cache_leaves_nothing(table, tmp_path):
     Path(table["path"][3]).write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"3\.png"):

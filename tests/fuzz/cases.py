@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -376,7 +377,8 @@ def run_files(stock: Stock, home: Path, draw: random.Random) -> Action:
             except ReidlabError as error:
                 refused = error
         for place in sorted((root / "_runs" / "pieces" / "01_tiny").iterdir()):
-            pieces.load(place)
+            good = stock.project_folder / place.relative_to(root) / "manifest.json"
+            pieces.load(place, json.loads(good.read_bytes())["identity"])
         pieces.sweep(root / "_runs" / "pieces" / "01_tiny")
         if refused:
             raise refused

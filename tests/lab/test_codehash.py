@@ -297,3 +297,66 @@ def test_a_file_is_parsed_once(package, monkeypatch):
     parsed.clear()
     codehash.of_cells(cells, "made up", package)
     assert [name for name in parsed if not name.startswith("made up")] == [str(package / "base.py")]
+
+
+# ---- modules of a project ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """A project with a study of its own: a module, what it imports, and a package on Python's path."""
+    root = tmp_path / "project"
+    for name, text in {
+        "my_study.py": "from my_helpers import mean\nfrom reidlab.seeding import derive\n",
+        "my_helpers.py": "mean = 1\n",
+        "lib/rooms/__init__.py": "",
+        "lib/rooms/video.py": "from . import clips\nfrom .parts.heads import head\n",
+        "lib/rooms/clips.py": "",
+        "lib/rooms/parts/__init__.py": "",
+        "lib/rooms/parts/heads.py": "head = 1\n",
+        "unused.py": "",
+    }.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(str(root / "lib"))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("import my_study", {"my_study", "my_helpers", "reidlab.seeding"}),
+        ("from my_study import Study\nStudy()", {"my_study", "my_helpers", "reidlab.seeding"}),
+        ("def late():\n    import my_helpers as h\n    return h.mean", {"my_helpers"}),
+        ("import numpy, rooms.clips", {"rooms", "rooms.clips"}),
+        (
+            "from rooms import video\nvideo.run()",
+            {"rooms", "rooms.video", "rooms.clips", "rooms.parts", "rooms.parts.heads"},
+        ),
+        ("import numpy as np\nimport json", set()),
+    ],
+)
+def test_modules_of_the_project_count_and_so_does_what_they_import(beside, text, expected):
+    path = write_notebook(beside / "notebooks" / "01_own.ipynb", code(text))
+    assert set(codehash.of_chapter(path).modules) == expected
+
+
+def test_a_changed_module_of_the_project_is_a_change_of_records(beside):
+    path = write_notebook(beside / "notebooks" / "01_own.ipynb", code("import my_study\nrun.measure(my_study.Study())"))
+    before = codehash.of_chapter(path)
+    (beside / "my_helpers.py").write_text("mean = 1  # a comment\n")
+    assert codehash.of_chapter(path) == before
+    (beside / "my_helpers.py").write_text("mean = 2\n")
+    after = codehash.of_chapter(path)
+    assert after.changes_since(before.as_dict()) == ["module my_helpers changed"]
+    assert after.changes_since(before.as_dict(), pictures=False) == ["module my_helpers changed"]
+
+
+def test_a_piece_rests_on_what_a_study_of_the_project_imports(beside, monkeypatch):
+    monkeypatch.syspath_prepend(str(beside))
+    before = codehash.of_modules(["my_study"])
+    (beside / "unused.py").write_text("x = 1\n")
+    assert codehash.of_modules(["my_study"]) == before
+    (beside / "my_helpers.py").write_text("mean = 2\n")
+    assert codehash.of_modules(["my_study"]) != before

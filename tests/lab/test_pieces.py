@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from reidlab import lab
+from reidlab import files, lab
 from reidlab.errors import RunError
 from reidlab.lab import codehash, environment, pieces, store
 from tests.lab import made_up_study
@@ -128,19 +128,79 @@ def _lose(name, monkeypatch, tmp_path):
 FILES = ("manifest.json", "plain.json", "arrays.npz", "losses.parquet", "weights.safetensors")
 
 
+def _edit(change, monkeypatch, tmp_path):
+    """Change a manifest by hand."""
+    for path in (tmp_path / "pieces").glob("*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        change(manifest)
+        path.write_text(json.dumps(manifest))
+
+
+def _edit_records(monkeypatch, tmp_path):
+    """Change a record, and what the manifest says of its file, but not the manifest's own digest."""
+    for path in (tmp_path / "pieces").glob("*/plain.json"):
+        path.write_text(path.read_text().replace("0.6", "0.9"))
+        written = [path.stat().st_size, files.digest(path)]
+        _edit(lambda manifest: manifest["files"].update({"plain.json": written}), monkeypatch, tmp_path)
+
+
+def _rows_of(rows, monkeypatch, tmp_path):
+    """Store other records as if a study had measured them."""
+    for path in (tmp_path / "pieces").glob("*/manifest.json"):
+        identity = json.loads(path.read_text())["identity"]
+        pieces.save(path.parent, tmp_path, identity, pieces.Piece(rows, {}, 0.0))
+
+
+def _add(monkeypatch, tmp_path):
+    for path in (tmp_path / "pieces").iterdir():
+        (path / "more.npz").touch()
+
+
+def _move(monkeypatch, tmp_path):
+    """Put the piece of another seed in this one's place."""
+    (folder,) = (tmp_path / "pieces").iterdir()
+    identity = json.loads((folder / "manifest.json").read_text())["identity"] | {"seed": 1}
+    pieces.save(folder, tmp_path, identity, pieces.Piece([], {}, 0.0))
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        *(_configuration, _code, _versions, _threads, _cut),
+        *(_cut, _edit_records, _add, _move),
         *(partial(_damage, name) for name in FILES[1:]),
         *(partial(_lose, name) for name in FILES),
+        partial(_edit, lambda manifest: manifest.pop("kept")),
+        partial(_edit, lambda manifest: manifest.update(kept={"../../secret": "table"})),
+        partial(_edit, lambda manifest: manifest.update(files={})),
+        partial(_edit, lambda manifest: manifest.update(files=[1])),
+        partial(_edit, lambda manifest: manifest["identity"].update(seed=1)),
+        partial(_rows_of, [{"key": "rank1"}]),
+        partial(_rows_of, [["rank1", 0.9]]),
     ],
 )
-def test_a_piece_that_may_differ_is_measured_again(start, monkeypatch, tmp_path, change):
+def test_a_damaged_or_edited_piece_is_measured_again_and_said_so(start, monkeypatch, tmp_path, change):
+    first = start()
+    first.measure(MadeUpStudy(), [0])
+    change(monkeypatch, tmp_path)
+    again = start()
+    again.measure(MadeUpStudy(), [0])
+    assert MEASURED == [("embedded", 0)] * 2
+    pd.testing.assert_frame_equal(again.records(), first.records())
+    assert [[piece.get("damaged", False) for piece in run.describe()["pieces"]] for run in (first, again)] == [
+        [False], [True],
+    ]  # fmt: skip
+    start().measure(MadeUpStudy(), [0])
+    assert len(MEASURED) == 2
+
+
+@pytest.mark.parametrize("change", [_configuration, _code, _versions, _threads])
+def test_a_piece_of_something_else_is_measured_again(start, monkeypatch, tmp_path, change):
     start().measure(MadeUpStudy(), [0])
     changed = change(monkeypatch, tmp_path) or {}
-    start().measure(MadeUpStudy(**changed), [0])
+    run = start()
+    run.measure(MadeUpStudy(**changed), [0])
     assert MEASURED == [("embedded", 0)] * 2
+    assert "damaged" not in run.describe()["pieces"][0]
     start().measure(MadeUpStudy(**changed), [0])
     assert len(MEASURED) == 2
 
@@ -249,6 +309,15 @@ def test_after_success_a_chapter_redraws_without_measuring(project, no_kernel):
     assert measured_by(project) == []
     info = store.load("quick", "1", project).info
     assert [piece["resumed"] for piece in info["pieces"]] == [True]
+
+
+def test_a_run_says_that_a_piece_was_damaged(project, no_kernel):
+    run_chapters(project)
+    (piece,) = store.pieces_folder(project, "01_tiny").iterdir()
+    (piece / "plain.json").write_text("{}")
+    write_chapter(project, "01_tiny", "x = 1")
+    (outcome,) = run_chapters(project)
+    assert "3 records in 0 s (1 stored piece damaged or edited, measured again); " in outcome.message
 
 
 def test_more_seeds_another_profile_and_changed_parameters_extend_a_run(project, no_kernel):

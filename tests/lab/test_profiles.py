@@ -46,7 +46,10 @@ def test_defaults_reach_the_chapters_that_have_the_parameter(project):
         ("01_tiny: {epochs: null}", r"epochs: expected a whole number"),
         ("01_tiny: {seeds: 3}", r"seeds: expected a list like \[0\], found 3"),
         ("01_tiny: {seeds: [0, x]}", r"seeds\[1\]: expected a whole number"),
-        ("01_tiny: {name: 3}", r"name: expected text like 'quiet', found 3"),
+        ("01_tiny: {name: 3}", r"name: expected text like 'quiet', found 3$"),
+        ("01_tiny: {epochs: 010}", r"expected a whole number like 2, found '010', a text; write 10 for a number$"),
+        ("01_tiny: {epochs: 1:30}", r"expected a whole number like 2, found '1:30'$"),
+        ("01_tiny: {seeds: [0, 07]}", r"seeds\[1\]: expected a whole number like 0, found '07', a text; write 7"),
         ("01_tiny: [1]", r"01_tiny: expected parameters, found \[1\]"),
         ("defaults: {width: 3}\n01_tiny: {}", r"defaults: no chapter of this profile has a parameter 'width'"),
         ("- 01_tiny", r"expected a mapping of chapter ids, found list"),
@@ -66,6 +69,47 @@ def test_a_profile_that_is_not_there_is_named(project):
         profiles.load(project, "quik")
 
 
+@pytest.mark.parametrize("name", ["../x", "../profiles/quick", "", ".", "/etc/passwd", "a\nb", "\x1b[31m", "a" * 101])
+def test_a_profile_has_a_name(project, name):
+    (project.notebooks / "x.yml").write_text("01_tiny: {}\n")
+    with pytest.raises(ConfigError, match=r"^profile: '.*' is no name") as caught:
+        profiles.load(project, name)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["pieces", "quick.custom", "quick.verify"])
+def test_a_profile_is_not_called_as_the_run_store_calls_its_own(project, name):
+    write_profiles(project, **{name: "01_tiny: {}\n"})
+    with pytest.raises(ConfigError, match=f"profile: '{name}' is a name of the run store's own"):
+        runner.plan(project, ["1"], name)
+
+
+def test_traps_of_yaml_are_texts_for_parameters_of_every_kind():
+    own = {"rate": 0.5, "plain": True, "name": "x"}
+    assert profiles.check(profiles.parse_changes(["rate=1e-3", "name=010"]), own, "here") == {
+        "rate": 1e-3,
+        "name": "010",
+    }
+    for pair, message in (
+        ("rate=010", "rate: expected a number like 0.5, found '010', a text; write 10.0 for a number"),
+        ("rate='1e-3'", "found '1e-3', a text; write 0.001 for a number"),
+        ("rate=1_000", "found '1_000', a text; write 1000.0"),
+        ("rate=nan", "expected a number like 0.5, found 'nan'"),
+        ("plain=yes", "plain: expected true or false like True, found 'yes', a text; write true"),
+        ("plain=off", "found 'off', a text; write false"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            profiles.check(profiles.parse_changes([pair]), own, "here")
+
+
+def test_a_notebook_whose_file_has_no_chapters_name_is_no_chapter(project):
+    for name in ("Untitled 1", "\x1b[31m", ".hidden"):
+        write_chapter(project, name)
+    assert project.chapters() == ["01_tiny"]
+    with pytest.raises(ConfigError, match=r"no chapter '\.\./01_tiny'"):
+        project.chapter("../01_tiny")
+
+
 def test_a_chapter_outside_the_profile_is_refused(project):
     write_chapter(project, "02_other")
     with pytest.raises(ConfigError, match=r"quick\.yml: does not name chapter '02_other'; add it there"):
@@ -74,7 +118,7 @@ def test_a_chapter_outside_the_profile_is_refused(project):
 
 @pytest.mark.parametrize(
     ("default", "given", "expected"),
-    [(0.5, 1, 1.0), (0.5, "1e-3", 0.001), (None, {"a": 1}, {"a": 1}), ([], ["x"], ["x"]), ([0.5], [1], [1.0])],
+    [(0.5, 1, 1.0), (0.5, 1e-3, 0.001), (None, {"a": 1}, {"a": 1}), ([], ["x"], ["x"]), ([0.5], [1], [1.0])],
 )
 def test_values_take_the_type_of_the_default(default, given, expected):
     (value,) = profiles.check({"p": given}, {"p": default}, "here").values()

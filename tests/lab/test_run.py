@@ -32,14 +32,15 @@ def test_by_hand_a_run_keeps_nothing(run, tmp_path, monkeypatch):
 
 
 def test_a_run_given_a_folder_writes_there(tmp_path):
-    run = lab.start("01_tiny", directory=tmp_path)
+    folder = tmp_path / "01_tiny"
+    run = lab.start("01_tiny", directory=folder)
     run.record("mAP", 0.5, seed=3)
     run.glue("best", 0.5)
     run.finish()
-    info = json.loads((tmp_path / "run.json").read_text())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["records.parquet", "run.json"]
+    info = json.loads((folder / "run.json").read_text())
+    assert sorted(path.name for path in folder.iterdir()) == ["records.parquet", "run.json"]
     assert (info["seeds"], info["records"], info["keys"], info["glue"]) == ([3], 1, ["mAP"], {"best": 0.5})
-    assert store.open_run(tmp_path).records["value"].tolist() == [0.5]
+    assert store.open_run(folder).records["value"].tolist() == [0.5]
 
 
 def test_the_card_shows_everything_and_no_host(run):

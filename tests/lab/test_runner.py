@@ -357,7 +357,7 @@ def test_a_full_disk_changes_nothing(project, no_kernel, monkeypatch, where):
         elif where == "replace":
             patch.setattr(files.os, "replace", full)
         else:
-            patch.setattr(runner.tempfile, "mkdtemp", full)
+            patch.setattr(files.tempfile, "mkdtemp", full)
         outcome = one(project)
     assert outcome.status == "failed"
     assert "the disk is full; nothing was changed" in outcome.message
@@ -369,7 +369,7 @@ def test_a_folder_that_may_not_be_written_is_named(project, no_kernel, monkeypat
     def denied(*_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(runner.tempfile, "mkdtemp", denied)
+    monkeypatch.setattr(files.tempfile, "mkdtemp", denied)
     assert "may not be written" in one(project).message
 
 

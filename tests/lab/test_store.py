@@ -1,11 +1,14 @@
 """Reading runs back: what is damaged is refused in one line, what is kept says nothing of this machine."""
 
 import json
+import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from reidlab.errors import RunError
+from reidlab import lab
+from reidlab.errors import ConfigError, RunError
 from reidlab.lab import store
 from tests.lab.made_up_project import run_chapters, write_chapter
 
@@ -28,6 +31,45 @@ def spoil(path, change):
         ("run.json", lambda p: spoil(p, lambda i: i.pop("code")), r"run\.json: has no 'code'"),
         ("run.json", lambda p: spoil(p, lambda i: i.update(format=9)), r"is of format 9, this version reads 1"),
         ("run.json", lambda p: p.unlink(), r"has no run under profile quick; run `reidlab run 01_tiny"),
+        *(
+            ("run.json", lambda p, name=name, value=value: spoil(p, lambda i: i.update({name: value})), f"json: {name}")
+            for name, value in [
+                ("chapter", 1),
+                ("profile", ["quick"]),
+                ("parameters", []),
+                ("data", {"w": "x"}),
+                ("data", {"w": {}}),
+                ("code", "x"),
+                ("code", {"hash": 1}),
+                ("versions", {"python": 3}),
+                ("started", "2024-13-45"),
+                ("wall_s", "long"),
+                ("wall_s", float("nan")),
+                ("wall_s", 10**400),
+                ("files", []),
+                ("seeds", [0.5]),
+                ("records", True),
+                ("pieces", [1]),
+                ("threads", None),
+                ("kept", {"standard": 1}),
+                ("verified", {}),
+            ]
+        ),
+        (
+            "run.json",
+            lambda p: spoil(p, lambda i: i.update(chapter="../x")),
+            r"is of chapter '\.\./x', profile 'quick'",
+        ),
+        ("run.json", lambda p: spoil(p, lambda i: i.update(profile="\x1b[31m")), r"profile '\\x1b\[31m', and does not"),
+        (
+            "run.json",
+            lambda p: spoil(p, lambda i: i.update(files={"../../x": "1"})),
+            r"files: '\.\./\.\./x' is no name",
+        ),
+        ("run.json", lambda p: spoil(p, lambda i: i.update(files={})), r"files does not name records\.parquet"),
+        ("run.json", lambda p: p.write_bytes(b""), r"run\.json: cannot be read as JSON"),
+        ("run.json", lambda p: (p.unlink(), os.mkfifo(p)), r"has no run under profile quick"),
+        ("run.json", lambda p: (p.unlink(), p.mkdir()), r"has no run under profile quick"),
         ("records.parquet", lambda p: p.write_bytes(p.read_bytes()[:-1]), r"records\.parquet: is not the file"),
         ("records.parquet", lambda p: p.unlink(), r"records\.parquet: missing, though run\.json names it"),
         ("01_tiny.ipynb", lambda p: p.write_text("{}"), r"01_tiny\.ipynb: is not the file that was written"),
@@ -37,7 +79,26 @@ def test_a_damaged_run_is_refused(copied, name, damage, message):
     damage(store.run_folder(copied, "quick", "01_tiny") / name)
     with pytest.raises(RunError, match=message) as caught:
         store.load("quick", "1", copied)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["../quick", "", "a/b", "\x1b[31m", ".", 3, None])
+def test_what_becomes_a_folder_is_a_name(project, name):
+    for folder in (store.run_folder, store.kept_folder):
+        for words in ((name, "01_tiny"), ("quick", name)):
+            with pytest.raises(ConfigError, match="is no name"):
+                folder(project, *words)
+    with pytest.raises(ConfigError, match="is no name"):
+        store.pieces_folder(project, name)
+    with pytest.raises(ConfigError, match="is no name"):
+        lab.start(name)
+
+
+def test_all_kept_runs_are_read():
+    kept = sorted(Path(__file__).parents[2].glob("results/*/*"))
+    assert kept
+    for folder in kept:
+        assert store.open_run(folder, kept=True).chapter == folder.name
 
 
 def test_a_stored_run_is_read_back(executed):

@@ -142,6 +142,28 @@ def test_a_stopped_run_goes_on_and_ends_alike(tmp_path, parts, start, caplog):
     run_loop(start, unlabelled, SIMPLE.with_(rounds=1), toy.RECIPE, 4, 4, labelled=labelled, folder=tmp_path)
 
 
+@pytest.mark.parametrize("field", ["identity", "round", "classes", "model", "eps", "rounds"])
+def test_a_checkpoint_without_a_field_falls_back_to_the_one_before(tmp_path, parts, start, field):
+    _, unlabelled = parts
+    whole = run_loop(start, unlabelled, SIMPLE, toy.RECIPE, 2, 3, folder=tmp_path)
+    for value in (None, "text", {}):
+        state = torch.load(tmp_path / "checkpoint-last.pt", weights_only=True)
+        state.pop(field, None)
+        if value is not None and field != "eps":
+            state[field] = value
+        torch.save(state, tmp_path / "checkpoint-last.pt")
+        seen = []
+        try:
+            again = run_loop(
+                start, unlabelled, SIMPLE, toy.RECIPE, 2, 3, folder=tmp_path, resume=True, watch=seen.append
+            )
+        except ConfigError:
+            assert (field, value) == ("identity", {})
+            return
+        assert [item.number for item in seen] == [2]
+        assert same(again.model, whole.model)
+
+
 def test_identities_are_looked_at_for_measurements_only(parts, start):
     """Without identities the loop does the same and measures less."""
     labelled, unlabelled = parts
@@ -183,7 +205,7 @@ def test_what_cannot_be_run(parts, start):
         go(PseudoLabelOptions("sg-ap"), known=one)
     with pytest.raises(DataError, match="no two identities"):
         go(SIMPLE.with_(progressive=True), known=one)
-    with pytest.raises(ConfigError, match="all pictures are of one camera"):
+    with pytest.raises(ConfigError, match="all 21 are of camera 1; take a method without mining"):
         go(SIMPLE.with_(mining=True), part=unlabelled.select(unlabelled.camids == 1))
     with pytest.raises(DataError, match="unlabelled: 1 pictures"):
         go(SIMPLE, part=unlabelled.select(np.array([0])))

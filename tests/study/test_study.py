@@ -1,5 +1,6 @@
 """The floor of studies: conditions run once, rows complete, and the example of the book's page."""
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from reidlab.errors import ConfigError
 from reidlab.study import EMBEDDED, Budget, Condition, Contrast, Place, Registry, Result, Study, plain
+from reidlab.study.rows import gain_rows, score_rows, with_dims
 from reidlab.training.recipe import Backbone, Recipe, Scratch, WeightFile
 
 PAGE = Path(__file__).parents[2] / "book" / "how_to_add_a_chapter.md"
@@ -178,3 +180,55 @@ def test_a_short_budget_of_unknown_steps_and_no_seeds_are_refused(study):
 
 def test_sets_are_described_in_one_order():
     assert plain({"b", "a", "c"}) == ["a", "b", "c"]
+
+
+def test_only_what_is_declared_a_file_is_read_as_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "market1501").write_text("a file that happens to be called so")
+    assert plain({"set": "market1501", "note": "x" * 300, "zero": "\0"}) == {
+        "set": "market1501", "note": "x" * 300, "zero": "\0",
+    }  # fmt: skip
+    found = hashlib.sha256((tmp_path / "market1501").read_bytes()).hexdigest()
+    assert plain(Path("market1501")) == {"file": "market1501", "sha256": found}
+    assert plain(WeightFile("market1501"))["path"] == {"file": "market1501", "sha256": found}
+    for missing in (Path("gone"), WeightFile("gone"), tmp_path):
+        with pytest.raises(ConfigError, match=r"there is no such file|is a folder, not a file"):
+            plain(missing)
+
+
+@pytest.mark.parametrize("name", ["protocol", "key", "value", "unit", "seed", "timing", "chapter", "dims"])
+def test_a_dimension_has_a_name_of_its_own(name):
+    message = f"{name}: is a field of every record and cannot be a dimension"
+    for make in (
+        lambda: Condition("count", {name: "x"}),
+        lambda: Contrast(Condition("count"), Condition("count"), {name: "x"}),
+        lambda: list(score_rows({"mAP": 0.5}, "market1501", **{name: "x"})),
+        lambda: list(gain_rows({"mAP": 0.5}, {"mAP": 0.4}, "market1501", **{name: "x"})),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            make()
+
+
+def test_a_dimension_may_be_called_as_an_argument_is():
+    (row,) = score_rows({"mAP": 0.5}, "market1501", scores="all", ours="a", row=3)
+    assert (row["scores"], row["ours"], row["row"]) == ("all", "a", 3)
+    assert with_dims({"key": "mAP"}, row=3) == {"key": "mAP", "row": 3}
+    (row,) = gain_rows({"mAP": 0.5}, {"mAP": 0.25}, "market1501", ours="a", theirs="b")
+    assert (row["ours"], row["theirs"], row["value"]) == ("a", "b", 0.25)
+
+
+def test_a_name_is_taken_once_but_may_be_defined_again():
+    methods = Registry("methods")
+
+    def define():
+        @methods.add("one")
+        def one():
+            pass
+
+        return one
+
+    define()
+    latest = define()
+    assert methods["one"] is latest
+    with pytest.raises(ConfigError, match=r"methods: 'one' is .*define.<locals>.one already; choose another name"):
+        methods.add("one")(lambda: None)

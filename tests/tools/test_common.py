@@ -1,12 +1,21 @@
 """What all tools share: reading by name or folder, the line that describes a set, and the place that is written."""
 
-import pytest
+import ast
+import os
+import re
+from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+import typer
+
+import reidlab
+from reidlab import cli, tools
 from reidlab.data import make_table
 from reidlab.data.catalogue import open_set
 from reidlab.data.table import described
 from reidlab.errors import ConfigError, StorageError
-from reidlab.tools.common import checked_output
+from reidlab.tools.common import checked_file, checked_output
 
 
 def table_of(**columns):
@@ -36,22 +45,94 @@ def test_a_folder_is_read_by_the_reader_that_fits(tmp_path):
         open_set("no-such-set")
 
 
-def test_a_folder_to_write_is_new_or_empty_and_can_be_written(tmp_path, monkeypatch):
+def test_a_folder_to_write_is_new_or_empty_and_can_be_written(tmp_path):
     assert checked_output(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert list(tmp_path.iterdir()) == []
     assert checked_output(tmp_path) == tmp_path
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="is a file"):
         checked_output(tmp_path / "file")
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError, match=r"file/below: cannot be written \(Not a directory\)"):
         checked_output(tmp_path / "file" / "below")
     with pytest.raises(ConfigError, match="not empty"):
         checked_output(tmp_path)
     assert checked_output(tmp_path, resume=True) == tmp_path
 
-    def refused(*_, **__):
-        raise PermissionError(13, "Permission denied", str(tmp_path))
 
-    monkeypatch.setattr("tempfile.TemporaryDirectory", refused)
-    with pytest.raises(StorageError, match="may not be written"):
-        checked_output(tmp_path, resume=True)
+def test_a_file_to_write_is_no_folder(tmp_path):
+    assert checked_file(tmp_path / "new" / "report.csv") == tmp_path / "new" / "report.csv"
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "report.csv").write_text("before")
+    assert checked_file(tmp_path / "report.csv").read_text() == "before"
+    os.mkfifo(tmp_path / "pipe")
+    for name, what in ((tmp_path, "is a folder"), (tmp_path / "pipe", "is no regular file")):
+        with pytest.raises(ConfigError, match=f"{name}: {what}; name a file to write"):
+            checked_file(name)
+
+
+@pytest.mark.parametrize("check", [checked_output, checked_file])
+def test_a_place_that_cannot_be_written_is_named_as_the_user_gave_it(tmp_path, monkeypatch, check):
+    for name, reason in (("/proc/mine", "No such file or directory"), (tmp_path / ("x" * 250), "File name too long")):
+        with pytest.raises(StorageError) as error:
+            check(name)
+        assert str(error.value).startswith(f"{name}: cannot be written ({reason}); choose another f")
+        assert "tmp." not in str(error.value)
+
+    def refused(dir):
+        raise PermissionError(13, "Permission denied", f"{dir}/tmpabc")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.TemporaryFile", refused)
+        with pytest.raises(StorageError, match=r"new: cannot be written \(Permission denied\)"):
+            check(tmp_path / "new")
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=3 * 2**20))
+    with pytest.raises(StorageError, match="new: 16 MiB are needed there and 3 MiB are free"):
+        check(tmp_path / "new", room=2**24)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("check", [checked_output, checked_file])
+def test_nothing_is_written_into_the_data_set(tmp_path, check):
+    (tmp_path / "set" / "anna").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    for out in (tmp_path / "set" / "out", tmp_path / "link" / "anna" / "out"):
+        with pytest.raises(ConfigError, match=r"out: lies in the folder of the data set, .*/set; choose a"):
+            check(out, root=tmp_path / "link")
+    assert check(tmp_path / "settled", root=tmp_path / "set") == tmp_path / "settled"
+
+
+#: The command that each module of tools works for; what several use may name what all of them have.
+COMMANDS = {
+    "audit": ["audit-labels"],
+    "redetect": ["redetect"],
+    "learn": ["learn"],
+    "common": ["audit-labels", "redetect", "learn"],
+    "network": ["audit-labels", "redetect", "learn"],
+}
+
+
+@pytest.mark.parametrize("module", sorted(path.stem for path in Path(tools.__file__).parent.glob("[!_]*.py")))
+def test_advice_names_options_that_the_command_has(module):
+    def options(command):
+        return {name for item in command.params for name in (*item.opts, *item.secondary_opts)}
+
+    group = typer.main.get_command(cli.app)
+    commands = {**group.commands, **group.commands["data"].commands}
+    known = set.intersection(*(options(commands[name]) for name in COMMANDS[module]))
+    tree = ast.parse((Path(tools.__file__).parent / f"{module}.py").read_text())
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    named = {name for text in texts for name in re.findall(r"--[a-z]+(?:-[a-z]+)*(?![\w-])", text)}
+    assert named <= known
+    assert not any("=False" in text or "=True" in text for text in texts)
+
+
+def test_options_named_elsewhere_are_those_of_some_command():
+    group = typer.main.get_command(cli.app)
+    commands = [group, *group.commands.values(), *group.commands["data"].commands.values()]
+    known = {name for item in commands for part in item.params for name in (*part.opts, *part.secondary_opts)}
+    rooms = [Path(reidlab.__file__).parent / name for name in ("data", "models", "pseudolabel", "training", "video")]
+    for path in (path for room in rooms for path in room.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                named = set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", node.value))
+                assert named <= known, f"{path.name}: {node.value!r}"

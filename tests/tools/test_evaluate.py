@@ -36,7 +36,9 @@ def weights(tmp_path):
 
 def plain_features(files, weights, size):
     """Features of files by Pillow, numpy and ONNX Runtime alone, of length 1."""
-    session, rows = onnxruntime.InferenceSession(str(weights)), []
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session, rows = onnxruntime.InferenceSession(str(weights), options), []
     for path in files:
         with Image.open(path) as file:
             picture = file.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR)
@@ -170,6 +172,7 @@ def test_wrong_use_is_one_line_that_says_what_to_do(pictures, weights, tmp_path,
     assert "is no embedder that is known" in fails([*place, "--weights", str(tmp_path / "other.pth")], capsys)
     out = ["embed", str(pictures)]
     assert "name a .npz file" in fails([*out, str(tmp_path / "a.txt"), "--weights", str(weights)], capsys)
+    assert "lies in the folder of the data set" in fails([*out, f"{pictures}/a.npz", "--weights", str(weights)], capsys)
     unlabelled = pictures / "1"
     assert "it has no identities" in fails(["evaluate", str(unlabelled), "--weights", str(weights)], capsys)
 

@@ -81,6 +81,93 @@ def test_a_state_says_its_place_by_another_name(tmp_path, caplog):
     assert "(round unknown)" in caplog.text
 
 
+def test_any_flipped_bit_is_noticed_or_changes_nothing(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for number in (1, 2):
+        checkpoints.save(state(number, numbers=4))
+    whole = checkpoints.last.read_bytes()
+    fell_back = 0
+    for place in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        checkpoints.last.write_bytes(bytes(damaged))
+        found = checkpoints.load()
+        assert found["iteration"] in (1, 2)
+        assert torch.equal(found["model"]["w"], state(found["iteration"], numbers=4)["model"]["w"])
+        fell_back += found["iteration"] == 1
+    assert fell_back > 50
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"format": 1, "iteration": 9},
+        {"format": 1, "iteration": 9, "model": 3},
+        {"format": 1, "iteration": 9, "model": {"w": "text"}},
+        {"format": 2, "iteration": 9, "model": {}},
+        {"format": [1], "model": {}},
+        {},
+        [1, 2],
+        torch.zeros(3),
+    ],
+    ids=repr,
+)
+def test_a_state_that_lacks_what_a_run_needs_is_damaged_too(saved, content, caplog):
+    def restore(found):
+        model = torch.nn.ParameterDict({"w": torch.zeros(1000)})
+        model.load_state_dict(found["model"])
+
+    torch.save(content, saved.last)
+    assert saved.load(restore)["iteration"] == 1
+    assert "using checkpoint-previous.pt (iteration 1)" in caplog.text
+    os.remove(saved.previous)
+    with pytest.raises(DataError, match=r"checkpoint-last\.pt: .*start from the beginning"):
+        saved.load(restore)
+
+
+def test_an_error_of_ours_is_no_damage(saved):
+    def refuse(found):
+        raise ConfigError("of another run")
+
+    with pytest.raises(ConfigError, match="of another run"):
+        saved.load(refuse)
+
+
+def test_a_damaged_file_never_takes_the_place_of_the_one_before(saved, monkeypatch):
+    """Killed at any moment of the next save, the folder has a checkpoint that can be read."""
+    cut_short(saved.last)
+    again = Checkpoints(saved.folder)
+    assert again.load()["iteration"] == 1
+    replace = os.replace
+
+    def killed(*names):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        again.save(state(2))
+    assert Checkpoints(saved.folder).load()["iteration"] == 1
+    monkeypatch.setattr("os.replace", replace)
+    again.save(state(2))
+    assert Checkpoints(saved.folder).load()["iteration"] == 2
+    cut_short(saved.last)
+    assert Checkpoints(saved.folder).load()["iteration"] == 1
+    again.save(state(3))
+    again.save(state(4))
+    cut_short(saved.last)
+    assert Checkpoints(saved.folder).load()["iteration"] == 3
+
+
+def test_pipes_and_folders_under_a_checkpoints_name_are_not_waited_for(tmp_path, saved):
+    os.remove(saved.last)
+    os.mkfifo(saved.last)
+    assert saved.load()["iteration"] == 1
+    os.remove(saved.previous)
+    saved.previous.mkdir()
+    with pytest.raises(DataError, match=r"is a pipe, not a file; .*is a folder, not a file"):
+        saved.load()
+
+
 def test_with_both_damaged_the_error_names_both(saved):
     cut_short(saved.last)
     empty(saved.previous)

@@ -229,6 +229,28 @@ def test_a_damaged_checkpoint_falls_back_to_the_previous_and_ends_the_same(
         train(model, make_source(), objective, config, 1, out_dir=tmp_path, resume=True, progress=False)
 
 
+@pytest.mark.parametrize("field", ["identity", "model", "optimizer", "hooks", "history", "processes", "iteration"])
+@pytest.mark.parametrize("value", [None, 7.5, "text", [], {}])
+def test_a_field_that_is_missing_or_of_another_type_falls_back_too(
+    tmp_path, make_model, objective, config, make_source, identical, field, value
+):
+    config = dataclasses.replace(config, checkpoint_every=4)
+    arguments = {"out_dir": tmp_path, "progress": False, "hooks": [Hook()]}
+    whole = train(make_model(), make_source(), objective, config, 1, **arguments).model
+    state = torch.load(tmp_path / "checkpoint-last.pt", weights_only=True)
+    state[field] = value
+    if value is None:
+        del state[field]
+    torch.save(state, tmp_path / "checkpoint-last.pt")
+    model = make_model(seed=9)
+    if (field, value) in (("identity", {}), ("hooks", []), ("hooks", {}), ("hooks", "text")):
+        with pytest.raises(ConfigError, match=r"of another run|hooks: 1 given"):
+            train(model, make_source(), objective, config, 1, resume=True, **arguments)
+        return
+    train(model, make_source(), objective, config, 1, resume=True, **arguments)
+    assert identical(whole, model)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_move(source, make_model, config):
     class Exploding:
         calls = 0

@@ -1,5 +1,7 @@
 """The label audit: its statistics against plain loops, its finds on faults that were put in, and what it refuses."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -155,7 +157,7 @@ def test_evidence_equals_its_definition():
     features, pids, camids = people(identities=6, cameras=2, shots=3, noise=1.0, width=5)
     odds = by_hand(features.copy(), pids, camids)
     gallery = room._Gallery.of(Embeddings(features, pids, camids), distractors=True)
-    others, own = gallery.evidence()
+    others, own = np.concatenate([block for _, block, _ in gallery.evidence()]), gallery.own_evidence
     for i in range(len(pids)):
         for place, identity in enumerate(range(1, 7)):
             members = [j for j in range(len(pids)) if pids[j] == identity and j != i]
@@ -166,6 +168,30 @@ def test_evidence_equals_its_definition():
                 assert others[i, place] == -np.inf
             else:
                 assert others[i, place] == pytest.approx(value, abs=1e-3)
+
+
+def test_blocks_of_rows_give_the_same_report(monkeypatch):
+    embeddings, _ = faulty()
+    report = audit(embeddings)
+    for size in (1, 4 * 152 * 7, 4 * 152 * 50):
+        monkeypatch.setattr(room, "_BLOCK_BYTES", size)
+        pd.testing.assert_frame_equal(audit(embeddings), report, rtol=1e-5)
+
+
+def test_memory_grows_with_the_tracklets_and_not_with_their_square(monkeypatch):
+    monkeypatch.setattr(room, "_BLOCK_BYTES", 2**19)
+    peaks = []
+    for identities in (300, 1200):
+        features, pids, camids = people(identities=identities, cameras=2, shots=1)
+        embeddings = Embeddings(features, pids, camids)
+        tracemalloc.start()
+        try:
+            audit(embeddings)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert peaks[1] < 16 * 2**20  # one table of tracklets and identities alone has 22 MiB
+    assert peaks[1] < 4 * peaks[0]
 
 
 def test_halves_are_compared_by_their_energy_distance():

@@ -1,0 +1,74 @@
+"""Redrawing the boxes of a data set with one call: what cannot be done is said before any training."""
+
+import pytest
+
+from reidlab.data.readers import MARKET1501, MARS
+from reidlab.errors import ConfigError, DataError, ReidlabError
+from reidlab.models import save_weights
+from reidlab.tools import redetect
+from reidlab.tools.redetect import redetect_data_set
+from reidlab.training.recipe import Backbone, Recipe
+from reidlab.world import Scene, WorldSpec, export_market, export_mars
+
+SPEC = WorldSpec(
+    name="redrawn", seed=4, train_people=2, test_people=2, distractors=0, cameras=2, visits=1, shots=2, occluders=0,
+    frame_width=240, frame_height=180, tracklet_frames=3, crop_height=64, crop_width=32,
+)  # fmt: skip
+RECIPE = Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)))
+QUICK = {"size": (64, 32), "recipe": RECIPE, "quiet": True}
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory):
+    root, scene = tmp_path_factory.mktemp("worlds"), Scene(SPEC)
+    return {
+        "mars": export_mars(scene, root / "mars", workers=1, quiet=True),
+        "market1501": export_market(scene, root / "market1501", workers=1, quiet=True),
+    }
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    monkeypatch.setattr(redetect, "image_network", lambda *_: pytest.fail("a network was trained before"))
+
+
+def test_a_set_is_made_with_the_network_of_a_file(worlds, tmp_path):
+    table = MARS.read(worlds["mars"])
+    weights, said = save_weights(RECIPE.network(2, 0), tmp_path / "small.safetensors"), []
+    made = redetect_data_set(table, worlds["mars"], tmp_path / "out", weights=weights, say=said.append, **QUICK)
+    assert len(MARS.read(made)) == len(table)
+    assert said == [f"{weights}: left out 1 tensor (neck.classifier.weight)"]
+
+
+def test_a_set_without_tracklets_is_refused_before_the_training(worlds, tmp_path, untrained):
+    table = MARKET1501.read(worlds["market1501"])
+    with pytest.raises(DataError, match=rf"{len(table)} pictures of {len(table)} are in no tracklet, .*\.jpg; re-Det"):
+        redetect_data_set(table, worlds["market1501"], tmp_path / "out", **QUICK)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_the_layout_cannot_hold_is_refused_before_the_training(worlds, tmp_path, untrained):
+    table = MARS.read(worlds["mars"])
+    for rows, words in (
+        (table[table.split == "train"], "split 'gallery' has no rows"),
+        (table[table.split != "train"], "split 'train' has no rows"),
+        (
+            table[(table.split != "gallery") | (table.tracklet != table.tracklet[table.split == "query"].iloc[0])],
+            "query",
+        ),
+    ):
+        with pytest.raises(DataError, match=words):
+            redetect_data_set(rows, worlds["mars"], tmp_path / "out", **QUICK)
+
+
+def test_the_place_is_checked_before_the_training(worlds, tmp_path, untrained, monkeypatch):
+    table = MARS.read(worlds["mars"])
+    for out, words in (
+        (worlds["mars"] / "linked", "lies in the folder of the data set"),
+        ("/proc/mine", "/proc/mine: cannot be written"),
+        (worlds["market1501"], "is there already and not empty"),
+    ):
+        with pytest.raises(ReidlabError, match=words):
+            redetect_data_set(table, worlds["mars"], out, **QUICK)
+    with pytest.raises(ConfigError, match="detector"):
+        redetect_data_set(table, worlds["mars"], tmp_path / "out", "yolo", **QUICK)
