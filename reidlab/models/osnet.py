@@ -8,13 +8,15 @@ torchreid (https://github.com/KaiyangZhou/deep-person-reid); their names are kep
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from reidlab.checks import check_choice, check_integer
 from reidlab.errors import ConfigError, DataError
-from reidlab.models.weights import read_weights
+from reidlab.models.weights import load_weights, read_weights
 
 #: Channels of the stem and of stages 2 to 4, by width multiplier.
 WIDTHS: dict[float, tuple[int, int, int, int]] = {
@@ -23,6 +25,7 @@ WIDTHS: dict[float, tuple[int, int, int, int]] = {
     0.75: (48, 192, 288, 384),
     1.0: (64, 256, 384, 512),
 }
+_STEM = re.compile(r"(?:module\.|model\.|backbone\.)*conv1\.conv\.weight")
 _STREAMS = "abcd"  # the n-th stream sees 2n + 1 pixels
 _BOTTLENECK = 4
 _GATE = 16
@@ -167,31 +170,24 @@ def read_osnet(path: str | os.PathLike[str]) -> OSNet:
     """Return the OSNet in one of torchreid's files, without its classifier; the width is found from the tensors.
 
     Args:
-        path: file of torchreid's, as :func:`reidlab.models.weights.read_weights` takes it; names may begin with
-            ``module.``, as training on several devices leaves them.
+        path: file of torchreid's, as :func:`reidlab.models.weights.load_weights` takes it.
 
     Raises:
         MissingDataError: there is no such file.
         DataError: it cannot be read, or is no OSNet of a known width.
     """
-    state = {name.removeprefix("module."): value for name, value in read_weights(path).items()}
-    state = {name: value for name, value in state.items() if not name.startswith("classifier.")}
-    stem = state.get("conv1.conv.weight")
-    width = next((w for w, sizes in WIDTHS.items() if stem is not None and len(stem) == sizes[0]), None)
-    if stem is None or stem.ndim != 4 or width is None:
+    state = read_weights(path)
+    stem = next((value for name, value in state.items() if _STEM.fullmatch(name)), None)
+    width = next((w for w, sizes in WIDTHS.items() if stem is not None and stem.shape[:1] == sizes[:1]), None)
+    if stem is None or width is None:
         found = "no conv1.conv.weight" if stem is None else f"conv1.conv.weight {tuple(stem.shape)}"
         raise DataError(f"{path}: {found}; expected an OSNet of torchreid's, x0.25, x0.5, x0.75 or x1.0")
-    features = len(state["fc.0.weight"]) if "fc.0.weight" in state else None
-    with torch.device("meta"):
-        wanted = OSNet(width, features=features).state_dict()
-    odd = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
-    odd += [name for name, value in state.items() if name not in wanted or wanted[name].shape != value.shape]
-    if odd:
-        more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
-        raise DataError(f"{path}: {odd[0]}{more}: missing, unexpected or of another shape for OSNet x{width}")
-    bad = [name for name, value in state.items() if not torch.isfinite(value).all()]
-    if bad:
-        raise DataError(f"{path}: {bad[0]} holds values that are not finite (NaN or infinity)")
-    model = OSNet(width, features=features)
-    model.load_state_dict(state, strict=False)
+    linear = next((value for name, value in state.items() if name.endswith("fc.0.weight")), None)
+    model = OSNet(width, features=None if linear is None else len(linear))
+    load_weights(model, path, ignore=("classifier.",))
     return model
+
+
+def is_osnet(names: Iterable[str]) -> bool:
+    """Return whether names of tensors have the stem of an OSNet of torchreid's among them."""
+    return any(map(_STEM.fullmatch, names))

@@ -12,7 +12,7 @@ from reidlab.checks import check_integer
 from reidlab.errors import DataError, MissingDataError
 from reidlab.files import digest
 from reidlab.models.onnx_embedder import Features, read_onnx
-from reidlab.models.osnet import read_osnet
+from reidlab.models.osnet import is_osnet, read_osnet
 from reidlab.models.weights import read_weights
 from reidlab.reading import check_file
 from reidlab.tools.network import network_of
@@ -70,10 +70,10 @@ def read_embedder(path: str | os.PathLike[str], height: int = 64) -> Embedder:
         model = read_onnx(path)
         size = model.size
     else:
-        names = {name.removeprefix("module.") for name in read_weights(path)}
-        if "conv1.conv.weight" in names:
+        names = read_weights(path)
+        if is_osnet(names):
             model, size = _Embedding(read_osnet(path)), OSNET_SIZE
-        elif any(name.startswith("backbone.") for name in names):
+        elif any("backbone." in name for name in names):
             model, recipe = network_of(path, Recipe((height, height // 2)), 0)
             size = recipe.size
         else:

@@ -124,11 +124,14 @@ def test_what_is_no_osnet_is_refused_in_one_line(tmp_path):
     cases = {
         "none": ({"a": torch.zeros(2)}, "no conv1.conv.weight; expected an OSNet"),
         "wide": ({"conv1.conv.weight": torch.zeros(20, 3, 7, 7)}, r"conv1.conv.weight \(20, 3, 7, 7\); expected"),
-        "more": (state | {"extra": torch.zeros(1)}, "extra: missing, unexpected or of another shape for OSNet x0.25"),
-        "nan": (state | {"conv5.bn.bias": torch.full((128,), torch.nan)}, "conv5.bn.bias holds values that are not"),
+        "more": (state | {"extra": torch.zeros(1)}, r"do not fit OSNet: 1 unexpected \(extra\)"),
+        "nan": (
+            state | {"conv5.bn.bias": torch.full((128,), torch.nan)},
+            "conv5.bn.bias holds a value that is not finite",
+        ),
     }
     del state["conv4.1.gate.fc2.bias"]
-    cases["less"] = (state, "conv4.1.gate.fc2.bias: missing")
+    cases["less"] = (state, r"do not fit OSNet: 1 missing \(conv4.1.gate.fc2.bias\)")
     for name, (content, message) in cases.items():
         torch.save(content, tmp_path / name)
         with pytest.raises(DataError, match=message) as error:

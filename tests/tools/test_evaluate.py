@@ -143,9 +143,10 @@ def test_an_osnet_of_torchreids_embeds_as_it_is(tmp_path, prefix):
     torch.testing.assert_close(embedder.model(x).embedding, model(x))
 
 
-def test_a_network_of_learn_embeds_at_the_height_given(tmp_path):
-    path = save_weights(Recipe().network(5, 3), tmp_path / "network.safetensors")
-    embedder = read_embedder(path, height=96)
+@pytest.mark.parametrize("notes", [{}, {"size": "96x48"}])
+def test_a_network_of_learn_embeds_at_the_height_its_file_says_or_that_is_given(tmp_path, notes):
+    path = save_weights(Recipe().network(5, 3), tmp_path / "network.safetensors", notes)
+    embedder = read_embedder(path, height=64 if notes else 96)
     expected = Recipe().network(5, 3).eval()
     x = torch.randn(2, 3, 96, 48)
     assert embedder.size == (96, 48)
@@ -211,21 +212,25 @@ def test_saved_embeddings_are_read_strictly(pictures, weights, tmp_path):
 
 
 @pytest.mark.real_data
-def test_a_published_embedder_on_the_sample_of_pku_reid(capsys):
+def test_a_published_embedder_on_the_sample_of_pku_reid(tmp_path, capsys):
     """rank-1 .651 and mAP .497 of all 74 people, equal to a plain loop over the same features."""
     roots = {
-        name: [r / name for r in paths.data_roots() if (r / name).is_dir()] for name in ("embedder", "pku_reid_col780")
+        name: [root / name for root in paths.data_roots() if (root / name).is_dir()]
+        for name in ("embedder", "pku_reid_col780")
     }
     if not all(roots.values()):
         pytest.skip("embedder and pku_reid_col780 are in no folder of REIDLAB_DATA")
-    weights = roots["embedder"][0] / "osnet_x0_25_msmt17.onnx"
-    main_ok(["evaluate", "pku-reid", "--weights", str(weights), "--protocol", "cross-camera", "--json"])
+    weights, saved = roots["embedder"][0] / "osnet_x0_25_msmt17.onnx", tmp_path / "pku.npz"
+    main_ok(["embed", "pku-reid", str(saved), "--weights", str(weights)])
+    capsys.readouterr()
+    main_ok(["evaluate", str(saved), "--weights", str(weights), "--protocol", "cross-camera", "--json"])
     found = json.loads(capsys.readouterr().out)
-    home = roots["pku_reid_col780"][0]
-    files = sorted([*(home / "train").glob("*/*.png"), *(home / "val" / "all_imgs").glob("*/*.png")])
-    pids = np.array([int(path.parts[-2]) for path in files])
-    camids = np.array([int(path.stem.split("_")[0]) for path in files])
-    expected = plain_scores(plain_features(files, weights, (256, 128)), pids, camids)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-3)
+    embedded = read_embedded(saved)
+    files = embedded.table["path"][::40]
+    np.testing.assert_allclose(embedded.features[::40], plain_features(files, weights, (256, 128)), atol=1e-4)
+    pids, camids = (embedded.table[name].to_numpy() for name in ("pid", "camid"))
+    assert {name: found[name] for name in ("rank_1", "mAP", "mINP")} == pytest.approx(
+        plain_scores(embedded.features, pids, camids)
+    )
     assert (round(found["rank_1"], 3), round(found["mAP"], 3)) == (0.651, 0.497)
     assert (found["counts"]["people"], found["counts"]["queries"]) == (74, 1184)
