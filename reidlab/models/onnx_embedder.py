@@ -65,7 +65,7 @@ class OnnxFeatures(nn.Module):
     def __init__(self, model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
         super().__init__()
         self.size = _picture_size(model, path)
-        self.untrainable = sorted({node.op_type for node in model.graph.node if not _known(node)})
+        self.untrainable = sorted({printable(node.op_type) for node in model.graph.node if not _known(node)})
         self._session = _session(model, path)
         self.input = self._session.get_inputs()[0].name
         # Tells where pictures go, as the weights of other networks do.
@@ -74,6 +74,8 @@ class OnnxFeatures(nn.Module):
             found = self._session.run(None, {self.input: _trial(self.size).numpy()})[0]
         except Exception as error:  # ONNX Runtime's errors have no common class
             raise DataError(f"{path}: ONNX Runtime cannot run it on two pictures ({reason(error)})") from error
+        if not isinstance(found, np.ndarray):
+            raise DataError(f"{path}: gives {type(found).__name__} for two pictures; {_HOW}")
         if found.ndim != 2 or len(found) != 2 or found.dtype != np.float32:
             shape = " x ".join(map(str, found.shape))
             raise DataError(f"{path}: gives {found.dtype} of {shape} for two pictures; {_HOW}")
@@ -134,7 +136,7 @@ class OnnxEmbedder(nn.Module):
                 self.register_parameter(own, nn.Parameter(self._fixed.pop(name)))
             else:
                 self.register_buffer(own, self._fixed.pop(name), persistent=name in moving)
-        # An input as in inference cannot be trained on; the features tell whether this is the file's network.
+        # Operators have more details than are looked at one by one: the features tell whether all were understood.
         trial = _trial(self.size)
         with torch.inference_mode():
             expected = runtime(trial).embedding
@@ -178,10 +180,11 @@ class OnnxEmbedder(nn.Module):
         if path.suffix != ".onnx":
             raise ConfigError(f"{path}: choose a name that ends in .onnx")
         model = onnx.load_from_string(self._content)
-        for item in model.graph.initializer:
-            if item.name in self._names:
-                value = getattr(self, self._names[item.name]).detach().cpu().contiguous().numpy()
-                item.CopyFrom(numpy_helper.from_array(value, item.name))
+        tensors = {item.name: item for item in model.graph.initializer}
+        tensors |= {node.output[0]: node.attribute[0].t for node in model.graph.node if node.op_type == "Constant"}
+        for name, own in self._names.items():
+            value = getattr(self, own).detach().cpu().contiguous().numpy()
+            tensors[name].CopyFrom(numpy_helper.from_array(value, tensors[name].name))
         with replacing(path) as draft:
             draft.write_bytes(model.SerializeToString())
         return path
@@ -248,7 +251,10 @@ def _session(model: onnx.ModelProto, path: str | os.PathLike[str]) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        # Its way back to another device prints to stdout, and there is none.
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # ONNX Runtime's errors have no common class
         raise DataError(f"{path}: ONNX Runtime cannot read it ({reason(error)})") from error
 
@@ -319,7 +325,10 @@ def _known(node: onnx.NodeProto) -> bool:
     operator = _OPERATORS.get(node.op_type)
     if operator is None or node.domain not in ("", "ai.onnx") or len(node.output) != 1:
         return False
-    values = _attributes(node)
+    try:
+        values = _attributes(node)
+    except (ValueError, TypeError):  # a damaged tensor
+        return False
     if values.pop("auto_pad", b"NOTSET") != b"NOTSET" or values.get("training_mode", 0):
         return False
     return set(values) <= set(operator.attributes)

@@ -21,6 +21,7 @@ import pandas as pd
 
 from reidlab.data import ImageCache
 from reidlab.data.catalogue import locate, open_set
+from reidlab.data.manifest import manifests
 from reidlab.data.table import BOX, make_table
 from reidlab.errors import ConfigError, DataError, ReidlabError
 from reidlab.evaluation import Embeddings
@@ -80,9 +81,11 @@ def embed_set(name: str | Path, embedder: Embedder, *, quiet: bool = True) -> Em
     manifest = location.manifest
     notes: dict[str, Any] = {"set": str(table.attrs.get("dataset", name)), "folder": str(root)}
     notes["layout"] = location.layout
-    if manifest is not None:
-        notes |= {"protocol": manifest.protocol} if manifest.protocol else {}
-        notes |= {"distractor": manifest.distractor} if manifest.distractor is not None else {}
+    notes |= {"protocol": manifest.protocol} if manifest is not None and manifest.protocol else {}
+    # A folder without a manifest follows the layout's own, such as an embedded world in that of Market-1501.
+    kin = [manifest] if manifest is not None else [m for m in manifests().values() if m.layout == location.layout]
+    if distractors := {m.distractor for m in kin} - {None}:
+        notes["distractor"] = min(distractors)
     return embed_table(table, embedder, notes, quiet=quiet)
 
 

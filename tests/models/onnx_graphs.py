@@ -72,6 +72,7 @@ def every_operator():
         ("Concat", ["counts", "rest"], "flat", {"axis": 0}),
         ("Reshape", ["q0", "flat"], "v0", {}),
         ("MatMul", ["v0", "fc"], "f0", {}),
+        ("Constant", [], "fc2", {"value": numpy_helper.from_array(weights(6, 5))}),
         ("Gemm", ["f0", "fc2", "b2"], "f1", {"alpha": 0.5, "beta": 2.0}),
         ("Unsqueeze", ["f1", "axes2"], "u1", {}),
         ("Squeeze", ["u1", "axes2"], "f2", {}),
@@ -92,7 +93,6 @@ def every_operator():
         "axes": np.array([0], np.int64),
         "axes2": np.array([2], np.int64),
         "fc": weights(4, 6),
-        "fc2": weights(6, 5),
         "b2": weights(5),
     }
     return embedder(nodes, held)

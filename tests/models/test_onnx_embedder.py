@@ -204,6 +204,23 @@ def test_damaged_files_are_named(path, content):
         read_onnx(path)
 
 
+def test_any_damage_is_one_line_and_nothing_else(path, capfd):
+    draw = np.random.default_rng(0)
+    good, refused = plain().SerializeToString(), []
+    for _ in range(60):
+        content = bytearray(good)
+        for place in draw.integers(len(content), size=draw.integers(1, 6)):
+            content[place] = draw.integers(256)
+        path.write_bytes(content)
+        try:
+            read_onnx(path, trainable=bool(draw.integers(2)))
+        except DataError as error:
+            refused.append(str(error))
+    assert len(refused) > 20
+    assert not any("\n" in line for line in refused)
+    assert capfd.readouterr().out == ""
+
+
 def test_weights_in_other_files_are_not_read(path):
     onnx.save(plain(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     with pytest.raises(DataError, match="its weights are in other files; save the model as one file"):

@@ -122,6 +122,19 @@ def test_a_picture_that_is_in_two_splits_counts_once_and_distractors_do_not_ask(
     assert (found["queries"], found["people"], found["gallery"]) == (18, 3, 24)
 
 
+def test_distractors_of_a_layout_are_known_without_a_manifest(tmp_path, weights):
+    for part, pids in (("bounding_box_train", (5,)), ("query", (1, 2)), ("bounding_box_test", (-1, 0, 1, 2))):
+        (tmp_path / "mine" / part).mkdir(parents=True)
+        for pid in pids:
+            for camid in (1, 2):
+                name = f"{pid:04d}_c{camid}s1_{pid + 10:06d}_0{part == 'query':d}.jpg".replace("-001", "-1")
+                Image.new("RGB", (8, 16), (20 * pid + 40, 90, 10 * camid)).save(tmp_path / "mine" / part / name)
+    embedded = embed_set(str(tmp_path / "mine"), read_embedder(weights))
+    found = evaluate_embedded(embedded, "cross-camera")["counts"]
+    assert embedded.notes["distractor"] == 0
+    assert (found["people"], found["queries"], found["gallery"]) == (3, 10, 14)
+
+
 def test_a_divided_set_has_its_queries_and_gallery(tmp_path, weights):
     for split in ("query", "gallery"):
         small_sets.folder(tmp_path / "divided" / split, pictures=2)
