@@ -172,7 +172,7 @@ def sweep(folder: Path) -> None:
                 continue
         except ImportError:
             continue
-        except (RunError, KeyError):
+        except (RunError, KeyError, TypeError, AttributeError):
             pass
         shutil.rmtree(place, ignore_errors=True)
 

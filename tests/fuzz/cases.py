@@ -191,7 +191,9 @@ def _world_digest() -> str:
     from reidlab.world import background
 
     background.background_of.cache_clear()
-    table = load_world("easy", train_people=2, test_people=2, cameras=2, distractors=0, shots=1)
+    table = load_world(
+        "easy", train_people=2, test_people=2, cameras=2, distractors=0, shots=1, frame_width=320, frame_height=180
+    )
     total = hashlib.sha256()
     for path in table["path"]:
         total.update(Path(path).name.encode() + Path(path).read_bytes())
@@ -341,7 +343,7 @@ def profiles(stock: Stock, home: Path, draw: random.Random) -> Action:
             "run",
             "01",
             "-p",
-            f"{draw.choice(['epochs', 'seeds', 'name', nasty])}={draw.choice([':', '[', *NAMES])}x[",
+            f"{draw.choice(['epochs', 'seeds', nasty])}={draw.choice([':', '[', *NAMES])}x[",
             *where,
         ),
         lambda: command("keep", *where, "--profile", nasty, "01"),
