@@ -504,7 +504,7 @@ def search(
     centre: CentreOption = False,
     height: HeightOption = 64,
 ) -> None:
-    """Search a gallery for the people of query pictures and show the ranked lists as one page without a network."""
+    """Search a gallery for the people of query pictures and show the ranked lists as one offline page."""
     from reidlab.tools.embed import file_to_write, read_or_embed
     from reidlab.tools.embedder import read_embedder
     from reidlab.tools.search import search_sets, write_page
