@@ -22,6 +22,8 @@ from reidlab.errors import ReidlabError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from reidlab.tools.embed import Embedded
+
 
 class _Commands(TyperGroup):
     """Ctrl-C in a command is one line."""
@@ -67,6 +69,14 @@ LayoutOption = Annotated[
         "folder_camera_person (<camera>/<person>/*.jpg), folder_person (<person>/*.jpg, one camera), or a data set's "
         "own, such as market1501.",
     ),
+]
+_EMBEDDER = "An ONNX embedder, an OSNet of torchreid's, or network.safetensors of `learn`."
+EmbedderOption = Annotated[Path, typer.Option("--weights", help=_EMBEDDER)]
+HeightOption = Annotated[
+    int, typer.Option("--height", min=32, help="Height of the pictures of a network of `learn`; others know theirs.")
+]
+CentreOption = Annotated[
+    bool, typer.Option("--centre", help="Take each camera's mean feature out first; it needs no label.")
 ]
 WeightsOption = Annotated[
     Path | None,
@@ -464,6 +474,92 @@ def learn(
         resume=resume, root=root, say=_note,
     )  # fmt: skip
     _out.print(f"made {printable(made.folder)}", soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command("embed")
+def embed(
+    name: Annotated[str, typer.Argument(metavar="SET", help="Name of a data set, or a folder of pictures.")],
+    out: Annotated[Path, typer.Argument(help="File to write, .npz: features, labels and paths.")],
+    weights: EmbedderOption,
+    height: HeightOption = 64,
+) -> None:
+    """Compute the feature of every picture and keep them in a file that only you may read."""
+    from reidlab.tools.embed import embed_set, file_to_write, write_embedded
+    from reidlab.tools.embedder import read_embedder
+
+    file_to_write(out, ".npz", name)
+    made = embed_set(name, read_embedder(weights, height), quiet=not _err.is_terminal)
+    _say_read(made)
+    _say(f"made {write_embedded(made, out)}: {made.features.shape[0]} x {made.features.shape[1]}")
+
+
+@app.command("search")
+def search(
+    query: Annotated[str, typer.Argument(help="A picture, a data set, or what `embed` wrote.")],
+    gallery: Annotated[str, typer.Argument(help="The set that is searched, or what `embed` wrote; may be the same.")],
+    weights: EmbedderOption,
+    out: Annotated[Path, typer.Option("--out", help="Page to write, .html.")] = Path("search.html"),
+    top: Annotated[int, typer.Option("--top", min=1, help="Pictures found for each query.")] = 10,
+    most: Annotated[int, typer.Option("--most", min=1, help="Queries on the page at most.")] = 50,
+    centre: CentreOption = False,
+    height: HeightOption = 64,
+) -> None:
+    """Search a gallery for the people of query pictures and show the ranked lists as one offline page."""
+    from reidlab.tools.embed import file_to_write, read_or_embed
+    from reidlab.tools.embedder import read_embedder
+    from reidlab.tools.search import search_sets, write_page
+
+    file_to_write(out, ".html", query, gallery)
+    embedder = read_embedder(weights, height)
+    asked = read_or_embed(query, embedder, quiet=not _err.is_terminal)
+    searched = asked if gallery == query else read_or_embed(gallery, embedder, quiet=not _err.is_terminal)
+    for part in (asked,) if searched is asked else (asked, searched):
+        _say_read(part)
+    found = search_sets(asked, searched, top, centre, most)
+    _say(f"made {write_page(found, asked, searched, out)}; it holds pictures of people, and only you may read it")
+
+
+@app.command("evaluate")
+def evaluate(
+    name: Annotated[str, typer.Argument(metavar="SET", help="A labelled data set, its folder, or what `embed` wrote.")],
+    weights: Annotated[Path | None, typer.Option("--weights", help=_EMBEDDER)] = None,
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="Such as cross-camera or market1501; the set's own if not given.")
+    ] = None,
+    centre: CentreOption = False,
+    height: HeightOption = 64,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the scores as JSON.")] = False,
+) -> None:
+    """Score an embedder on a labelled data set under a named protocol."""
+    import json
+
+    from reidlab.evaluation.cross_camera import named
+    from reidlab.tools.embed import read_or_embed
+    from reidlab.tools.embedder import read_embedder
+    from reidlab.tools.evaluate import evaluate_embedded
+
+    if protocol is not None:
+        named(protocol)
+    embedder = None if weights is None else read_embedder(weights, height)
+    embedded = read_or_embed(name, embedder, quiet=not _err.is_terminal)
+    _say_read(embedded)
+    scores = evaluate_embedded(embedded, protocol, centre)
+    if as_json:
+        print(json.dumps(scores, indent=2, allow_nan=False))
+        return
+    counts = scores.pop("counts")
+    _say(
+        f"{scores['set']}, {scores['embedder']}, protocol {scores['protocol']}{', centred' if centre else ''}",
+        "  ".join(f"{key} {scores[key]:.3f}" for key in ("rank_1", "rank_5", "mAP", "mINP")),
+        ", ".join(f"{count:,} {key.replace('_', ' ')}" for key, count in counts.items()),
+    )
+
+
+def _say_read(embedded: Embedded) -> None:
+    from reidlab.data.table import described
+
+    for line in (described(embedded.table), *embedded.table.attrs.get("notes", ())):
+        _note(line)
 
 
 def _read(name: str) -> tuple[pd.DataFrame, Path]:

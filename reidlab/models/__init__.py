@@ -1,8 +1,11 @@
-"""Networks: a ResNet family, video networks, re-identification heads, weight files and cost accounting."""
+"""Networks for pictures and clips, re-identification heads, ONNX embedders, weight files and cost accounting."""
 
 from reidlab.models.cost import VIEWS, Cost, cost
 from reidlab.models.heads import AveragePool, BNNeck, ClipPool, Output, ReIDNet
+from reidlab.models.mobilenet import MobileNetV2, load_imagenet
 from reidlab.models.modes import evaluating
+from reidlab.models.onnx_embedder import OnnxEmbedder, OnnxFeatures, read_onnx
+from reidlab.models.osnet import OSNet, read_osnet
 from reidlab.models.resnet import ResNet, resnet
 from reidlab.models.temporal_conv import AppearancePreservingConv, TemporalConv
 from reidlab.models.video import NETWORKS, VideoNet, video_network
@@ -16,6 +19,10 @@ __all__ = [
     "BNNeck",
     "ClipPool",
     "Cost",
+    "MobileNetV2",
+    "OSNet",
+    "OnnxEmbedder",
+    "OnnxFeatures",
     "Output",
     "ReIDNet",
     "ResNet",
@@ -23,7 +30,10 @@ __all__ = [
     "VideoNet",
     "cost",
     "evaluating",
+    "load_imagenet",
     "load_weights",
+    "read_onnx",
+    "read_osnet",
     "resnet",
     "save_weights",
     "video_network",

@@ -1,0 +1,96 @@
+"""Scores of an embedder on a labelled data set: the tool behind ``reidlab evaluate``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from reidlab.data.table import BOX
+from reidlab.errors import DataError
+from reidlab.evaluation import Embeddings, evaluate
+from reidlab.evaluation.centring import centred
+from reidlab.evaluation.cross_camera import CROSS_CAMERA, named
+from reidlab.tools.embed import Embedded
+
+#: Protocols whose queries and gallery are all pictures of a set, whatever its division.
+WHOLE = (CROSS_CAMERA.name, "leave-one-out")
+#: Layouts whose entries are tracklets: the features of their pictures are averaged.
+TRACKLETS = ("mars", "dukemtmc_videoreid")
+
+
+def evaluate_embedded(embedded: Embedded, protocol: str | None = None, centre: bool = False) -> dict[str, Any]:
+    """Return scores under a named protocol.
+
+    Args:
+        embedded: a labelled data set with its features.
+        protocol: its name; None takes the set's own, that of Market-1501 where it has queries and a gallery, or else
+            ``cross-camera``.
+        centre: whether to take each camera's mean feature out of its pictures' first: of the gallery's pictures, for
+            the queries as well. That needs no label, and takes away what a camera adds to all its pictures.
+
+    Returns:
+        ``set``, ``embedder``, ``protocol``, ``centred``; ``rank_1``, ``rank_5``, ``mAP`` and ``mINP`` as fractions;
+        ``counts`` of pictures, people, cameras, queries, those of them without a match, and gallery entries.
+
+    Raises:
+        ConfigError: there is no such protocol.
+        DataError: the set has no identities, or no queries and gallery where the protocol wants them.
+    """
+    name, splits = embedded.notes.get("set", "the set"), embedded.table["split"]
+    if not embedded.labelled().any():
+        raise DataError(f"{name}: it has no identities; it can be searched, but not scored")
+    divided = {"query", "gallery"} <= set(splits)
+    if protocol is None:
+        protocol = embedded.notes.get("protocol") or ("market1501" if divided else CROSS_CAMERA.name)
+    rule = named(protocol)
+    if rule.name not in WHOLE and not divided:
+        raise DataError(
+            f"{name}: protocol {rule.name!r} wants queries and a gallery, which it has not; --protocol cross-camera "
+            "takes every picture as a query"
+        )
+    query, gallery = _whole(embedded, rule.name) if rule.name in WHOLE else _divided(embedded)
+    if centre:
+        query, gallery = centred(query, gallery)
+    scores = evaluate(query, gallery, rule)
+    counts = {
+        "pictures": len(embedded.table.drop_duplicates(_key(embedded))),
+        "people": len(np.unique(query.pids)),
+        "cameras": len(np.union1d(query.camids, gallery.camids)),
+        "queries": len(query),
+        "queries_without_match": scores.num_invalid,
+        "gallery": len(gallery),
+    }
+    return {
+        "set": name,
+        "embedder": embedded.notes.get("embedder", ""),
+        "protocol": rule.name,
+        "centred": centre,
+        "rank_1": scores.rank(1),
+        "rank_5": scores.rank(5),
+        "mAP": scores.mAP,
+        "mINP": scores.mINP,
+        "counts": counts,
+    }
+
+
+def _key(embedded: Embedded) -> list[str]:
+    """Return the columns that tell pictures apart."""
+    return ["path", *(name for name in BOX if name in embedded.table)]
+
+
+def _whole(embedded: Embedded, protocol: str) -> tuple[Embeddings, Embeddings]:
+    """Return all pictures of people as queries, and all pictures as the gallery; each once."""
+    first = ~embedded.table.duplicated(_key(embedded)).to_numpy()
+    gallery = embedded.embeddings(first)
+    if protocol != CROSS_CAMERA.name:
+        gallery = Embeddings(gallery.features, gallery.pids, gallery.camids, np.arange(len(gallery)))
+    return gallery.select(embedded.labelled()[first]), gallery
+
+
+def _divided(embedded: Embedded) -> tuple[Embeddings, Embeddings]:
+    splits = embedded.table["split"].to_numpy()
+    parts = (embedded.embeddings(splits == split) for split in ("query", "gallery"))
+    tracklets = embedded.notes.get("layout") in TRACKLETS
+    query, gallery = (part.tracklet_means() if tracklets else part for part in parts)
+    return query, gallery

@@ -1,0 +1,169 @@
+"""Search a gallery for the people of query pictures, shown as one page: the tool behind ``reidlab search``.
+
+The page holds its pictures and needs nothing else, no network and no script. Pictures of people are personal data: only
+its owner may read the file.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from reidlab.checks import check_integer, plural, printable
+from reidlab.data import ImageCache
+from reidlab.data.table import BOX
+from reidlab.errors import ConfigError
+from reidlab.evaluation import Embeddings, distance_blocks
+from reidlab.evaluation.centring import centred
+from reidlab.tools.embed import Embedded, file_to_write, private_file
+
+#: Height and width of the pictures on the page, in pixels.
+SHOWN = (128, 64)
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color-scheme: light dark }
+section { border-top: 1px solid #8886; padding: .6rem 0; display: flex; gap: .8rem; flex-wrap: wrap }
+figure { margin: 0; width: 7rem } figure.query { border-right: 2px solid #888; padding-right: .8rem }
+img { display: block; width: 64px; height: 128px } figcaption { font-size: .75rem; overflow-wrap: anywhere }
+"""  # noqa: E501
+
+
+def search_sets(
+    query: Embedded, gallery: Embedded, top: int = 10, centre: bool = False, most: int = 50
+) -> pd.DataFrame:
+    """Return the gallery's nearest pictures of each query picture, by the cosine of their features.
+
+    Where a set has rows of the split ``query`` (or ``gallery``) they are the queries (or the gallery), otherwise all.
+    A picture does not find itself. Labels are not used.
+
+    Args:
+        query: set of the queries.
+        gallery: set that is searched; it may be the same.
+        top: how many to return for each query.
+        centre: whether to take each camera's mean feature out first. Cameras of two different sets are different
+            cameras, whatever their numbers; a query camera that the gallery lacks needs several pictures for a mean.
+        most: queries at most; of more, as many are taken evenly over their order.
+
+    Returns:
+        Rows by query and rank: ``query`` and ``gallery`` (rows of the tables), ``rank`` from 1, ``distance`` (1 minus
+        the cosine).
+
+    Raises:
+        ConfigError: a number is not positive, the features are of different networks, or a camera cannot be centred.
+    """
+    check_integer("top", top, 1)
+    check_integer("most", most, 1)
+    if query.notes.get("sha256") != gallery.notes.get("sha256") or query.features.shape[1] != gallery.features.shape[1]:
+        made = [part.notes.get("embedder", "an unknown network") for part in (query, gallery)]
+        raise ConfigError(f"query and gallery are embedded by two networks, {made[0]} and {made[1]}; embed one anew")
+    places = [_rows(part, split) for part, split in ((query, "query"), (gallery, "gallery"))]
+    q, g = query.embeddings(places[0]), gallery.embeddings(places[1])
+    if centre:
+        q, g = _centred(q, g, query.notes.get("folder", 0) == gallery.notes.get("folder", 1))
+    chosen = np.unique(np.linspace(0, len(q) - 1, min(most, len(q))).round().astype(int))
+    own = {key: number for number, key in enumerate(_keys(gallery, places[1]))}
+    same = [own.get(key, -1) for key in _keys(query, places[0][chosen])]
+    parts = []
+    for rows, block in distance_blocks(q.features[chosen], g.features, "cosine"):
+        for number, distances in zip(range(rows.start, rows.stop), block):
+            order = np.argsort(distances, kind="stable")
+            order = order[order != same[number]][:top]
+            found = {"query": places[0][chosen[number]], "gallery": places[1][order]}
+            parts.append(pd.DataFrame({**found, "rank": np.arange(1, len(order) + 1), "distance": distances[order]}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def write_page(found: pd.DataFrame, query: Embedded, gallery: Embedded, path: str | Path) -> Path:
+    """Write ranked lists as one page with its pictures inside, which only its owner may read.
+
+    Args:
+        found: what :func:`search_sets` returned.
+        query: set of the queries.
+        gallery: set that was searched.
+        path: the file, ``.html``.
+
+    Raises:
+        ConfigError: the name does not end in ``.html``.
+        DataError: a picture cannot be read.
+        StorageError: the file cannot be written.
+    """
+    path = file_to_write(path, ".html")
+    images = [_images(part, found[name]) for part, name in ((query, "query"), (gallery, "gallery"))]
+    sections = []
+    for row, group in found.groupby("query", sort=False):
+        figures = [_figure(images[0][row], "query", _described(query, row), "query")]
+        for item in group.itertuples():
+            text = f"{item.rank}: distance {item.distance:.3f}"
+            figures.append(_figure(images[1][item.gallery], text, _described(gallery, item.gallery)))
+        sections.append(f"<section>{''.join(figures)}</section>\n")
+    names = [_text(part.notes.get("set", "")) for part in (query, gallery)]
+    count = plural(len(sections), "query picture")
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    page = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f"<title>Search in {names[1]}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>Search in {names[1]}</h1>\n"
+        f"<p>{count} of {names[0]}; the nearest pictures by {_text(gallery.notes.get('embedder', ''))}. "
+        "This page holds pictures of people: it is personal data, and only you may read the file.</p>\n"
+        f"{''.join(sections)}</body>\n</html>\n"
+    )
+    with private_file(path) as stream:
+        stream.write(page.encode())
+    return path
+
+
+def _rows(embedded: Embedded, split: str) -> np.ndarray:
+    rows = np.flatnonzero((embedded.table["split"] == split).to_numpy())
+    return rows if len(rows) else np.arange(len(embedded.table))
+
+
+def _keys(embedded: Embedded, rows: np.ndarray) -> list[tuple[object, ...]]:
+    columns = ["path", *(name for name in BOX if name in embedded.table)]
+    return list(embedded.table.loc[rows, columns].itertuples(index=False, name=None))
+
+
+def _centred(query: Embeddings, gallery: Embeddings, shared: bool) -> tuple[Embeddings, Embeddings]:
+    camids = query.camids if shared else query.camids + gallery.camids.max() + 1
+    cameras, counts = np.unique(camids[~np.isin(camids, gallery.camids)], return_counts=True)
+    if (counts < 2).any():
+        camid = int(query.camids[camids == cameras[counts < 2][0]][0])
+        raise ConfigError(
+            f"--centre: camera {camid} of the queries has one picture, which is its own mean; give more pictures of "
+            "it, or leave --centre out"
+        )
+    return centred(Embeddings(query.features, query.pids, camids), gallery)
+
+
+def _images(embedded: Embedded, rows: pd.Series) -> dict[int, str]:
+    """Return the pictures of some rows as addresses that hold their data."""
+    places = np.unique(rows.to_numpy())
+    images = np.asarray(ImageCache(embedded.table.loc[places].reset_index(drop=True), SHOWN, quiet=True))
+    found = {}
+    for place, image in zip(places.tolist(), images):
+        stream = io.BytesIO()
+        Image.fromarray(image).save(stream, "JPEG", quality=85)
+        found[place] = f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return found
+
+
+def _described(embedded: Embedded, row: int) -> str:
+    item = embedded.table.loc[row]
+    person = f", person {item['pid']}" if item["pid"] >= 0 else ""
+    return f"camera {item['camid']}{person}, {Path(item['path']).name}"
+
+
+def _figure(image: str, text: str, caption: str, kind: str = "") -> str:
+    shown = f"{_text(text)}<br>{_text(caption)}"
+    marked = f' class="{kind}"' if kind else ""
+    return f'<figure{marked}><img src="{image}" alt="{_text(caption)}"><figcaption>{shown}</figcaption></figure>'
+
+
+def _text(text: object) -> str:
+    return escape(printable(text))

@@ -1,0 +1,249 @@
+"""Embedding and scoring by command: numbers of a plain loop, files that only their owner may read, clear refusals."""
+
+import json
+import stat
+import zipfile
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from reidlab import paths
+from reidlab.cli import main
+from reidlab.errors import ConfigError, DataError
+from reidlab.models import save_weights
+from reidlab.models.osnet import OSNet
+from reidlab.tools.embed import embed_set, read_embedded, read_or_embed, write_embedded
+from reidlab.tools.embedder import read_embedder
+from reidlab.tools.evaluate import evaluate_embedded
+from reidlab.training.recipe import Recipe
+from tests.tools import small_sets
+
+MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return small_sets.folder(tmp_path / "people")
+
+
+@pytest.fixture
+def weights(tmp_path):
+    return small_sets.embedder(tmp_path / "embedder.onnx")
+
+
+def plain_features(files, weights, size):
+    """Features of files by Pillow, numpy and ONNX Runtime alone, of length 1."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session, rows = onnxruntime.InferenceSession(str(weights), options), []
+    for path in files:
+        with Image.open(path) as file:
+            picture = file.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR)
+        batch = ((np.asarray(picture, np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1)[None]
+        rows.append(session.run(None, {"images": batch.astype(np.float32)})[0][0])
+    features = np.stack(rows)
+    return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+def plain_scores(features, pids, camids):
+    """Rank-1, mAP and mINP of every picture against all of the other cameras, query by query."""
+    first, precision, penalty = [], [], []
+    for q in range(len(features)):
+        others = np.flatnonzero(camids != camids[q])
+        order = others[np.argsort(-(features[others] @ features[q]), kind="stable")]
+        ranks = np.flatnonzero(pids[order] == pids[q]) + 1
+        first.append(ranks[0] == 1)
+        precision.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+        penalty.append(len(ranks) / ranks[-1])
+    return {"rank_1": np.mean(first), "mAP": np.mean(precision), "mINP": np.mean(penalty)}
+
+
+def test_the_command_gives_what_a_plain_loop_gives(pictures, weights, capsys):
+    main_ok(["evaluate", str(pictures), "--weights", str(weights), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    files = sorted(pictures.rglob("*.png"))
+    pids = np.array([int(path.parts[-3]) for path in files])
+    camids = np.array([int(path.parts[-2][3:]) for path in files])
+    expected = plain_scores(plain_features(files, weights, (16, 8)), pids, camids)
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert found["protocol"] == "cross-camera"  # the folder has no queries and gallery
+    assert found["counts"] == {
+        "pictures": 24, "people": 4, "cameras": 2, "queries": 24, "queries_without_match": 0, "gallery": 24
+    }  # fmt: skip
+
+
+def main_ok(arguments):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code in (0, None)
+
+
+def test_saved_embeddings_give_the_same_scores_and_are_private(pictures, weights, tmp_path, capsys):
+    saved = tmp_path / "people.npz"
+    main_ok(["embed", str(pictures), str(saved), "--weights", str(weights)])
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    capsys.readouterr()
+    main_ok(["evaluate", str(saved), "--json"])
+    kept = json.loads(capsys.readouterr().out)
+    main_ok(["evaluate", str(pictures), "--weights", str(weights), "--json"])
+    assert json.loads(capsys.readouterr().out) == kept
+    embedder = read_embedder(weights)
+    again, first = read_embedded(saved), embed_set(str(pictures), embedder)
+    np.testing.assert_array_equal(again.features, first.features)
+    assert again.table["path"].tolist() == first.table["path"].tolist()
+    assert again.notes == first.notes
+    np.testing.assert_allclose(np.linalg.norm(again.features, axis=1), 1, atol=1e-6)
+
+
+def test_centring_takes_each_cameras_mean_out(pictures, weights):
+    embedded = embed_set(str(pictures), read_embedder(weights))
+    found = evaluate_embedded(embedded, centre=True)
+    features, table = embedded.features.copy(), embedded.table
+    camids = table["camid"].to_numpy()
+    for camid in np.unique(camids):
+        features[camids == camid] -= features[camids == camid].mean(axis=0)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    expected = plain_scores(features, table["pid"].to_numpy(), camids)
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert found["centred"]
+
+
+def test_a_picture_that_is_in_two_splits_counts_once_and_distractors_do_not_ask(pictures, weights):
+    whole = embed_set(str(pictures), read_embedder(weights))
+    expected = evaluate_embedded(whole)
+    twice = [*range(len(whole.table)), 0, 5]
+    doubled = type(whole)(whole.table.loc[twice].reset_index(drop=True), whole.features[twice], whole.notes)
+    assert evaluate_embedded(doubled) == expected
+    marked = type(whole)(whole.table, whole.features, {**whole.notes, "distractor": 4})
+    found = evaluate_embedded(marked)["counts"]
+    assert (found["queries"], found["people"], found["gallery"]) == (18, 3, 24)
+
+
+def test_distractors_of_a_layout_are_known_without_a_manifest(tmp_path, weights):
+    for part, pids in (("bounding_box_train", (5,)), ("query", (1, 2)), ("bounding_box_test", (-1, 0, 1, 2))):
+        (tmp_path / "mine" / part).mkdir(parents=True)
+        for pid in pids:
+            for camid in (1, 2):
+                name = f"{pid:04d}_c{camid}s1_{pid + 10:06d}_0{part == 'query':d}.jpg".replace("-001", "-1")
+                Image.new("RGB", (8, 16), (20 * pid + 40, 90, 10 * camid)).save(tmp_path / "mine" / part / name)
+    embedded = embed_set(str(tmp_path / "mine"), read_embedder(weights))
+    found = evaluate_embedded(embedded, "cross-camera")["counts"]
+    assert embedded.notes["distractor"] == 0
+    assert (found["people"], found["queries"], found["gallery"]) == (3, 10, 14)
+
+
+def test_a_divided_set_has_its_queries_and_gallery(tmp_path, weights):
+    for split in ("query", "gallery"):
+        small_sets.folder(tmp_path / "divided" / split, pictures=2)
+    embedded = embed_set(str(tmp_path / "divided"), read_embedder(weights))
+    found = evaluate_embedded(embedded)
+    assert found["protocol"] == "market1501"
+    assert (found["counts"]["queries"], found["counts"]["gallery"]) == (16, 16)
+    assert evaluate_embedded(embedded, "cross-camera")["counts"]["queries"] == 32
+    assert evaluate_embedded(embedded, "leave-one-out")["counts"]["queries"] == 32
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_an_osnet_of_torchreids_embeds_as_it_is(tmp_path, prefix):
+    model = OSNet(0.25, features=512).eval()
+    torch.save({f"{prefix}{name}": value for name, value in model.state_dict().items()}, tmp_path / "osnet.pth")
+    embedder = read_embedder(tmp_path / "osnet.pth")
+    assert embedder.size == (256, 128)
+    x = torch.randn(1, 3, 64, 32)
+    torch.testing.assert_close(embedder.model(x).embedding, model(x))
+
+
+@pytest.mark.parametrize("notes", [{}, {"size": "96x48"}])
+def test_a_network_of_learn_embeds_at_the_height_its_file_says_or_that_is_given(tmp_path, notes):
+    path = save_weights(Recipe().network(5, 3), tmp_path / "network.safetensors", notes)
+    embedder = read_embedder(path, height=64 if notes else 96)
+    expected = Recipe().network(5, 3).eval()
+    x = torch.randn(2, 3, 96, 48)
+    assert embedder.size == (96, 48)
+    torch.testing.assert_close(embedder.model(x).embedding, expected(x).embedding)
+
+
+def fails(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    return lines[-1]
+
+
+def test_wrong_use_is_one_line_that_says_what_to_do(pictures, weights, tmp_path, capsys):
+    place = ["evaluate", str(pictures)]
+    assert "--weights" in fails(place, capsys)
+    assert "did you mean 'cross-camera'" in fails([*place, "--protocol", "cross-cam"], capsys)
+    assert "--protocol cross-camera takes every" in fails(
+        [*place, "--weights", str(weights), "--protocol", "market1501"], capsys
+    )
+    assert "there is no such file" in fails([*place, "--weights", "none.onnx"], capsys)
+    torch.save({"layer.weight": torch.zeros(2)}, tmp_path / "other.pth")
+    assert "is no embedder that is known" in fails([*place, "--weights", str(tmp_path / "other.pth")], capsys)
+    out = ["embed", str(pictures)]
+    assert "name a .npz file" in fails([*out, str(tmp_path / "a.txt"), "--weights", str(weights)], capsys)
+    assert "lies in the folder of the data set" in fails([*out, f"{pictures}/a.npz", "--weights", str(weights)], capsys)
+    unlabelled = pictures / "1"
+    assert "it has no identities" in fails(["evaluate", str(unlabelled), "--weights", str(weights)], capsys)
+
+
+def test_embeddings_of_another_network_are_refused(pictures, weights, tmp_path):
+    saved = write_embedded(embed_set(str(pictures), read_embedder(weights)), tmp_path / "people.npz")
+    other = read_embedder(save_weights(Recipe().network(5, 3), tmp_path / "network.safetensors"))
+    with pytest.raises(ConfigError, match=r"people\.npz was made by embedder\.onnx, another file"):
+        read_or_embed(saved, other)
+
+
+def test_saved_embeddings_are_read_strictly(pictures, weights, tmp_path):
+    good = embed_set(str(pictures), read_embedder(weights))
+    path = tmp_path / "bad.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("features.npy", bytes(1000))
+    with pytest.raises(DataError, match=r"bad\.npz: holds compressed arrays"):
+        read_embedded(path)
+    np.savez(path, features=good.features)
+    with pytest.raises(DataError, match=r"holds no array 'pid'; expected a file that `reidlab embed` wrote"):
+        read_embedded(path)
+    np.savez(path, **dict.fromkeys(("features", "pid", "camid", "tracklet", "split", "notes"), 1), path=[object()])
+    with pytest.raises(DataError, match="cannot be read"):  # objects would run code
+        read_embedded(path)
+    write_embedded(good, path)
+    content = bytearray(path.read_bytes())
+    for cut in (0, 10, len(content) // 2):
+        path.write_bytes(content[:cut])
+        with pytest.raises(DataError, match=r"bad\.npz"):
+            read_embedded(path)
+    holes = good.features.copy()
+    holes[3, 2] = np.nan
+    write_embedded(type(good)(good.table, holes, good.notes), path)
+    with pytest.raises(DataError, match=r"bad\.npz: features"):
+        read_embedded(path)
+
+
+@pytest.mark.real_data
+def test_a_published_embedder_on_the_sample_of_pku_reid(tmp_path, capsys):
+    """rank-1 .651 and mAP .497 of all 74 people, equal to a plain loop over the same features."""
+    roots = {
+        name: [root / name for root in paths.data_roots() if (root / name).is_dir()]
+        for name in ("embedder", "pku_reid_col780")
+    }
+    if not all(roots.values()):
+        pytest.skip("embedder and pku_reid_col780 are in no folder of REIDLAB_DATA")
+    weights, saved = roots["embedder"][0] / "osnet_x0_25_msmt17.onnx", tmp_path / "pku.npz"
+    main_ok(["embed", "pku-reid", str(saved), "--weights", str(weights)])
+    capsys.readouterr()
+    main_ok(["evaluate", str(saved), "--weights", str(weights), "--protocol", "cross-camera", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    embedded = read_embedded(saved)
+    files = embedded.table["path"][::40]
+    np.testing.assert_allclose(embedded.features[::40], plain_features(files, weights, (256, 128)), atol=1e-4)
+    pids, camids = (embedded.table[name].to_numpy() for name in ("pid", "camid"))
+    assert {name: found[name] for name in ("rank_1", "mAP", "mINP")} == pytest.approx(
+        plain_scores(embedded.features, pids, camids)
+    )
+    assert (round(found["rank_1"], 3), round(found["mAP"], 3)) == (0.651, 0.497)
+    assert (found["counts"]["people"], found["counts"]["queries"]) == (74, 1184)
