@@ -17,7 +17,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from reidlab.checks import printable
-from reidlab.errors import ReidlabError
+from reidlab.errors import ConfigError, ReidlabError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +80,7 @@ CentreOption = Annotated[
 ]
 WeightsOption = Annotated[
     Path | None,
-    typer.Option("--weights", help="A network that `reidlab learn` wrote; one is trained if none is given."),
+    typer.Option("--weights", help=f"{_EMBEDDER} One is trained if none is given."),
 ]
 
 
@@ -446,10 +446,24 @@ def data_redetect(
 def learn(
     name: Annotated[str, typer.Argument(help="Name of a data set, or a folder of pictures: CAMERA/PICTURE.jpg.")],
     out: Annotated[Path, typer.Argument(help="Folder to write: network, clusters, values of every round.")],
-    weights: WeightsOption = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--start",
+            help="An embedder's file to adapt (ONNX, an OSNet of torchreid's, or an earlier `learn`'s); imagenet: "
+            "MobileNetV2 (requirements-weights.txt); world: a network first trained on the embedded world.",
+        ),
+    ] = "world",
+    weights: Annotated[str | None, typer.Option("--weights", hidden=True)] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of clustering and training.")] = 10,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps of a round.")] = 100,
-    height: Annotated[int, typer.Option("--height", min=32, help="Height of the network's pictures, in pixels.")] = 64,
+    height: Annotated[
+        int | None,
+        typer.Option("--height", min=32, help="Height of its pictures; the start's own if not given."),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--lr", help="Highest learning rate; 1e-4 for embedders, else 5e-4, if not given.")
+    ] = None,
     centre: Annotated[
         bool, typer.Option("--centre/--no-centre", help="Take each camera's mean out of features before clustering.")
     ] = True,
@@ -460,18 +474,24 @@ def learn(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
 ) -> None:
     """Learn from pictures without labels: cluster, split the clusters, train, and repeat (chapter 4's HSR)."""
+    if weights is not None:
+        raise ConfigError(f"--weights {weights}: a network to begin with is given by --start {weights}")
     table, root = _read(name)
     from reidlab.tools.learn import STEPS, hsr, learn_pictures, learnt_from
+    from reidlab.tools.starts import read_start
     from reidlab.training.recipe import Recipe
 
     rows = learnt_from(table)
     cameras, count = rows["camid"].nunique(), len(rows)
     if cameras < 2:
         _note("all pictures are of one camera: nothing is mined across cameras")
+    begin = read_start(start, None if height is None else Recipe((height, height // 2)), seed, _note)
+    options = hsr(
+        count, cameras, radius, begin.rate if rate is None else rate, rounds=rounds, centre=centre and cameras > 1
+    )
     made = learn_pictures(
-        table, out, recipe=Recipe((height, height // 2)), steps={**STEPS, "round": iterations},
-        options=hsr(count, cameras, radius, rounds=rounds, centre=centre and cameras > 1), weights=weights, seed=seed,
-        resume=resume, root=root, say=_note,
+        table, out, start=begin, steps={**STEPS, "round": iterations}, options=options, seed=seed, resume=resume,
+        root=root, say=_note,
     )  # fmt: skip
     _out.print(f"made {printable(made.folder)}", soft_wrap=True, highlight=False, markup=False)
 

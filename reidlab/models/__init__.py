@@ -1,10 +1,12 @@
 """Networks for pictures and clips, re-identification heads, ONNX embedders, weight files and cost accounting."""
 
 from reidlab.models.cost import VIEWS, Cost, cost
+from reidlab.models.embedder_net import EmbedderNet
 from reidlab.models.heads import AveragePool, BNNeck, ClipPool, Output, ReIDNet
 from reidlab.models.mobilenet import MobileNetV2, load_imagenet
 from reidlab.models.modes import evaluating
 from reidlab.models.onnx_embedder import OnnxEmbedder, OnnxFeatures, read_onnx
+from reidlab.models.onnx_export import write_onnx
 from reidlab.models.osnet import OSNet, read_osnet
 from reidlab.models.resnet import ResNet, resnet
 from reidlab.models.temporal_conv import AppearancePreservingConv, TemporalConv
@@ -19,6 +21,7 @@ __all__ = [
     "BNNeck",
     "ClipPool",
     "Cost",
+    "EmbedderNet",
     "MobileNetV2",
     "OSNet",
     "OnnxEmbedder",
@@ -37,4 +40,5 @@ __all__ = [
     "resnet",
     "save_weights",
     "video_network",
+    "write_onnx",
 ]

@@ -97,6 +97,7 @@ class OnnxEmbedder(nn.Module):
     Attributes:
         size: height and width of its pictures, in pixels.
         width: D, of the features.
+        has_map: whether the graph ends in the average of a map and what follows from that alone.
 
     Raises:
         DataError: it is no embedder with a batch of any size, has operators that cannot be trained, or gives other
@@ -117,6 +118,7 @@ class OnnxEmbedder(nn.Module):
                 "for features only"
             )
         self.size, self.width = runtime.size, runtime.width
+        model = _untied(model)
         self._content = model.SerializeToString()
         nodes = [_Node.of(node) for node in model.graph.node]
         self._nodes = tuple(node for node in nodes if node.kind != "Constant")
@@ -136,6 +138,8 @@ class OnnxEmbedder(nn.Module):
                 self.register_parameter(own, nn.Parameter(self._fixed.pop(name)))
             else:
                 self.register_buffer(own, self._fixed.pop(name), persistent=name in moving)
+        self._cut = self._last_average()
+        self.has_map = self._cut < len(self._nodes)
         # Operators have more details than are looked at one by one: the features tell whether all were understood.
         trial = _trial(self.size)
         with torch.inference_mode():
@@ -153,12 +157,44 @@ class OnnxEmbedder(nn.Module):
 
     def forward(self, images: Tensor) -> Features:
         """Return features (B, D) of images (B, 3, H, W), normalised as in the embedder's training."""
+        return Features(self.pooled(self.map(images)))
+
+    def map(self, images: Tensor) -> Tensor:
+        """Return the map (B, C, h, w) whose average the graph ends in; (B, D, 1, 1), its features, where there is none.
+
+        Args:
+            images: (B, 3, H, W), normalised as in the embedder's training.
+        """
+        found = self._run(self._nodes[: self._cut], self._input, images)
+        return found[self._nodes[self._cut].inputs[0]] if self.has_map else found[self._output][..., None, None]
+
+    def pooled(self, maps: Tensor) -> Tensor:
+        """Return features (B, D) of maps (B, C, h, w), or of parts of them."""
+        if not self.has_map:
+            return maps.mean(dim=(2, 3))
+        return self._run(self._nodes[self._cut :], self._nodes[self._cut].inputs[0], maps)[self._output]
+
+    def _run(self, nodes: Sequence[_Node], name: str, given: Tensor) -> dict[str, Tensor]:
+        """Return tensors by name after some of the nodes, of which one is given."""
         values: dict[str, Tensor] = self._fixed | {name: getattr(self, own) for name, own in self._names.items()}
-        values[self._input] = images
-        for node in self._nodes:
-            given = [values[name] if name else None for name in node.inputs]
-            values[node.output] = _OPERATORS[node.kind].run(node.attributes, self.training, *given)
-        return Features(values[self._output])
+        values[name] = given
+        for node in nodes:
+            taken = [values[name] if name else None for name in node.inputs]
+            values[node.output] = _OPERATORS[node.kind].run(node.attributes, self.training, *taken)
+        return values
+
+    def _last_average(self) -> int:
+        """Return the place of the node after which only its output, or weights, are used; behind the last if none."""
+        known = {"", *self._names, *self._fixed}
+        for place in reversed(range(len(self._nodes))):
+            node, later = self._nodes[place], self._nodes[place + 1 :]
+            made = {node.output, *(item.output for item in later)}
+            alone = known.issuperset(name for item in later for name in item.inputs if name not in made)
+            if node.kind == "GlobalAveragePool" and alone and node.inputs[0] not in known:
+                return place
+            if node.kind == "ReduceMean" and alone and _over_places(node, self._fixed):
+                return place
+        return len(self._nodes)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write an ONNX file: the one that was read, with today's weights.
@@ -411,6 +447,29 @@ def _squeeze(values: dict[str, Any], training: bool, x: Tensor, axes: Tensor | N
 def _reduce_mean(values: dict[str, Any], training: bool, x: Tensor, axes: Tensor | None = None) -> Tensor:
     places = _axes(values, axes) or list(range(x.ndim))
     return x.mean(dim=places, keepdim=bool(values.get("keepdims", 1)))
+
+
+def _untied(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy in which every weight has a tensor of its own: exporters keep equal ones once, as an identity."""
+    copy = type(model)()
+    copy.CopyFrom(model)
+    held = {item.name: item for item in copy.graph.initializer}
+    for node in list(copy.graph.node):
+        if node.op_type == "Identity" and node.input[0] in held:
+            own = copy.graph.initializer.add()
+            own.CopyFrom(held[node.input[0]])
+            own.name = node.output[0]
+            held[own.name] = own
+            copy.graph.node.remove(node)
+    return copy
+
+
+def _over_places(node: _Node, held: dict[str, Tensor]) -> bool:
+    """Return whether a mean is over height and width of a map."""
+    axes = node.attributes.get(
+        "axes", held[node.inputs[1]].tolist() if node.inputs[1:2] and node.inputs[1] in held else ()
+    )
+    return sorted(axis % 4 for axis in axes) == [2, 3]
 
 
 def _reshape(values: dict[str, Any], training: bool, x: Tensor, shape: Tensor) -> Tensor:

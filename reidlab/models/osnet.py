@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from functools import reduce
 
-import torch
 from torch import Tensor, nn
 
 from reidlab.checks import check_choice, check_integer
@@ -91,7 +91,7 @@ class _Block(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.conv1(x)
         streams = [self.gate(getattr(self, f"conv2{stream}")(x)) for stream in _STREAMS]
-        return self.relu(self.conv3(torch.stack(streams).sum(dim=0)) + shortcut)
+        return self.relu(self.conv3(reduce(Tensor.add, streams)) + shortcut)
 
 
 def _stage(inputs: int, outputs: int, halve: bool) -> nn.Sequential:
@@ -162,8 +162,12 @@ class OSNet(nn.Module):
         x = self.map(x)
         if self.features is None:
             return x
-        x = self.fc(self.pool(x).flatten(1))
+        x = self.pooled(x)
         return x if self.num_classes is None else self.classifier(x)
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """Return features (B, D) of maps (B, out_channels, h, w); a backbone's are the average."""
+        return x.mean(dim=(2, 3)) if self.features is None else self.fc(self.pool(x).flatten(1))
 
 
 def read_osnet(path: str | os.PathLike[str]) -> OSNet:

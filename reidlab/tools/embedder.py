@@ -6,20 +6,14 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
 from reidlab.checks import check_integer
 from reidlab.errors import DataError, MissingDataError
 from reidlab.files import digest
-from reidlab.models.onnx_embedder import Features, read_onnx
-from reidlab.models.osnet import is_osnet, read_osnet
-from reidlab.models.weights import read_weights
 from reidlab.reading import check_file
 from reidlab.tools.network import network_of
 from reidlab.training.recipe import Recipe
-
-#: Height and width of the pictures that torchreid's OSNets were trained on.
-OSNET_SIZE = (256, 128)
 
 
 class Embedder(NamedTuple):
@@ -38,18 +32,6 @@ class Embedder(NamedTuple):
     digest: str
 
 
-class _Embedding(nn.Module):
-    """Puts features (B, D), or the average of maps (B, D, h, w), where an output has its embedding."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Features:
-        found = self.model(images)
-        return Features(found.mean(dim=(2, 3)) if found.ndim == 4 else found)
-
-
 def read_embedder(path: str | os.PathLike[str], height: int = 64) -> Embedder:
     """Return the network in a file: an ONNX embedder, an OSNet of torchreid's, or what ``reidlab learn`` wrote.
 
@@ -65,20 +47,5 @@ def read_embedder(path: str | os.PathLike[str], height: int = 64) -> Embedder:
     path = Path(path).expanduser()
     check_integer("height", height, 32)
     check_file(path, DataError if os.path.lexists(path) else MissingDataError)
-    model: nn.Module
-    if path.suffix.lower() == ".onnx":
-        model = read_onnx(path)
-        size = model.size
-    else:
-        names = read_weights(path)
-        if is_osnet(names):
-            model, size = _Embedding(read_osnet(path)), OSNET_SIZE
-        elif any("backbone." in name for name in names):
-            model, recipe = network_of(path, Recipe((height, height // 2)), 0)
-            size = recipe.size
-        else:
-            raise DataError(
-                f"{path}: is no embedder that is known; give an .onnx file, a file of torchreid's OSNet, or the "
-                "network.safetensors of `reidlab learn`"
-            )
-    return Embedder(model.eval(), size, path.name, digest(path))
+    model, recipe = network_of(path, Recipe((height, height // 2)), 0)
+    return Embedder(model.eval(), recipe.size, path.name, digest(path))

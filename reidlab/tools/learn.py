@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,21 +14,20 @@ import pandas as pd
 from reidlab.checks import check_number, plural
 from reidlab.data import ImageCache
 from reidlab.data.decoded import Pictures
-from reidlab.errors import ConfigError, DataError, MissingDataError, RunError
-from reidlab.files import digest, locked, read_json, replacing, write_json
-from reidlab.models import ReIDNet, save_weights
+from reidlab.errors import ConfigError, DataError, RunError
+from reidlab.files import locked, read_json, replacing, write_json
+from reidlab.models import ReIDNet
 from reidlab.pseudolabel.loop import LoopResult, PseudoLabelOptions, Round, run_loop
-from reidlab.reading import check_file
 from reidlab.seeding import derive
 from reidlab.tools.common import checked_output
-from reidlab.tools.network import Say, network_of, world_network
-from reidlab.training.recipe import Recipe
+from reidlab.tools.network import Say, world_network
+from reidlab.tools.starts import RATE, Start, keep_network, read_start
 
 #: Smallest distances per picture whose mean is DBSCAN's radius.
 NEAREST = 10
 #: Training steps of the network to begin with, and of each round.
 STEPS = {"start": 600, "round": 200}
-NETWORK, CLUSTERS, ROUNDS = "network.safetensors", "clusters.csv", "rounds.csv"
+CLUSTERS, ROUNDS = "clusters.csv", "rounds.csv"
 STATE, ASKED, LOCK = "state", "asked.json", "lock"
 
 
@@ -38,8 +36,8 @@ class Learnt:
     """The result of :func:`learn_pictures`.
 
     Attributes:
-        folder: with ``network.safetensors`` (tensors of a :class:`~reidlab.models.ReIDNet`), ``clusters.csv`` (path,
-            camera and cluster of every picture; -1 is in none) and ``rounds.csv`` (values of every round).
+        folder: with the network (see :func:`~reidlab.tools.starts.keep_network`), ``clusters.csv`` (path, camera and
+            cluster of every picture; -1 is in none) and ``rounds.csv`` (values of every round).
         model: the network.
         rounds: what each round did.
     """
@@ -53,10 +51,9 @@ def learn_pictures(
     table: pd.DataFrame,
     out: str | Path,
     *,
-    recipe: Recipe | None = None,
+    start: Start | None = None,
     steps: Mapping[str, int] = STEPS,
     options: PseudoLabelOptions | None = None,
-    weights: str | Path | None = None,
     seed: int = 0,
     resume: bool = False,
     root: str | Path | None = None,
@@ -70,11 +67,10 @@ def learn_pictures(
     Args:
         table: sample table; its ``train`` rows are learnt from, or all rows where none is.
         out: folder to write; it must be new, or hold what an interrupted run left, with ``resume``.
-        recipe: of network and training; the usual one where None.
+        start: what to begin with, see :func:`~reidlab.tools.starts.read_start`; where None, a network is first
+            trained on people of the embedded world.
         steps: training steps of the network to begin with (``start``) and of each ``round``.
         options: what is done in a round; HSR for as many pictures as there are, where None.
-        weights: a network to begin with, such as an earlier run's, see :func:`~reidlab.tools.network.network_of`;
-            where None, one is first trained on people of the embedded world.
         seed: of everything random.
         resume: whether to go on with an interrupted run, whose settings must be the same; there may be more rounds.
         root: the data set's folder, into which nothing may be written.
@@ -82,27 +78,30 @@ def learn_pictures(
 
     Raises:
         ConfigError: the folder holds something already, lies in the data set's, or its run had other settings.
-        DataError: a picture cannot be read, there are fewer than two, or the weights do not fit.
+        DataError: a picture cannot be read, or there are fewer than two.
         RunError: another process is at work in the folder; or the clusters of the first round could not be trained on:
             the folder then holds no network.
         StorageError: the folder cannot be written.
     """
-    out, recipe = _checked(out, resume, root), recipe or Recipe()
+    out, start = _checked(out, resume, root), start or read_start()
     rows = learnt_from(table)
     if len(rows) < 2:
         name = table.attrs.get("dataset", "table")
         raise DataError(f"{name}: {plural(len(rows), 'picture')} to learn from; at least 2 are needed")
-    options = options or hsr(len(rows), cameras=int(rows["camid"].nunique()))
-    asked = _asked(rows, options, recipe, steps, weights, seed)
+    options = options or hsr(len(rows), cameras=int(rows["camid"].nunique()), rate=start.rate)
+    if options.homogeneity and not start.has_map:
+        say(f"{start.name}: its graph does not end in the average of a map, so clusters are not split")
+        options = options.with_(homogeneity=False)
+    asked = _asked(rows, options, start, steps, seed)
     busy = f"{out}: another `reidlab learn` is at work there; wait for its end, or choose another folder"
     with locked(out / STATE / LOCK, busy):
         begun = _check_begun(out, asked, resume)
-        pictures = Pictures(rows, np.asarray(ImageCache(rows, recipe.size)))
+        pictures = Pictures(rows, np.asarray(ImageCache(rows, start.recipe.size)))
         write_json(out / STATE / ASKED, asked)
-        start = _start(recipe, steps["start"], weights, seed, begun, say)
+        model = _begin(start, steps["start"], seed, begun, say)
         found = run_loop(
-            start, pictures, options, recipe, steps["round"], derive(seed, "loop"), folder=out / STATE, resume=begun,
-            watch=lambda item: say(_line(item)),
+            model, pictures, options, start.recipe, steps["round"], derive(seed, "loop"), folder=out / STATE,
+            resume=begun, watch=lambda item: say(_line(item)),
         )  # fmt: skip
         _write(out, found, pictures)
     return Learnt(out, found.model, found.rounds)
@@ -118,16 +117,12 @@ def _checked(out: str | Path, resume: bool, root: str | Path | None) -> Path:
 
 
 def _asked(
-    rows: pd.DataFrame, options: PseudoLabelOptions, recipe: Recipe, steps: Mapping[str, int],
-    weights: str | Path | None, seed: int,
-) -> dict[str, Any]:  # fmt: skip
+    rows: pd.DataFrame, options: PseudoLabelOptions, start: Start, steps: Mapping[str, int], seed: int
+) -> dict[str, Any]:
     """Return what a resumed run must share with the first, by the options of ``reidlab learn``."""
-    values = {"--seed": seed, "--iterations": steps["round"], "--height": recipe.size[0], "--centre": options.centre}
-    values["--radius"] = options.options.get("eps")
-    values["--weights"] = None
-    if weights is not None:
-        check_file(weights, DataError if os.path.lexists(weights) else MissingDataError)
-        values["--weights"] = f"{Path(weights).name}, SHA-256 {digest(Path(weights))[:12]}"
+    values = {"--start": start.name, "--seed": seed, "--iterations": steps["round"]}
+    values |= {"--height": start.recipe.size[0], "--centre": options.centre}
+    values |= {"--radius": options.options.get("eps"), "--lr": options.optimisation.get("lr")}
     paths = hashlib.blake2b("\n".join(rows["path"]).encode(errors="surrogateescape"), digest_size=6).hexdigest()
     return {**values, "the pictures": f"{len(rows)} pictures, {paths}"}
 
@@ -172,11 +167,12 @@ def _write(out: Path, found: LoopResult, pictures: Pictures) -> None:
     first = found.rounds[0]
     if first.failed:
         raise RunError(f"{out}: nothing could be learnt: {_why(first, found.eps)}")
-    height, width = pictures.size
-    save_weights(found.model, out / NETWORK, {"size": f"{height}x{width}"})
+    keep_network(found.model, out, pictures.size)
 
 
-def hsr(pictures: int, cameras: int = 2, radius: float | None = None, **changes: Any) -> PseudoLabelOptions:
+def hsr(
+    pictures: int, cameras: int = 2, radius: float | None = None, rate: float = RATE, **changes: Any
+) -> PseudoLabelOptions:
     """Return HSR's options for a number of pictures, with each camera's mean taken out before clustering.
 
     Centring is not the dissertation's; chapter 4 measures what it adds.
@@ -189,6 +185,7 @@ def hsr(pictures: int, cameras: int = 2, radius: float | None = None, **changes:
         pictures: how many there are.
         cameras: how many they are from; with one, nothing is mined and nothing is centred.
         radius: DBSCAN's, a Jaccard distance above 0 and below 1; found by the rule where None.
+        rate: highest learning rate of a round.
         **changes: fields of :class:`~reidlab.pseudolabel.loop.PseudoLabelOptions`.
 
     Raises:
@@ -200,7 +197,7 @@ def hsr(pictures: int, cameras: int = 2, radius: float | None = None, **changes:
         given["eps"] = check_number("--radius", radius, above=0, below=1, what="the greatest distance of neighbours")
     several = cameras > 1
     values: dict[str, Any] = {"homogeneity": True, "mining": several, "centre": several, "metric": "weighted"}
-    values |= {"rounds": 10, "optimisation": {"p": 8, "lr": 5e-4}, **changes}
+    values |= {"rounds": 10, "optimisation": {"p": 8, "lr": check_number("--lr", rate, above=0)}, **changes}
     return PseudoLabelOptions("dbscan-ssg", given, **values)
 
 
@@ -218,16 +215,16 @@ def _why(item: Round, radius: float | None) -> str:
     at = "" if radius is None else f" (it was {radius:.3g})"
     return (
         f"of {plural(count, 'picture')} {what}, so there are no two groups to tell apart. Begin anew in a new folder "
-        f"with a {'larger' if wider else 'smaller'} --radius{at}, with --weights of a network that knows such "
+        f"with a {'larger' if wider else 'smaller'} --radius{at}, with --start of a network that knows such "
         "pictures, or with more pictures"
     )
 
 
-def _start(recipe: Recipe, steps: int, weights: str | Path | None, seed: int, begun: bool, say: Say) -> ReIDNet:
+def _begin(start: Start, steps: int, seed: int, begun: bool, say: Say) -> ReIDNet:
     """Return the network to begin with; where a run was begun its checkpoint has the weights, and any network does."""
-    if weights is not None:
-        return network_of(weights, recipe, derive(seed, "start"), say)[0]
-    return recipe.network(2, derive(seed, "start")) if begun else world_network(recipe, steps, seed, say)
+    if start.model is not None:
+        return start.model
+    return start.recipe.network(2, derive(seed, "start")) if begun else world_network(start.recipe, steps, seed, say)
 
 
 def learnt_from(table: pd.DataFrame) -> pd.DataFrame:

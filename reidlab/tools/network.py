@@ -8,19 +8,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from reidlab.checks import plural
 from reidlab.data import ImageCache
 from reidlab.data.decoded import Pictures, from_world
 from reidlab.data.table import SampleTable
-from reidlab.models import ReIDNet, load_weights
-from reidlab.models.weights import read_notes
+from reidlab.errors import DataError
+from reidlab.models import EmbedderNet, MobileNetV2, OnnxEmbedder, OSNet, ReIDNet, load_weights, read_onnx, read_osnet
+from reidlab.models.osnet import is_osnet
+from reidlab.models.weights import read_notes, read_weights
 from reidlab.pseudolabel.adaptation import AdaptationStudy
 from reidlab.seeding import derive
+from reidlab.training.determinism import seeded
 from reidlab.training.recipe import Recipe
 
 #: Gets a line to show.
 Say = Callable[[str], None]
+#: Height and width of the pictures that torchreid's OSNets were trained on.
+OSNET_SIZE = (256, 128)
+_MOBILENET = re.compile(r"backbone\.features\.18\.0\.weight$")
 
 
 def image_network(
@@ -31,7 +38,7 @@ def image_network(
     seed: int,
     quiet: bool = False,
     say: Say = lambda line: None,
-) -> tuple[ReIDNet, Recipe]:
+) -> tuple[nn.Module, Recipe]:
     """Return a network for single pictures and its recipe.
 
     It is read from a file, else trained on the data set's training split; where that has no two identities, on the
@@ -58,29 +65,67 @@ def image_network(
     return recipe.learn(pictures, steps, seed, progress=not quiet), recipe
 
 
-def network_of(weights: str | Path, recipe: Recipe, seed: int, say: Say = lambda line: None) -> tuple[ReIDNet, Recipe]:
+def network_of(
+    weights: str | Path, recipe: Recipe, seed: int, say: Say = lambda line: None, *, trainable: bool = False
+) -> tuple[nn.Module, Recipe]:
     """Return the network in a file, and its recipe: with the size of pictures that the file names, if it does.
 
     Args:
-        weights: file of a :class:`~reidlab.models.ReIDNet` with the recipe's backbone, such as ``reidlab learn``
-            writes; its classifier is not read.
+        weights: an ONNX embedder, whose name ends in ``.onnx``; a file of torchreid's OSNet; or of a
+            :class:`~reidlab.models.ReIDNet` with the recipe's backbone or MobileNetV2, such as ``reidlab learn``
+            writes. A classifier is not read.
         recipe: of the network.
         seed: of the classifier.
         say: gets a line on what was stripped or left out.
+        trainable: whether an ONNX embedder is to be a :class:`~reidlab.models.ReIDNet` as well; else it gives its
+            features only, whatever its operators.
 
     Raises:
         MissingDataError: there is no such file.
-        DataError: it cannot be read or does not fit.
+        DataError: it cannot be read, does not fit, or cannot be trained and is to be.
     """
-    model = recipe.network(2, seed)
+    weights = Path(weights).expanduser()
+    if weights.suffix.lower() == ".onnx":
+        graph = read_onnx(weights, trainable)
+        model = _with_neck(graph, seed) if isinstance(graph, OnnxEmbedder) else graph
+        return model, _sized(recipe, graph.size, weights, [], say)
+    names = read_weights(weights)
+    size = _noted_size(weights)
+    if is_osnet(names):
+        return _with_neck(read_osnet(weights), seed), _sized(recipe, size or OSNET_SIZE, weights, [], say)
+    if not any("backbone." in name for name in names):
+        raise DataError(
+            f"{weights}: is no embedder that is known; give an .onnx file, a file of torchreid's OSNet, or the "
+            "network.safetensors of `reidlab learn`"
+        )
+    model = imagenet_network(seed) if any(map(_MOBILENET.search, names)) else recipe.network(2, seed)
     notes = load_weights(model, weights, ignore=("neck.classifier.",))
-    said = read_notes(weights).get("size", "")
-    match = re.fullmatch(r"(\d{2,3})x(\d{2,3})", said)
-    if match and recipe.size != (size := (int(match[1]), int(match[2]))):
+    return model, _sized(recipe, size or recipe.size, weights, notes, say)
+
+
+def imagenet_network(seed: int) -> ReIDNet:
+    """Return a network around MobileNetV2, with weights drawn from a seed."""
+    with seeded(derive(seed, "initial weights", "mobilenetv2")):
+        return ReIDNet(MobileNetV2(), 2)
+
+
+def _with_neck(embedder: OnnxEmbedder | OSNet, seed: int) -> EmbedderNet:
+    with seeded(derive(seed, "initial weights", "neck")):
+        return EmbedderNet(embedder, 2)
+
+
+def _noted_size(weights: Path) -> tuple[int, int] | None:
+    match = re.fullmatch(r"(\d{2,3})x(\d{2,3})", read_notes(weights).get("size", ""))
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _sized(recipe: Recipe, size: tuple[int, int], weights: Path, notes: list[str], say: Say) -> Recipe:
+    """Return the recipe with a size of pictures, once it is said what was read and how."""
+    if recipe.size != size:
         recipe = replace(recipe, size=size)
         notes.append(f"its pictures are of {size[0]} x {size[1]} pixels")
     say(f"{weights}: {'; '.join(notes) or 'read as it is'}")
-    return model, recipe
+    return recipe
 
 
 def world_network(recipe: Recipe, steps: int, seed: int, say: Say = lambda line: None, quiet: bool = True) -> ReIDNet:
