@@ -27,6 +27,8 @@ from reidlab.training.recipe import Recipe
 Say = Callable[[str], None]
 #: Height and width of the pictures that torchreid's OSNets were trained on.
 OSNET_SIZE = (256, 128)
+#: Name of the note in a network's file: architecture; height x width; what pictures are normalised by.
+NOTE = "network"
 _MOBILENET = re.compile(r"backbone\.features\.18\.0\.weight$")
 
 
@@ -115,7 +117,9 @@ def _with_neck(embedder: OnnxEmbedder | OSNet, seed: int) -> EmbedderNet:
 
 
 def _noted_size(weights: Path) -> tuple[int, int] | None:
-    match = re.fullmatch(r"(\d{2,3})x(\d{2,3})", read_notes(weights).get("size", ""))
+    notes = read_notes(weights)
+    said = [*notes.get(NOTE, "").split("; "), "", ""][1] or notes.get("size", "")  # files of earlier versions
+    match = re.fullmatch(r"(\d{2,3})x(\d{2,3})", said)
     return (int(match[1]), int(match[2])) if match else None
 
 

@@ -12,7 +12,7 @@ from reidlab.files import digest
 from reidlab.models import EmbedderNet, OnnxEmbedder, OSNet, ReIDNet, load_imagenet, save_weights, write_onnx
 from reidlab.reading import check_file
 from reidlab.seeding import derive
-from reidlab.tools.network import Say, imagenet_network, network_of
+from reidlab.tools.network import NOTE, Say, imagenet_network, network_of
 from reidlab.training.recipe import Recipe
 
 WORLD, IMAGENET = "world", "imagenet"
@@ -104,6 +104,6 @@ def keep_network(model: ReIDNet, folder: Path, size: tuple[int, int]) -> None:
         whole.save(folder / ONNX)
         return
     kind = type(whole if isinstance(whole, OSNet) else whole.backbone).__name__
-    notes = {"architecture": kind, "size": f"{size[0]}x{size[1]}", "normalisation": "ImageNet's mean and deviation"}
     write_onnx(whole, folder / ONNX, size)
-    save_weights(whole, folder / NETWORK, notes)
+    # One note: safetensors writes several in any order, and equal networks are equal files.
+    save_weights(whole, folder / NETWORK, {NOTE: f"{kind}; {size[0]}x{size[1]}; mean and deviation of ImageNet"})

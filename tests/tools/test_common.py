@@ -106,6 +106,11 @@ COMMANDS = {
     "audit": ["audit-labels"],
     "redetect": ["redetect"],
     "learn": ["learn"],
+    "starts": ["learn"],
+    "embed": ["search", "evaluate"],
+    "search": ["search"],
+    "evaluate": ["evaluate"],
+    "embedder": ["embed", "search", "evaluate"],
     "common": ["audit-labels", "redetect", "learn"],
     "network": ["audit-labels", "redetect", "learn"],
 }

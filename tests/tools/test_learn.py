@@ -19,6 +19,7 @@ from reidlab.errors import ConfigError, DataError, MissingDataError, RunError, S
 from reidlab.models import load_weights, save_weights
 from reidlab.pseudolabel.loop import Round
 from reidlab.tools import learn, network
+from reidlab.tools.starts import NETWORK, read_start
 from reidlab.training.recipe import Backbone, Recipe
 from tests.pseudolabel import toy
 
@@ -45,8 +46,8 @@ OPTIONS = learn.hsr(48, rounds=2, neighbours=3, optimisation={"lr": 5e-4})
 OPTIONS = OPTIONS.with_(options={"share": 0.1, "k1": 6, "k2": 2, "min_samples": 2})
 
 
-def learnt(folder, out, weights, **options):
-    options = {"recipe": toy.RECIPE, "steps": STEPS, "options": OPTIONS, "weights": weights, **options}
+def learnt(folder, out, weights, recipe=toy.RECIPE, **options):
+    options = {"start": read_start(weights, recipe), "steps": STEPS, "options": OPTIONS, **options}
     return learn.learn_pictures(detect(folder).read(folder), out, **options)
 
 
@@ -58,7 +59,7 @@ def test_what_it_leaves_behind(tmp_path, folder, weights):
     np.testing.assert_array_equal(table.cluster, made.rounds[-1].labels)
     assert pd.read_csv(made.folder / learn.ROUNDS)["round"].tolist() == [1, 2]
     again = toy.RECIPE.network(2, 0)
-    load_weights(again, made.folder / learn.NETWORK, ignore=("neck.classifier.",))
+    load_weights(again, made.folder / NETWORK, ignore=("neck.classifier.",))
     for name, value in again.backbone.state_dict().items():
         assert torch.equal(value, made.model.backbone.state_dict()[name])
 
@@ -119,8 +120,9 @@ def test_a_run_goes_on_with_what_it_was_begun_with_alone(tmp_path, folder, weigh
     for changes, words in (
         ({"steps": {"start": 10, "round": 4}}, r"begun with --iterations 3, not with --iterations 4; give --resume"),
         ({"seed": 5}, r"--seed 0, not with --seed 5"),
-        ({"weights": None}, r"--weights start\.safetensors, SHA-256 \w{12}, not with no --weights"),
-        ({"weights": other}, r"--weights start\.safetensors, SHA-256 .*not with --weights other\.safetensors, SHA"),
+        ({"weights": None}, r"--start start\.safetensors, SHA-256 \w{12}, not with --start world"),
+        ({"weights": other}, r"--start start\.safetensors, SHA-256 .*not with --start other\.safetensors, SHA"),
+        ({"options": OPTIONS.with_(optimisation={"lr": 1e-3})}, r"--lr 0\.0005, not with --lr 0\.001"),
         ({"options": OPTIONS.with_(centre=False)}, r"--centre, not with --no-centre"),
         ({"options": OPTIONS.with_(options={**OPTIONS.options, "eps": 0.5})}, r"no --radius, not with --radius 0\.5"),
         ({"recipe": replace(toy.RECIPE, size=(64, 32))}, r"--height 32, not with --height 64"),
@@ -160,14 +162,14 @@ def test_a_second_process_in_one_folder_is_refused(tmp_path, folder, weights):
 def test_a_damaged_checkpoint_costs_a_round(tmp_path, folder, weights):
     out = tmp_path / "out"
     whole = learnt(folder, out, weights)
-    network = (out / learn.NETWORK).read_bytes()
+    network = (out / NETWORK).read_bytes()
     last = out / learn.STATE / "checkpoint-last.pt"
     last.write_bytes(last.read_bytes()[:1000])
     said = []
     made = learnt(folder, out, weights, resume=True, say=said.append)
     assert [line for line in said if line.startswith("round")] == [line for line in said if line.startswith("round 2")]
     assert [item.values for item in made.rounds] == [item.values for item in whole.rounds]
-    assert (out / learn.NETWORK).read_bytes() == network
+    assert (out / NETWORK).read_bytes() == network
 
 
 def test_places_and_weights_are_checked_before_the_work(tmp_path, folder, monkeypatch):
@@ -208,11 +210,11 @@ def test_small_sets_are_learnt_or_it_is_said_what_is_missing(tmp_path, capsys, p
     """Twenty pictures, three people and one camera work; two pictures are no two groups."""
     weights = save_weights(Recipe((32, 16)).network(2, 0), tmp_path / "start.safetensors")
     few = people_of(tmp_path, people, cameras, each)
-    options = ["--weights", weights, "--height", "32", "--rounds", "3", "--iterations", "2"]
+    options = ["--start", weights, "--height", "32", "--rounds", "3", "--iterations", "2"]
     status = command("learn", few, tmp_path / "out", *options)
     said = capsys.readouterr().err
     assert status == (0 if works else 1), said
-    assert (tmp_path / "out" / learn.NETWORK).exists() == works
+    assert (tmp_path / "out" / NETWORK).exists() == works
     if not works:
         assert re.search(r"of 2 pictures none is in a cluster.* a larger --radius \(it was \d", said)
         assert "min_samples" not in said
@@ -226,9 +228,9 @@ def test_the_network_that_learn_wrote_audits_a_set_sorted_by_person_and_camera(t
         Image.fromarray(image).save(path)
     (tmp_path / "mine" / "person3" / "door1" / "18.png").rename(tmp_path / "mine" / "person5" / "door1" / "wrong.png")
     weights = save_weights(Recipe((48, 24)).network(2, 0), tmp_path / "start.safetensors")
-    options = ["--weights", weights, "--height", "48", "--rounds", "1", "--iterations", "2"]
+    options = ["--start", weights, "--height", "48", "--rounds", "1", "--iterations", "2"]
     assert not command("learn", tmp_path / "mine", tmp_path / "out", *options)
-    network = tmp_path / "out" / learn.NETWORK
+    network = tmp_path / "out" / NETWORK
     assert network.stat().st_mode & 0o777 == 0o666 & ~files_mask()
     capsys.readouterr()
     out = tmp_path / "report.csv"
@@ -283,7 +285,7 @@ def test_what_cannot_be_learnt_leaves_no_network(tmp_path, folder, weights):
     hopeless = OPTIONS.with_(options={"share": 0.0001, "k1": 3, "k2": 1, "min_samples": 40})
     with pytest.raises(RunError, match="nothing could be learnt: of 48 pictures none is in a cluster"):
         learnt(folder, tmp_path / "out", weights, options=hopeless)
-    assert not (tmp_path / "out" / learn.NETWORK).exists()
+    assert not (tmp_path / "out" / NETWORK).exists()
     wrong = save_weights(
         replace(toy.RECIPE, backbone=Backbone(width=16, blocks=(1, 1, 1, 1))).network(2, 0),
         tmp_path / "wide.safetensors",
@@ -292,7 +294,7 @@ def test_what_cannot_be_learnt_leaves_no_network(tmp_path, folder, weights):
         learnt(folder, tmp_path / "another", wrong)
     alone = detect(folder).read(folder).iloc[:1]
     with pytest.raises(DataError, match="1 picture to learn from"):
-        learn.learn_pictures(alone, tmp_path / "third", recipe=toy.RECIPE, weights=weights)
+        learn.learn_pictures(alone, tmp_path / "third", start=read_start(weights, toy.RECIPE))
 
 
 def test_radius_for_any_number_of_pictures():
@@ -318,7 +320,7 @@ def test_the_command(tmp_path, folder, monkeypatch, capsys):
     assert not left.value.code
     assert seen["rows"] == 48
     assert (seen["options"].rounds, seen["options"].mining) == (3, True)
-    assert (seen["steps"]["round"], seen["recipe"].size) == (7, (48, 24))
+    assert (seen["steps"]["round"], seen["start"].recipe.size) == (7, (48, 24))
     said = capsys.readouterr()
     assert "made" in said.out
     assert "read pictures" in said.err

@@ -27,7 +27,7 @@ def test_a_killed_learn_ends_as_an_undisturbed_one(tmp_path, pytestconfig):
             path = home / "pictures" / f"cam{camid}" / f"{number:02d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(path)
-        words = ["learn", "pictures", "out", "--weights", weights, "--height", "32"]
+        words = ["learn", "pictures", "out", "--start", weights, "--height", "32"]
         words += ["--rounds", "3", "--iterations", "4", "--resume"]
         caches = {name: str(tmp_path / "compiled") for name in ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")}
         return Command([*map(str, words)], home, caches)
