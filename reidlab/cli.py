@@ -17,7 +17,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from reidlab.checks import printable
-from reidlab.errors import ConfigError, ReidlabError
+from reidlab.errors import ReidlabError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -475,7 +475,8 @@ def learn(
 ) -> None:
     """Learn from pictures without labels: cluster, split the clusters, train, and repeat (chapter 4's HSR)."""
     if weights is not None:
-        raise ConfigError(f"--weights {weights}: a network to begin with is given by --start {weights}")
+        _say_error(f"--weights {weights}: learn takes what it begins with as --start {weights}")
+        raise typer.Exit(1)
     table, root = _read(name)
     from reidlab.tools.learn import STEPS, hsr, learn_pictures, learnt_from
     from reidlab.tools.starts import read_start

@@ -178,7 +178,7 @@ def test_other_starts_that_cannot_be_begun_with_are_one_line(tmp_path, folder, m
         assert command("learn", folder, tmp_path / "out", "--start", start) == 1
         assert words in " ".join(capsys.readouterr().err.strip().splitlines()[-1:])
     assert command("learn", folder, tmp_path / "out", "--weights", "a.onnx") == 1
-    assert "is given by --start a.onnx" in capsys.readouterr().err
+    assert "what it begins with as --start a.onnx" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
