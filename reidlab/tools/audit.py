@@ -11,7 +11,7 @@ from reidlab.checks import plural
 from reidlab.data import ImageCache
 from reidlab.data.table import BOX, SampleTable
 from reidlab.errors import ConfigError, DataError
-from reidlab.evaluation.protocols import JUNK_PID
+from reidlab.evaluation.protocols import DISTRACTOR_PID, JUNK_PID
 from reidlab.files import replacing
 from reidlab.tools.common import checked_file
 from reidlab.tools.network import Say, image_network
@@ -46,7 +46,7 @@ def audit_data_set(
         iterations: training steps.
         seed: decides initial weights, batches, composites and the faults put in on purpose.
         quiet: whether to leave out progress bars.
-        distractors: whether identity 0 is the distractor class.
+        distractors: whether identity 0 is the distractor class, where the table's format has one of that number.
         recipe: of the network; the usual one where None.
         root: the data set's folder, into which nothing may be written.
         say: gets a line on what is audited and by what.
@@ -65,6 +65,7 @@ def audit_data_set(
     recipe, table = recipe or Recipe(), table.reset_index(drop=True)
     name = table.attrs.get("dataset", "table")
     known = table["pid"] != JUNK_PID
+    distractors = distractors and table.attrs.get("distractor", DISTRACTOR_PID) == DISTRACTOR_PID
     test = table[(table["split"] != "train") & known]
     if test.empty:
         test, table, distractors = table[known], table.iloc[:0], False

@@ -22,6 +22,7 @@ import pandas as pd
 
 from reidlab.checks import check_choice, check_integer, check_number, check_share, check_size
 from reidlab.errors import ConfigError, DataError, MissingDataError
+from reidlab.reading import read_text
 from reidlab.seeding import rng
 from reidlab.world import Actor, Scene, WorldSpec
 from reidlab.world.recording import beside, jittered, window_of
@@ -193,8 +194,7 @@ class TrueBoxes:
 
     @cached_property
     def _scene(self) -> Scene:
-
-        return Scene(WorldSpec.from_yaml((self.root / "world.yml").read_text(encoding="utf-8")))
+        return Scene(WorldSpec.from_yaml(read_text(self.root / "world.yml")))
 
     def _found(self, keys: pd.DataFrame) -> list[int]:
         """Return the rows of the truth that are about some pictures."""
@@ -316,6 +316,7 @@ class HOG:
         check_number("padding", padding, 0)
         for share in body:
             check_number("body", share, above=0, most=1)
+        check_number("least", least, 0, what="the least score")
         check_share("overlap", overlap)
         check_number("scale", scale, above=1)
         self._height, self._padding, self._body = height, padding, np.array(body)

@@ -66,7 +66,10 @@ def run(action: Callable[[], str | None], home: Path, outside: Path) -> Outcome:
         os.close(reader)
         code = 1
         try:
-            os.write(writer, json.dumps(_in_child(action, home))[:60_000].encode())
+            answer = _in_child(action, home)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.write(writer, json.dumps(answer)[:60_000].encode())
             code = 0
         finally:
             os._exit(code)

@@ -57,6 +57,16 @@ def test_a_set_of_pictures_is_audited_picture_by_picture(worlds):
     assert (report.pid == table.pid[report.tracklet].to_numpy()).all()
 
 
+def test_identity_0_is_nobody_only_where_the_format_says_so(worlds, untaught, tmp_path):
+    table = MARKET1501.read(worlds["market1501"])
+    quick = QUICK | {"weights": save_weights(RECIPE.network(2, 0), tmp_path / "network.safetensors")}
+    assert (audit_data_set(table, **quick).query("pid == 0").kind == "buried").all()
+    table.attrs["distractor"] = None
+    as_person = audit_data_set(table, **quick)
+    assert len(as_person.query("pid == 0")) > 0
+    assert "buried" not in set(as_person.kind)
+
+
 @pytest.fixture
 def untaught(monkeypatch):
     """Stands for the network that is trained on the embedded world; counts how often it is asked for."""

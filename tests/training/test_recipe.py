@@ -86,7 +86,7 @@ def test_starts(tmp_path):
         assert same(model.backbone, known.backbone)
         assert model.num_classes == 7
     assert start_of("") == start_of(None) == Recipe().start
-    with pytest.raises(MissingDataError, match="no such weight file"):
+    with pytest.raises(MissingDataError, match="there is no such file"):
         Recipe((32, 16), SMALL, start_of(tmp_path / "none.pth")).network(2, 0)
 
 

@@ -172,10 +172,14 @@ def test_evidence_equals_its_definition():
 
 def test_blocks_of_rows_give_the_same_report(monkeypatch):
     embeddings, _ = faulty()
-    report = audit(embeddings)
+    whole = audit(embeddings)
     for size in (1, 4 * 152 * 7, 4 * 152 * 50):
         monkeypatch.setattr(room, "_BLOCK_BYTES", size)
-        pd.testing.assert_frame_equal(audit(embeddings), report, rtol=1e-5)
+        blocks = audit(embeddings)
+        # Scores that are equal but for rounding may change places.
+        np.testing.assert_allclose(blocks["score"], whole["score"], rtol=1e-5)
+        found, wanted = (report.sort_values(["tracklet", "kind"], ignore_index=True) for report in (blocks, whole))
+        pd.testing.assert_frame_equal(found, wanted, rtol=1e-5)
 
 
 def test_memory_grows_with_the_tracklets_and_not_with_their_square(monkeypatch):

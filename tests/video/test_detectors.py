@@ -222,6 +222,7 @@ def test_hog_takes_pictures_of_any_shape_and_finds_nobody_in_grey(shape):
         ({"body": (0.0, 1.0)}, "body"),
         ({"overlap": 1.1}, "overlap"),
         ({"scale": 1.0}, "scale"),
+        ({"least": -0.1}, "least"),
     ],
 )
 def test_hog_refuses_arguments_out_of_range(wrong, name):
