@@ -138,6 +138,6 @@ def test_options_named_elsewhere_are_those_of_some_command():
     rooms = [Path(reidlab.__file__).parent / name for name in ("data", "models", "pseudolabel", "training", "video")]
     for path in (path for room in rooms for path in room.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and not node.value.startswith("pip "):
                 named = set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", node.value))
                 assert named <= known, f"{path.name}: {node.value!r}"
