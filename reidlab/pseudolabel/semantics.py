@@ -276,7 +276,7 @@ class SemanticsGuidedAP:
 
         Raises:
             DataError: shapes do not fit, a feature is not finite, there are fewer than two unlabelled pictures or
-                labelled identities, or all labelled features are the same.
+                labelled identities, no labelled identity has two pictures, or all labelled features are the same.
 
         Warns:
             sklearn.exceptions.ConvergenceWarning: the last clustering did not converge.
@@ -367,6 +367,11 @@ def _checked(unlabelled: np.ndarray, labelled: np.ndarray, pids: np.ndarray) -> 
     identities = len(np.unique(pids))
     if identities < 2:
         raise DataError(f"labelled_pids: {identities} identity; at least 2 are needed to guide the search")
+    if identities == len(pids):
+        raise DataError(
+            f"labelled_pids: each of the {identities} identities has one picture, so that nothing says how much a "
+            "person's pictures differ; label several of each, or take a clusterer without guidance (dbscan-ssg)"
+        )
     if (labelled == labelled[0]).all():
         raise DataError(f"labelled_features: all {len(labelled)} pictures have the same feature; there is no guidance")
     return unlabelled, labelled, identities

@@ -312,6 +312,9 @@ def test_data_that_do_not_fit_are_refused():
         guided.fit(unlabelled, labelled, np.where(np.arange(72) == 0, -1, known))
     with pytest.raises(DataError, match="labelled_pids: 1 identity"):
         guided.fit(unlabelled, labelled, np.zeros(72, dtype=int))
+    one_each = np.unique(known, return_index=True)[1]
+    with pytest.raises(DataError, match=r"each of the \d+ identities has one picture.*label several of each"):
+        guided.fit(unlabelled, labelled[one_each], known[one_each])
     with pytest.raises(DataError, match="all 72 pictures have the same feature"):
         guided.fit(unlabelled, np.ones_like(labelled), known)
     with pytest.raises(DataError, match="shape"):
