@@ -118,9 +118,9 @@ def _with_neck(embedder: OnnxEmbedder | OSNet, seed: int) -> EmbedderNet:
 
 def _noted_size(weights: Path) -> tuple[int, int] | None:
     notes = read_notes(weights)
-    said = [*notes.get(NOTE, "").split("; "), "", ""][1] or notes.get("size", "")  # files of earlier versions
-    match = re.fullmatch(r"(\d{2,3})x(\d{2,3})", said)
-    return (int(match[1]), int(match[2])) if match else None
+    said = [*notes.get(NOTE, "").split("; "), notes.get("size", "")]  # files of earlier versions say the size alone
+    found = [match for text in said if (match := re.fullmatch(r"(\d{2,3})x(\d{2,3})", text))]
+    return (int(found[0][1]), int(found[0][2])) if found else None
 
 
 def _sized(recipe: Recipe, size: tuple[int, int], weights: Path, notes: list[str], say: Say) -> Recipe:

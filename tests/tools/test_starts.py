@@ -1,5 +1,7 @@
 """What `learn` begins with: files of others, ImageNet, the embedded world; what it leaves is read by every tool."""
 
+import re
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -12,6 +14,7 @@ from reidlab.cli import main
 from reidlab.data.readers import detect
 from reidlab.errors import ConfigError, MissingDataError
 from reidlab.models import EmbedderNet, MobileNetV2, OSNet, save_weights
+from reidlab.models.weights import read_notes
 from reidlab.tools import learn, starts
 from reidlab.tools.embedder import read_embedder
 from reidlab.tools.starts import NETWORK, ONNX, read_start
@@ -77,6 +80,9 @@ def test_every_start_is_adapted_and_what_it_becomes_is_read_again(tmp_path, fold
     assert sorted(path.name for path in made.folder.glob("network.*")) == names
     assert all(torch.equal(a, b) for a, b in zip(before, begin.model.parameters()))  # the start is left as it is
     size = begin.recipe.size
+    if NETWORK in names:
+        (note,) = read_notes(made.folder / NETWORK).values()
+        assert re.fullmatch(rf"(OSNet|MobileNetV2); {size[0]}x{size[1]}; mean and deviation of ImageNet", note)
     x = torch.randn(3, 3, *size)
     with torch.inference_mode():
         expected = made.model.eval()(x).embedding.numpy()
