@@ -37,6 +37,9 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = _beside(path)
     try:
         with disk_errors(path):
+            # Made anew: a link that somebody put there would lead the writing to another file.
+            temporary.unlink(missing_ok=True)
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
             yield temporary
             with temporary.open("rb+") as stream:
                 os.fsync(stream.fileno())

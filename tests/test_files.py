@@ -281,3 +281,18 @@ def test_a_lock_is_refused_or_waited_for(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="file"), locked(tmp_path / "file" / "lock", wait=True):
         raise AssertionError("there is no lock")
+
+
+def test_a_link_planted_under_a_drafts_name_is_not_written_through(tmp_path):
+    victim, path = tmp_path / "victim", tmp_path / "file.txt"
+    victim.write_text("mine")
+    with files.replacing(path) as draft:
+        name = draft.name
+        draft.write_text("first")
+    (tmp_path / name).symlink_to(victim)
+    files.write_text(path, "second")
+    assert (victim.read_text(), path.read_text()) == ("mine", "second")
+    path.unlink()
+    path.symlink_to(victim)
+    files.write_text(path, "third")
+    assert (victim.read_text(), path.read_text(), path.is_symlink()) == ("mine", "third", False)

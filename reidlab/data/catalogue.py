@@ -696,7 +696,8 @@ def _remarks(table: SampleTable | None, manifest: Manifest | None) -> list[str]:
     """Return remarks on a user's own data."""
     if table is None or manifest is not None:
         return []
-    people = table[table["pid"] >= 0].groupby("pid")["camid"].nunique()
+    nobody = table.attrs.get("distractor", 0)
+    people = table[(table["pid"] >= 0) & (table["pid"] != nobody)].groupby("pid")["camid"].nunique()
     if people.empty:
         folders = "; if its folders are people of one camera, say --layout folder_person"
         how = folders if table.attrs.get("layout") == readers.FOLDER.name and table["camera"].any() else ""

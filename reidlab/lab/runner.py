@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol
 
 import reidlab
 from reidlab import files
-from reidlab.checks import plural
+from reidlab.checks import plural, printable
 from reidlab.errors import ConfigError, ReidlabError, RunError
 from reidlab.lab import codehash, environment, pieces, profiles, store
 from reidlab.lab.notebook import parameters_of, read_cells
@@ -370,10 +370,10 @@ def _write_kernel(folder: Path) -> None:
 def _locked(job: Job) -> Iterator[None]:
     """Hold the chapter's lock, and say in a file beside it which process does."""
     holder = job.folder / store.HOLDER_FILE
-    pid = holder.read_text(encoding="utf-8").strip() if holder.is_file() else "unknown"
+    pid = printable(holder.read_bytes()[:20].decode(errors="replace").strip()) if holder.is_file() else "unknown"
     busy = f"{job.chapter}: is already running under profile {job.store}, in process {pid}"
     with files.locked(job.folder / store.LOCK_FILE, f"{busy}; wait for it to end, or end it"):
-        holder.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        files.write_text(holder, f"{os.getpid()}\n")
         yield
 
 

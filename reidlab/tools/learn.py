@@ -213,10 +213,11 @@ def _why(item: Round, radius: float | None) -> str:
     wider = item.values["clusters"] != 1 or 2 * inside < count
     what = f"{inside} are in a cluster, and all of these in the same" if inside else "none is in a cluster"
     at = "" if radius is None else f" (it was {radius:.3g})"
+    # There is no larger one than 1.
+    other = "" if wider and (radius or 0) > 0.99 else f"with a {'larger' if wider else 'smaller'} --radius{at}, "
     return (
         f"of {plural(count, 'picture')} {what}, so there are no two groups to tell apart. Begin anew in a new folder "
-        f"with a {'larger' if wider else 'smaller'} --radius{at}, with --start of a network that knows such "
-        "pictures, or with more pictures"
+        f"{other}with --start of a network that knows such pictures, or with more pictures"
     )
 
 
