@@ -123,7 +123,6 @@ def test_a_requirement_without_a_pin_is_named(tmp_path):
 
 
 @pytest.mark.environment
-@pytest.mark.xdist_group("environment")
 def test_pip_list_of_environment_yml_installs_in_a_fresh_environment(tmp_path):
     venv.create(tmp_path / "fresh", with_pip=True)
     python = tmp_path / "fresh" / "bin" / "python"

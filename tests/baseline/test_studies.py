@@ -17,8 +17,6 @@ from reidlab.study import EMBEDDED, Condition, Place
 from reidlab.study.sheets import Retrieval, ranked_sheet
 from reidlab.training.recipe import Backbone, Recipe
 
-pytestmark = pytest.mark.xdist_group("baseline")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _own_cache(tmp_path_factory):

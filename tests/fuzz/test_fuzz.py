@@ -15,7 +15,6 @@ def stock(tmp_path_factory):
     return Stock(tmp_path_factory.mktemp("fuzz") / "stock")
 
 
-@pytest.mark.xdist_group("fuzz")
 @pytest.mark.parametrize("kind", MAKERS)
 def test_generated_inputs_are_read_right_or_refused(stock, kind):
     outcomes = [draw_case(stock, kind, 1, number) for number in range(EACH)]
@@ -23,7 +22,6 @@ def test_generated_inputs_are_read_right_or_refused(stock, kind):
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.xdist_group("fuzz")
 def test_the_sandbox_notices_what_it_is_there_for(stock, tmp_path, monkeypatch):
     import os
     import socket

@@ -10,8 +10,6 @@ from reidlab.errors import ClaimError, ConfigError, RunError
 from reidlab.lab import book, store
 from tests.lab.made_up_project import write_chapter, write_profiles
 
-# One worker, one really run project.
-pytestmark = pytest.mark.xdist_group("lab")
 
 pytest.importorskip("jupyter_book")
 

@@ -13,7 +13,6 @@ from tests.kills import Command, check_completions, listing
 from tests.lab.made_up_project import make_project
 
 # One worker: they time themselves.
-pytestmark = pytest.mark.xdist_group("kills")
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from reidlab.lab.project import Project
 from tests.lab.made_up_project import make_project, write_chapter
 
 # One worker, one really run project.
-pytestmark = pytest.mark.xdist_group("lab")
 
 INVENTORY = """
 - {id: diss-table-2.1, source: dissertation, item: Table 2.1, title: Scores, chapter: 2, status: accuracy}

@@ -17,7 +17,6 @@ from tests.lab.made_up_project import EXPERIMENT, run_chapters, write_chapter
 from tests.lab.made_up_study import MEASURED, MadeUpStudy
 
 # One worker, one really run project.
-pytestmark = pytest.mark.xdist_group("lab")
 
 
 @pytest.fixture(autouse=True)

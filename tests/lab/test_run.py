@@ -10,7 +10,6 @@ from reidlab.lab import store
 from reidlab.lab.store import CONTEXT_FILE, DIRECTORY_VARIABLE
 
 # One worker, one really run project.
-pytestmark = pytest.mark.xdist_group("lab")
 
 
 @pytest.fixture(autouse=True)

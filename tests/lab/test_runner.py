@@ -25,7 +25,6 @@ from tests.lab.made_up_project import (
 )
 
 # One worker, one really run project.
-pytestmark = pytest.mark.xdist_group("lab")
 
 GOOD = ["01_tiny.ipynb", "records.parquet", "run.json"]
 

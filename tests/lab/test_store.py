@@ -13,7 +13,6 @@ from reidlab.lab import store
 from tests.lab.made_up_project import run_chapters, write_chapter
 
 # One worker, one really run project.
-pytestmark = pytest.mark.xdist_group("lab")
 
 
 def spoil(path, change):

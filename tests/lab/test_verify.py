@@ -16,7 +16,6 @@ from reidlab.lab.verify import verify
 from tests.lab.made_up_project import EXPERIMENT, PARAMETERS, Silent, run_chapters, write_chapter
 
 # One worker, one really run project.
-pytestmark = pytest.mark.xdist_group("lab")
 
 TIMED = EXPERIMENT.replace("MadeUpStudy()", "MadeUpStudy(timed=True)")
 CHANGED = EXPERIMENT.replace("MadeUpStudy()", "MadeUpStudy(step=0.02)")

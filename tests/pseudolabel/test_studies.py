@@ -21,7 +21,6 @@ from reidlab.training.recipe import Recipe, picture_extractor
 from tests.pseudolabel import toy
 
 STEPS = {"start": 10, "round": 3}
-pytestmark = pytest.mark.xdist_group("pseudolabel")
 
 
 def place_of(study, label=EMBEDDED, **data):

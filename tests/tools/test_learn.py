@@ -24,7 +24,6 @@ from reidlab.training.recipe import Backbone, Recipe
 from tests.pseudolabel import toy
 
 STEPS = {"start": 10, "round": 3}
-pytestmark = pytest.mark.xdist_group("pseudolabel")
 
 
 @pytest.fixture

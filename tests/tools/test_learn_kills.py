@@ -6,7 +6,6 @@ A few kills here; ``--kills N`` asks for more.
 import os
 
 import pandas as pd
-import pytest
 from PIL import Image
 
 from reidlab.files import digest
@@ -14,8 +13,6 @@ from reidlab.models import save_weights
 from reidlab.training.recipe import Recipe
 from tests.kills import Command, check_completions
 from tests.pseudolabel import toy
-
-pytestmark = pytest.mark.xdist_group("kills")
 
 
 def test_a_killed_learn_ends_as_an_undisturbed_one(tmp_path, pytestconfig):

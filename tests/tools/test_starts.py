@@ -22,7 +22,6 @@ from reidlab.training.recipe import Recipe
 from tests.models import onnx_graphs
 from tests.pseudolabel import toy
 
-pytestmark = pytest.mark.xdist_group("pseudolabel")
 OPTIONS = learn.hsr(48, rounds=1, neighbours=3, rate=1e-4)
 OPTIONS = OPTIONS.with_(options={"share": 0.1, "k1": 6, "k2": 2, "min_samples": 2})
 

@@ -15,8 +15,6 @@ from reidlab.video.linking import CLEANED, PROTOCOL, LinkStudy
 from reidlab.video.methods import linked_set
 from tests.video.conftest import rows_of
 
-pytestmark = pytest.mark.xdist_group("video")
-
 
 @pytest.fixture(scope="module")
 def study(own_cache):

@@ -17,9 +17,6 @@ from reidlab.video.methods import image_network, stripes_of
 from reidlab.video.networks import PROTOCOL, NetworkStudy, latency
 from tests.video.conftest import rows_of
 
-pytestmark = pytest.mark.xdist_group("video")
-
-
 RECIPE = Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), frames=4)
 
 

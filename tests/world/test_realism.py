@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-import pytest
 
 from reidlab.seeding import rng
 from reidlab.world import Scene
@@ -53,7 +52,6 @@ def recall(frames: int) -> tuple[int, int]:
     return found, total
 
 
-@pytest.mark.xdist_group("realism")
 def test_a_photographic_people_detector_finds_at_least_half_of_the_people():
     found, total = recall(frames=60)
     assert total >= 30
