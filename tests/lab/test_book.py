@@ -10,7 +10,6 @@ from reidlab.errors import ClaimError, ConfigError, RunError
 from reidlab.lab import book, store
 from tests.lab.made_up_project import write_chapter, write_profiles
 
-
 pytest.importorskip("jupyter_book")
 
 TOC = """format: jb-book

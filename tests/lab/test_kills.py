@@ -12,8 +12,6 @@ from reidlab.lab import store
 from tests.kills import Command, check_completions, listing
 from tests.lab.made_up_project import make_project
 
-# One worker: they time themselves.
-
 
 @pytest.fixture
 def kills(request):

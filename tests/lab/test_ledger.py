@@ -21,8 +21,6 @@ from reidlab.lab.pages import ledger_page
 from reidlab.lab.project import Project
 from tests.lab.made_up_project import make_project, write_chapter
 
-# One worker, one really run project.
-
 INVENTORY = """
 - {id: diss-table-2.1, source: dissertation, item: Table 2.1, title: Scores, chapter: 2, status: accuracy}
 - {id: diss-table-10, source: dissertation, item: Table 10, title: "Costs <fast>", chapter: 10}

@@ -16,8 +16,6 @@ from tests.lab import made_up_study
 from tests.lab.made_up_project import EXPERIMENT, run_chapters, write_chapter
 from tests.lab.made_up_study import MEASURED, MadeUpStudy
 
-# One worker, one really run project.
-
 
 @pytest.fixture(autouse=True)
 def measured(monkeypatch):

@@ -9,8 +9,6 @@ from reidlab.errors import RunError
 from reidlab.lab import store
 from reidlab.lab.store import CONTEXT_FILE, DIRECTORY_VARIABLE
 
-# One worker, one really run project.
-
 
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch):

@@ -24,8 +24,6 @@ from tests.lab.made_up_project import (
     write_profiles,
 )
 
-# One worker, one really run project.
-
 GOOD = ["01_tiny.ipynb", "records.parquet", "run.json"]
 
 

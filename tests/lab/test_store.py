@@ -12,8 +12,6 @@ from reidlab.errors import ConfigError, RunError
 from reidlab.lab import store
 from tests.lab.made_up_project import run_chapters, write_chapter
 
-# One worker, one really run project.
-
 
 def spoil(path, change):
     info = json.loads(path.read_text())

@@ -15,8 +15,6 @@ from reidlab.lab.project import Project
 from reidlab.lab.verify import verify
 from tests.lab.made_up_project import EXPERIMENT, PARAMETERS, Silent, run_chapters, write_chapter
 
-# One worker, one really run project.
-
 TIMED = EXPERIMENT.replace("MadeUpStudy()", "MadeUpStudy(timed=True)")
 CHANGED = EXPERIMENT.replace("MadeUpStudy()", "MadeUpStudy(step=0.02)")
 MACHINE = "import os\nrun.record('machine', float(os.environ.get('MADE_UP_MACHINE', '0.5')), seed=1)"
