@@ -233,7 +233,6 @@ def save_weights(module: nn.Module, path: str | os.PathLike[str], notes: Mapping
         raise DataError(f"{path}: weights are written as safetensors; choose a name ending in .safetensors")
     tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     with replacing(path) as draft:
-        draft.write_bytes(
-            save(tensors, dict(notes) if notes else None)
-        )  # a file that safetensors makes could be read by its owner alone
+        # A file that safetensors itself makes could be read by its owner alone.
+        draft.write_bytes(save(tensors, dict(notes) if notes else None))
     return path

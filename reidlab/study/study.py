@@ -221,8 +221,12 @@ class Study:
     # What a chapter declares -----------------------------------------------------------------------------------------
 
     def world(self, seed: int) -> WorldSpec:
-        """Return a seed's embedded world, where there is only one."""
-        raise NotImplementedError
+        """Return a seed's embedded world, where there is only one.
+
+        Raises:
+            TypeError: the study declares neither this nor :meth:`worlds`; found out when it is made.
+        """
+        raise TypeError(f"{type(self).__name__}: declare world(seed), or worlds(seed) where there are several")
 
     def worlds(self, seed: int) -> Mapping[str, WorldSpec]:
         """Return a seed's embedded worlds by role; ``target`` is scored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
@@ -40,7 +41,7 @@ class Trained(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoStudy(Study):
+class VideoStudy(Study, ABC):
     """Base of chapter 2's two studies.
 
     A seed stands for a world of its own and for a training run of each network in it. All networks start from one
@@ -92,9 +93,9 @@ class VideoStudy(Study):
             test_people=self.people, drift=self.drift, tracklet_frames=self.tracklet_frames,
         )  # fmt: skip
 
+    @abstractmethod
     def protocols(self, data: DataSet) -> tuple[Protocol | str, ...]:
         """Return the protocols under which a data set is scored."""
-        raise NotImplementedError
 
     def load(self, label: str, seed: int) -> dict[str, DataSet]:
         """Return a seed's world or a real data set, decoded.

@@ -7,20 +7,7 @@ import pytest
 
 from reidlab.errors import DataError
 from reidlab.models.frozen_graph import read_constants
-
-
-def varint(value):
-    out = b""
-    while value > 127:
-        out, value = out + bytes([value & 127 | 128]), value >> 7
-    return out + bytes([value])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(data)) + data
+from tests.protobuf import field, varint
 
 
 def constant(name, shape, data, kind=1, number=4):

@@ -12,6 +12,7 @@ from reidlab.errors import ConfigError
 from reidlab.study import EMBEDDED, Budget, Condition, Contrast, Place, Registry, Result, Study, plain
 from reidlab.study.rows import gain_rows, score_rows, with_dims
 from reidlab.training.recipe import Backbone, Recipe, Scratch, WeightFile
+from reidlab.video.methods import VideoStudy
 
 PAGE = Path(__file__).parents[2] / "book" / "how_to_add_a_chapter.md"
 RECIPE = Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), optimisation={"p": 4, "k": 2})
@@ -232,3 +233,10 @@ def test_a_name_is_taken_once_but_may_be_defined_again():
     assert methods["one"] is latest
     with pytest.raises(ConfigError, match=r"methods: 'one' is .*define.<locals>.one already; choose another name"):
         methods.add("one")(lambda: None)
+
+
+def test_a_study_without_a_world_says_what_to_declare():
+    with pytest.raises(TypeError, match=r"Study: declare world\(seed\), or worlds\(seed\)"):
+        Study(recipe=RECIPE, steps={"train": 1})
+    with pytest.raises(TypeError, match="protocols"):
+        VideoStudy(recipe=RECIPE, steps={"pictures": 1, "clips": 1})

@@ -15,6 +15,7 @@ from reidlab.video import detectors as room
 from reidlab.video.detectors import HOG, OnnxDetector, TrueBoxes
 from reidlab.world import Scene, WorldSpec, export_market, export_mars
 from reidlab.world.recording import beside
+from tests.protobuf import field
 
 SPEC = WorldSpec(
     train_people=3, test_people=5, distractors=1, cameras=2, visits=1, tracklet_frames=4, occluders=4, occupancy=4.0,
@@ -231,20 +232,6 @@ def test_hog_refuses_arguments_out_of_range(wrong, name):
 
 
 # An ONNX file is a protocol buffer; what follows writes the few fields that a small network needs.
-
-
-def varint(value):
-    out = b""
-    while value > 127:
-        out, value = out + bytes([value & 127 | 128]), value >> 7
-    return out + bytes([value])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(data)) + data
 
 
 def tensor(name, values):
