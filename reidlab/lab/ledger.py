@@ -2,7 +2,9 @@
 
 A verdict is one of *reproduced*, *differs (why)*, *trend holds*, *trend reversed*, *no effect here*, *inconclusive* and
 *not run (needs X)*. Two rules have no exception: an accuracy measured on embedded data never counts, and a trend judged
-on fewer than five seeds is inconclusive, whatever the means say.
+on fewer than five seeds is inconclusive, whatever the means say. Where a run has five seeds or more beyond the
+:data:`PILOT`, a trend is judged on those alone: the pilot's seeds chose their number, and counted again they would
+raise the share of false verdicts above five percent.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 VERDICTS = ("reproduced", "trend holds", "differs", "trend reversed", "no effect here", "inconclusive", "not run")
 MOST_SEEDS = 1000
+#: Seeds that are run first; what they say of a trend decides how many more are run.
+PILOT = frozenset(range(claims.MIN_SEEDS))
 
 # The records of a run by their key, each with its columns and dimensions side by side.
 _Records = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -228,9 +232,13 @@ def _judge_trend(claim: Claim, rule: Rule, table: _Records) -> Row:
     paired = set.intersection(*(set(side) for side in sides if isinstance(side, dict)))
     if not paired:
         raise ClaimError("no seed has records of both sides")
-    larger, smaller = ([side[n] if isinstance(side, dict) else side for n in sorted(paired)] for side in sides)
-    differences = [one - other for one, other in zip(larger, smaller)]
-    name, why, interval = judge_differences(differences, rule.min_seeds, rule.margin, claim.gain)
+    larger, smaller = ({seed: side[seed] if isinstance(side, dict) else side for seed in paired} for side in sides)
+    differences = {seed: larger[seed] - smaller[seed] for seed in sorted(paired)}
+    fresh = [difference for seed, difference in differences.items() if seed not in PILOT]
+    judged = fresh if len(fresh) >= max(rule.min_seeds, claims.MIN_SEEDS) else list(differences.values())
+    name, why, interval = judge_differences(judged, rule.min_seeds, rule.margin, claim.gain)
+    if before := [difference for seed, difference in differences.items() if seed in PILOT and judged is fresh]:
+        why += f"; {math.fsum(before) / len(before):+.4g} with the {plural(len(before), 'seed')} of the pilot"
     bounded = interval if math.isfinite(interval.low) else None
     return Row(claim, name, why, interval.mean, bounded)
 

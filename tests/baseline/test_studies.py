@@ -33,7 +33,7 @@ RECIPE = Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), optimisation={
 
 @pytest.fixture(scope="module")
 def study():
-    return baseline.BaselineStudy(recipe=RECIPE, steps={"train": 6}, people=6, cameras=2, knobs=["box_jitter", "drift"])
+    return baseline.BaselineStudy(recipe=RECIPE, steps={"train": 6}, people=4, cameras=2, knobs=["box_jitter", "drift"])
 
 
 @pytest.fixture(scope="module")

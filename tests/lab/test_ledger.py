@@ -280,6 +280,18 @@ def test_a_trend_is_paired_by_seed(project):
     assert found.measured == pytest.approx(0.022)
 
 
+def test_fresh_seeds_are_judged_without_the_pilot(project):
+    """Seeds 0 to 4 say the opposite, and louder; four fresh ones are too few to judge by."""
+    pilot, smaller = [0.1] * 5, [0.5] * 10
+    write_run(project, losses([*pilot, 0.61, 0.62, 0.63, 0.64], smaller[:9]))
+    assert verdict(project, row(TREND)).interval.count == 9
+    write_run(project, losses([*pilot, 0.61, 0.62, 0.63, 0.64, 0.65], smaller))
+    found = verdict(project, row(TREND))
+    assert (found.verdict, found.interval.count) == ("trend holds", 5)
+    assert found.measured == pytest.approx(0.13)
+    assert found.why.endswith("5 seeds; -0.4 with the 5 seeds of the pilot")
+
+
 def test_unpaired_seeds_do_not_count(project):
     write_run(project, losses([0.5, 0.6, 0.7, 0.8, 0.9], [0.1, 0.2, 0.3, 0.4]))
     found = verdict(project, row(TREND))

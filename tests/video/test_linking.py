@@ -19,14 +19,22 @@ from tests.video.conftest import rows_of
 @pytest.fixture(scope="module")
 def study(own_cache):
     return LinkStudy(
-        recipe=Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), frames=3), steps={"pictures": 5, "clips": 10},
-        networks=("c2d", "non-local", "ap3d", "p3d-c"), detectors=("truth", "hog"), people=6, tracklet_frames=4,
+        recipe=Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), optimisation={"p": 4, "k": 2}, frames=3),
+        steps={"pictures": 5, "clips": 10}, networks=("c2d", "non-local", "ap3d", "p3d-c"), detectors=("truth", "hog"),
+        people=4, tracklet_frames=4,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def place(study):
     return study.place(EMBEDDED, 1)
+
+
+@pytest.fixture(scope="module")
+def small(study):
+    """A part of the study, measured in a place of its own."""
+    part = replace(study, networks=("c2d",), detectors=("truth",), axial=False)
+    return part, part.measure(EMBEDDED, 1)
 
 
 def test_every_row_can_be_recorded(measured):
@@ -44,13 +52,13 @@ def test_every_network_meets_every_kind_of_tracklet(study, measured):
     assert found == plain | {(link, name) for link in ("truth", "hog") for name in (*study.networks, "cf-aan")}
 
 
-def test_a_second_budget_measures_the_same_table_again(study, measured):
+def test_a_second_budget_measures_the_same_table_again(study, small):
     """The short budget's rows are those of a study with that budget alone; the long one's stay as they were."""
-    small = replace(study, networks=("c2d",), detectors=("truth",), axial=False)
-    both = replace(small, steps={**study.steps, "clips": 15}, short={"clips": study.steps["clips"]})
+    part, first = small
+    both = replace(part, steps={**study.steps, "clips": 15}, short={"clips": study.steps["clips"]})
     both = both.measure(EMBEDDED, 1)
     wanted = {"key": "mAP", "network": "c2d"}
-    alone = {row["link"]: row["value"] for row in rows_of(small.measure(EMBEDDED, 1), experiment="link", **wanted)}
+    alone = {row["link"]: row["value"] for row in rows_of(first, experiment="link", **wanted)}
     again = {row["link"]: row["value"] for row in rows_of(both, experiment="link-short", **wanted)}
     longer = {row["link"]: row["value"] for row in rows_of(both, experiment="link", **wanted)}
     assert again == alone
@@ -102,11 +110,9 @@ def test_boxes_are_measured_against_the_truth(measured):
     assert values["truth"] > values["none"]
 
 
-def test_one_seed_measures_the_same_twice(study, measured):
-    small = replace(study, networks=("c2d",), detectors=("truth",), axial=False)
+def test_one_seed_measures_the_same_twice(measured, small):
     wanted = {"experiment": "link", "network": "c2d"}
-    again = small.measure(EMBEDDED, 1)
-    assert rows_of(again, **wanted) == [row for row in rows_of(measured, **wanted) if row["link"] != "hog"]
+    assert rows_of(small[1], **wanted) == [row for row in rows_of(measured, **wanted) if row["link"] != "hog"]
 
 
 def test_what_is_kept_is_of_the_tracklets_shown(study, place, measured):

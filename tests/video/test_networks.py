@@ -17,7 +17,7 @@ from reidlab.video.methods import image_network, stripes_of
 from reidlab.video.networks import PROTOCOL, NetworkStudy, latency
 from tests.video.conftest import rows_of
 
-RECIPE = Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), frames=4)
+RECIPE = Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), optimisation={"p": 4, "k": 2}, frames=4)
 
 
 @pytest.fixture(scope="module")
