@@ -39,6 +39,20 @@ def channels_first(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2) if images.shape[3] == 3 else images
 
 
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; to a GPU it goes through pinned memory, so that the host need not wait for it."""
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def _constant(values: object, like: Tensor) -> Tensor:
+    """Return numbers as a tensor of another's type and device."""
+    import torch
+
+    return to_device(torch.tensor(values, dtype=like.dtype), like.device)
+
+
 def normalize(images: Tensor, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD) -> Tensor:
     """Map bytes to floats of about zero mean and unit variance.
 
@@ -57,7 +71,7 @@ def _standardized(images: Tensor, mean: list[float], std: list[float]) -> Tensor
     count, _, height, width = images.shape
     # Whole lines of pixels at a time: a last dimension of three channels would be ten times slower.
     lines = images.permute(0, 2, 3, 1).reshape(count, height, width * 3)
-    lines = (lines - lines.new_tensor(mean).repeat(width)).div_(lines.new_tensor(std).repeat(width))
+    lines = (lines - _constant(mean, lines).repeat(width)).div_(_constant(std, lines).repeat(width))
     return lines.view(count, height, width, 3).permute(0, 3, 1, 2)
 
 
@@ -84,7 +98,7 @@ class Flip:
         """Return (B, 3, H, W) of any type, the chosen ones (B,) mirrored."""
         import torch
 
-        return torch.where(chosen.to(images.device).view(-1, 1, 1, 1), images.flip(3), images)
+        return torch.where(to_device(chosen, images.device).view(-1, 1, 1, 1), images.flip(3), images)
 
 
 @dataclass(frozen=True)
@@ -147,7 +161,9 @@ class RandomErasing:
         import torch
 
         sides = torch.stack(self.rectangles(images, generator), dim=1).tolist()
-        fill = torch.randn(images.shape, generator=generator).to(images) if self.fill == "noise" else None
+        fill = (
+            to_device(torch.randn(images.shape, generator=generator), images.device) if self.fill == "noise" else None
+        )
         out = images.clone()
         for i, (top, left, height, width) in enumerate(sides):
             if height:
@@ -294,12 +310,12 @@ class TrainTransform:
 def _uniform(shape: int | tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
     import torch
 
-    return torch.rand(shape, generator=generator).to(device)
+    return to_device(torch.rand(shape, generator=generator), device)
 
 
 def _luma(images: Tensor) -> Tensor:
     """Return the brightness (B, 1, H, W) of (B, 3, H, W)."""
-    return _mixed(images, images.new_tensor([_LUMA]))
+    return _mixed(images, _constant([_LUMA], images))
 
 
 def _mixed(images: Tensor, matrix: Tensor) -> Tensor:
@@ -312,7 +328,7 @@ def _saturation(images: Tensor, factors: Tensor) -> Tensor:
     """Return the matrices (B, 3, 3) that pull colours away from their grey by factors (B,)."""
     import torch
 
-    grey, same = images.new_tensor(_LUMA).expand(3, 3), torch.eye(3, device=images.device)
+    grey, same = _constant(_LUMA, images).expand(3, 3), torch.eye(3, device=images.device)
     return torch.lerp(grey, same, factors.view(-1, 1, 1))
 
 
@@ -321,7 +337,7 @@ def _hue(images: Tensor, turns: Tensor) -> Tensor:
     import torch
 
     angle = 2 * math.pi * turns.view(-1, 1, 1)
-    axis = images.new_tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)
+    axis = _constant([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], images) / math.sqrt(3)
     third = images.new_full((3, 3), 1 / 3)
     return torch.cos(angle) * (torch.eye(3, device=images.device) - third) + torch.sin(angle) * axis + third
 
