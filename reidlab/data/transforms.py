@@ -40,7 +40,7 @@ def channels_first(images: Tensor) -> Tensor:
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor on a device; to a GPU it goes through pinned memory, so that the host need not wait for it."""
+    """Return a tensor (N, ...) on a device; to a GPU it goes through pinned memory, so that the host need not wait."""
     if device.type != "cuda" or tensor.is_cuda:
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
-from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from reidlab.training.denormals import flushed_denormals
@@ -56,6 +55,8 @@ class Ahead:
             self._begin()
         batch, self._place, ready = self._next.result()
         if self._stream is not None:
+            from lightning_utilities.core.apply_func import apply_to_collection  # comes with Fabric
+
             stream = torch.cuda.current_stream(self._device)
             stream.wait_event(ready)
             # Or else the thread's stream would write the next batch over this one while it is read.

@@ -263,7 +263,10 @@ class _Run:
             hook.after_backward(state)
         self.optimizer.step()
         state.iteration += 1
-        self.unread.append((state.iteration, rate, state.values))
+        if self.late:
+            self.unread.append((state.iteration, rate, state.values))
+        else:
+            self.history.add(state.values)
         for hook in self.hooks:
             hook.after_step(state)
         if state.iteration % state.per_epoch == 0:

@@ -253,7 +253,7 @@ def test_a_field_that_is_missing_or_of_another_type_falls_back_too(
     assert identical(whole, model)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_move(source, make_model, config):
+def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_network_as_it_was(source, make_model, config):
     class Exploding:
         calls = 0
 
@@ -264,12 +264,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_move(source,
 
     class Keep(Hook):
         def after_step(self, state):
-            self.weights = {name: p.clone() for name, p in state.model.named_parameters()}
+            self.kept = {name: value.clone() for name, value in state.model.state_dict().items()}
 
     keep, model = Keep(), make_model()
     with pytest.raises(RunError, match=r"iteration 4: the loss is not finite \(loss=nan; learning rate"):
         train(model, source, Exploding(), config, seed=0, hooks=[keep], progress=False)
-    assert all(torch.equal(p, keep.weights[name]) for name, p in model.named_parameters())
+    assert all(torch.equal(value, keep.kept[name]) for name, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize("values", [torch.zeros(()), {}, {"loss": 1.0}, {"loss": torch.zeros(2)}])

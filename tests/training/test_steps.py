@@ -41,7 +41,6 @@ def test_buffers_are_kept_from_before_the_first_loss_that_is_not_finite(loss):
 
 
 def test_a_network_without_buffers_is_guarded_too():
-    model = nn.Linear(2, 2)
-    guard = Guard(model, None, CPU)
+    guard = Guard(nn.Linear(2, 2), None, CPU)
     guard.keep()
-    guard.put_back()
+    assert guard.put_back() is None
