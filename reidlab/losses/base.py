@@ -36,7 +36,7 @@ def check_batch(rows: Tensor, labels: Tensor, *, name: str = "features") -> None
 
 
 def reading_waits(tensor: Tensor) -> bool:
-    """Return whether to read a value of a tensor (N, ...) is to wait for a device that computes on its own (CUDA).
+    """Return whether to read a tensor of any shape is to wait for a device that computes on its own (CUDA).
 
     There, a loss whose labels or pairs are wrong becomes NaN, at which the training loop stops, in place of an error.
     """
