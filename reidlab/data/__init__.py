@@ -20,11 +20,12 @@ from reidlab.data.transforms import (
     RandomErasing,
     TrainTransform,
     normalize,
+    to_device,
 )
 
 __all__ = [
     "ClipTransform", "ColourJitter", "Division", "Flip", "Grayscale", "ImageCache", "PKSampler",
     "PadCrop", "RandomErasing", "SampleTable", "Tracklets", "TrainTransform", "across_cameras", "check_masks",
     "divide_identities", "load", "load_world", "make_table", "normalize", "on_this_machine", "read_picture",
-    "sample_frames", "split_identities", "tracklets_of", "validate",
+    "sample_frames", "split_identities", "to_device", "tracklets_of", "validate",
 ]  # fmt: skip

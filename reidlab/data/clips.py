@@ -21,6 +21,7 @@ from reidlab.data.transforms import (
     PadCrop,
     RandomErasing,
     TrainTransform,
+    to_device,
 )
 from reidlab.errors import ConfigError
 
@@ -85,14 +86,15 @@ class ClipTransform:
 
         Raises:
             ConfigError: clips or masks have another shape or type.
-            DataError: a mask is empty or not inside its frame.
+            DataError: a mask is empty or not inside its frame. Masks on a GPU are taken as they are: to read them is to
+                wait for it.
         """
         import torch
 
         if clips.dtype != torch.uint8 or clips.ndim != 5 or clips.shape[4] != 3:
             raise ConfigError(f"clips: {clips.dtype} {tuple(clips.shape)}, expected uint8 (B, T, H, W, 3)")
         count, frames, height, width, _ = clips.shape
-        if masks is not None:
+        if masks is not None and not masks.is_cuda:
             place = "clip {}, frame {}".format
             check_boxes("masks", masks.cpu(), (count, frames), (height, width), place)
         pictures = clips.flatten(0, 1)
@@ -135,15 +137,15 @@ def _mirrored(masks: Tensor, chosen: Tensor, width: int) -> Tensor:
 
     y0, y1, x0, x1 = masks.unbind(2)
     other_way = torch.stack((y0, y1, width - x1, width - x0), dim=2)
-    return torch.where(chosen.to(masks.device).view(-1, 1, 1), other_way, masks)
+    return torch.where(to_device(chosen, masks.device).view(-1, 1, 1), other_way, masks)
 
 
 def _shifted(masks: Tensor, steps: Tensor, size: tuple[int, int]) -> Tensor:
     """Move the boxes of each clip by its steps (2, B) down and to the right, as far as they stay in the frame."""
     import torch
 
-    steps = steps.to(masks.device).T.repeat_interleave(2, dim=1).unsqueeze(1)  # (B, 1, 4)
-    limits = masks.new_tensor(size)
+    steps = to_device(steps, masks.device).T.repeat_interleave(2, dim=1).unsqueeze(1)  # (B, 1, 4)
+    limits = to_device(torch.tensor(size, dtype=masks.dtype), masks.device)
     first, last = (masks + steps).unflatten(2, (2, 2)).unbind(3)
     first = first.clamp(min=0).minimum(limits - 1)
     last = last.minimum(limits).maximum(first + 1)

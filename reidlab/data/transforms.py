@@ -39,6 +39,20 @@ def channels_first(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2) if images.shape[3] == 3 else images
 
 
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of any shape on a device; to a GPU through pinned memory, so that the host need not wait."""
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def _constant(values: object, like: Tensor) -> Tensor:
+    """Return numbers as a tensor of another's type and device."""
+    import torch
+
+    return to_device(torch.tensor(values, dtype=like.dtype), like.device)
+
+
 def normalize(images: Tensor, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD) -> Tensor:
     """Map bytes to floats of about zero mean and unit variance.
 
@@ -57,7 +71,7 @@ def _standardized(images: Tensor, mean: list[float], std: list[float]) -> Tensor
     count, _, height, width = images.shape
     # Whole lines of pixels at a time: a last dimension of three channels would be ten times slower.
     lines = images.permute(0, 2, 3, 1).reshape(count, height, width * 3)
-    lines = (lines - lines.new_tensor(mean).repeat(width)).div_(lines.new_tensor(std).repeat(width))
+    lines = (lines - _constant(mean, lines).repeat(width)).div_(_constant(std, lines).repeat(width))
     return lines.view(count, height, width, 3).permute(0, 3, 1, 2)
 
 
@@ -84,7 +98,7 @@ class Flip:
         """Return (B, 3, H, W) of any type, the chosen ones (B,) mirrored."""
         import torch
 
-        return torch.where(chosen.to(images.device).view(-1, 1, 1, 1), images.flip(3), images)
+        return torch.where(to_device(chosen, images.device).view(-1, 1, 1, 1), images.flip(3), images)
 
 
 @dataclass(frozen=True)
@@ -113,7 +127,9 @@ class PadCrop:
 
         _, _, height, width = images.shape
         padded = pad(images, (self.pad,) * 4).permute(0, 2, 3, 1)
-        # Cutting windows one by one copies whole lines; gathering pixels is twenty times slower.
+        if _at_once(images):
+            return _windows(padded, corners, height, width).permute(0, 3, 1, 2)
+        # Cutting windows one by one copies whole lines; gathering pixels is twenty times slower on a CPU.
         windows = [image[y : y + height, x : x + width] for image, y, x in zip(padded, *corners.tolist())]
         return (torch.stack(windows) if windows else padded).permute(0, 3, 1, 2)
 
@@ -146,10 +162,15 @@ class RandomErasing:
         """Return normalised (B, 3, H, W) floats, some with a rectangle covered."""
         import torch
 
-        sides = torch.stack(self.rectangles(images, generator), dim=1).tolist()
-        fill = torch.randn(images.shape, generator=generator).to(images) if self.fill == "noise" else None
+        rectangles = self.rectangles(images, generator)
+        fill = (
+            to_device(torch.randn(images.shape, generator=generator), images.device) if self.fill == "noise" else None
+        )
+        if _at_once(images):
+            inside = _inside(rectangles, images)
+            return images.masked_fill(inside, 0.0) if fill is None else torch.where(inside, fill.to(images), images)
         out = images.clone()
-        for i, (top, left, height, width) in enumerate(sides):
+        for i, (top, left, height, width) in enumerate(torch.stack(rectangles, dim=1).tolist()):
             if height:
                 window = (i, slice(None), slice(top, top + height), slice(left, left + width))
                 out[window] = 0.0 if fill is None else fill[window]
@@ -291,15 +312,41 @@ class TrainTransform:
         return images.contiguous(memory_format=torch.channels_last)
 
 
+def _at_once(images: Tensor) -> bool:
+    """Return whether one kernel is to change all pictures: hundreds of small ones would keep a GPU's host busy."""
+    return images.is_cuda
+
+
+def _windows(padded: Tensor, corners: Tensor, height: int, width: int) -> Tensor:
+    """Return the windows (B, height, width, C) of pictures (B, H, W, C) at top left corners (2, B) on the CPU."""
+    import torch
+
+    top, left = to_device(corners, padded.device).unsqueeze(2)
+    rows = top + torch.arange(height, device=padded.device)
+    columns = left + torch.arange(width, device=padded.device)
+    pictures = torch.arange(len(padded), device=padded.device).view(-1, 1, 1)
+    return padded[pictures, rows.unsqueeze(2), columns.unsqueeze(1)]
+
+
+def _inside(rectangles: tuple[Tensor, ...], images: Tensor) -> Tensor:
+    """Return which pixels lie in the rectangles (top, left, height, width; (B,) each) of images: (B, 1, H, W) bool."""
+    import torch
+
+    top, left, height, width = to_device(torch.stack(rectangles), images.device).view(4, -1, 1, 1, 1)
+    rows = torch.arange(images.shape[2], device=images.device).view(-1, 1)
+    columns = torch.arange(images.shape[3], device=images.device)
+    return (rows >= top) & (rows < top + height) & (columns >= left) & (columns < left + width)
+
+
 def _uniform(shape: int | tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
     import torch
 
-    return torch.rand(shape, generator=generator).to(device)
+    return to_device(torch.rand(shape, generator=generator), device)
 
 
 def _luma(images: Tensor) -> Tensor:
     """Return the brightness (B, 1, H, W) of (B, 3, H, W)."""
-    return _mixed(images, images.new_tensor([_LUMA]))
+    return _mixed(images, _constant([_LUMA], images))
 
 
 def _mixed(images: Tensor, matrix: Tensor) -> Tensor:
@@ -312,7 +359,7 @@ def _saturation(images: Tensor, factors: Tensor) -> Tensor:
     """Return the matrices (B, 3, 3) that pull colours away from their grey by factors (B,)."""
     import torch
 
-    grey, same = images.new_tensor(_LUMA).expand(3, 3), torch.eye(3, device=images.device)
+    grey, same = _constant(_LUMA, images).expand(3, 3), torch.eye(3, device=images.device)
     return torch.lerp(grey, same, factors.view(-1, 1, 1))
 
 
@@ -321,7 +368,7 @@ def _hue(images: Tensor, turns: Tensor) -> Tensor:
     import torch
 
     angle = 2 * math.pi * turns.view(-1, 1, 1)
-    axis = images.new_tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)
+    axis = _constant([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], images) / math.sqrt(3)
     third = images.new_full((3, 3), 1 / 3)
     return torch.cos(angle) * (torch.eye(3, device=images.device) - third) + torch.sin(angle) * axis + third
 

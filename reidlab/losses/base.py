@@ -35,6 +35,14 @@ def check_batch(rows: Tensor, labels: Tensor, *, name: str = "features") -> None
         raise ConfigError(f"labels: on {labels.device}, but {name} on {rows.device}; move both to one device")
 
 
+def reading_waits(tensor: Tensor) -> bool:
+    """Return whether to read a tensor of any shape is to wait for a device that computes on its own (CUDA).
+
+    There, a loss whose labels or pairs are wrong becomes NaN, at which the training loop stops, in place of an error.
+    """
+    return tensor.is_cuda
+
+
 class Loss(nn.Module, ABC):
     """Base of all losses over a labelled batch: it validates, a subclass computes.
 

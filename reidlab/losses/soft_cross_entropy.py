@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import Final
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reidlab.errors import ConfigError
+from reidlab.losses.base import reading_waits
 
 _SUM_TOLERANCE: Final = 1e-3
 
@@ -23,7 +25,8 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         Scalar of the logits' type.
 
     Raises:
-        ConfigError: shapes differ, or a row of targets is no distribution.
+        ConfigError: shapes differ, or a row of targets is no distribution (on a GPU, where to read targets is to wait,
+            the loss is NaN then).
 
     Example:
         >>> import torch
@@ -37,10 +40,14 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
             f"{tuple(logits.shape)}"
         )
     off = (targets.sum(1) - 1).abs()
-    if not bool((off < _SUM_TOLERANCE).all()) or bool((targets < 0).any()):
+    wrong = ~(off < _SUM_TOLERANCE).all() | (targets < 0).any()
+    loss = -(targets * F.log_softmax(logits, dim=1)).sum(1).mean()
+    if reading_waits(logits):
+        return loss.masked_fill(wrong, nan)
+    if bool(wrong):
         row = int((off + (targets < 0).any(1)).argmax())
         raise ConfigError(f"targets: row {row} is no distribution (sum {float(targets[row].sum()):g}); give shares")
-    return -(targets * F.log_softmax(logits, dim=1)).sum(1).mean()
+    return loss
 
 
 class SoftCrossEntropy(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reidlab.losses.base import Loss, check_batch
+from reidlab.losses.base import Loss, check_batch, reading_waits
 from reidlab.losses.distances import euclidean_distances
 
 
@@ -71,9 +71,21 @@ def batch_hard(features: Tensor, positives: Tensor, negatives: Tensor) -> Tensor
         negatives: (B, B) bool; which are its negatives.
     """
     positive, negative, valid = _hardest(euclidean_distances(features), positives, negatives)
+    if reading_waits(features):
+        return mean_of_valid((positive - negative).masked_fill(~valid, 0.0), valid)
     if not bool(valid.any()):
         return features.sum() * 0.0
     return F.softplus(positive[valid] - negative[valid]).mean()
+
+
+def mean_of_valid(margins: Tensor, valid: Tensor) -> Tensor:
+    """Return the mean of log(1 + exp(margin)) over the valid anchors, 0 where there is none, without reading how many.
+
+    Args:
+        margins: (B,), finite.
+        valid: (B,) bool.
+    """
+    return (F.softplus(margins) * valid).sum() / valid.sum().clamp(min=1)
 
 
 def _hardest(distances: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor, Tensor]:

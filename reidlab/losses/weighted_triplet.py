@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reidlab.errors import ConfigError
-from reidlab.losses.base import Loss
+from reidlab.losses.base import Loss, reading_waits
 from reidlab.losses.distances import euclidean_distances
-from reidlab.losses.triplet import pairs_of
+from reidlab.losses.triplet import mean_of_valid, pairs_of
 
 
 def weighted_triplet(features: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
@@ -33,7 +33,8 @@ def weighted_triplet(features: Tensor, positives: Tensor, negatives: Tensor) -> 
         Scalar, float32 or float64.
 
     Raises:
-        ConfigError: a shape or type does not fit, or a pair is positive and negative at once.
+        ConfigError: a shape or type does not fit, or a pair is positive and negative at once (on a GPU, where to read
+            pairs is to wait, the loss is NaN then).
 
     Example:
         >>> features = torch.tensor([[0.0], [1.0], [5.0]])
@@ -48,16 +49,26 @@ def weighted_triplet(features: Tensor, positives: Tensor, negatives: Tensor) -> 
                 f"{name}: expected a bool tensor of shape ({count}, {count}), a row per feature; got {mask.dtype} "
                 f"{tuple(mask.shape)}"
             )
-    if bool((positives & negatives).any()):
+    both = (positives & negatives).any()
+    if not reading_waits(features) and bool(both):
         raise ConfigError("positives, negatives: a pair is both; a picture cannot pull and push the same other")
     positives = positives & ~torch.eye(count, dtype=torch.bool, device=positives.device)
     valid = positives.any(1) & negatives.any(1)
+    if reading_waits(features):
+        # An anchor without triplet weighs all pictures, so that its margin, which does not count, is finite.
+        lone = ~valid[:, None]
+        margins = _margins(euclidean_distances(features), positives | lone, negatives | lone)
+        return mean_of_valid(margins, valid).masked_fill(both, torch.nan)
     if not bool(valid.any()):
         return features.sum() * 0.0
-    distances = euclidean_distances(features)[valid]
-    far = distances.masked_fill(~positives[valid], -torch.inf).softmax(1)
-    near = (-distances).masked_fill(~negatives[valid], -torch.inf).softmax(1)
-    return F.softplus((far * distances).sum(1) - (near * distances).sum(1)).mean()
+    return F.softplus(_margins(euclidean_distances(features)[valid], positives[valid], negatives[valid])).mean()
+
+
+def _margins(distances: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    """Return sum w_p d_p - sum w_n d_n of each anchor, (A,), from distances and pairs (A, B) with one of each a row."""
+    far = distances.masked_fill(~positives, -torch.inf).softmax(1)
+    near = (-distances).masked_fill(~negatives, -torch.inf).softmax(1)
+    return (far * distances).sum(1) - (near * distances).sum(1)
 
 
 class WeightedTriplet(Loss):

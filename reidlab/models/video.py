@@ -131,7 +131,8 @@ class VideoNet(nn.Module):
 
         Raises:
             ConfigError: the clips or masks do not fit.
-            DataError: a box is empty or not inside its frame.
+            DataError: a box is empty or not inside its frame. Masks on a GPU are taken as they are: to read them is to
+                wait for it.
         """
         boxes = None if masks is None else self._boxes(masks, clips)
         maps = self.maps(clips)
@@ -144,13 +145,14 @@ class VideoNet(nn.Module):
     def _boxes(self, masks: Tensor, clips: Tensor) -> Tensor:
         """Return masks, in pixels, as boxes on the last maps."""
         size = clips.shape[-2:]
-        check_boxes("masks", masks.cpu(), clips.shape[:2], size, "clip {}, frame {}".format)
+        if not masks.is_cuda:
+            check_boxes("masks", masks.cpu(), clips.shape[:2], size, "clip {}, frame {}".format)
         start, stop = masks.to(clips.device).unflatten(2, (2, 2)).unbind(3)  # (B, T, axis) each
-        size = torch.tensor(size, device=clips.device)
         stride = self.backbone.strides[-1]
         first = start // stride
         # A frame's last position may cover fewer pixels than the stride.
-        last = torch.where(stop == size, -(-size // stride), stop // stride).maximum(first + 1)
+        ends = [end.masked_fill(end == side, side + stride - 1) for end, side in zip(stop.unbind(2), size, strict=True)]
+        last = (torch.stack(ends, dim=2) // stride).maximum(first + 1)
         return torch.stack((first, last), dim=3).flatten(2)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from reidlab.checks import check_choice
-from reidlab.data import normalize
+from reidlab.data import normalize, to_device
 from reidlab.data.decoded import Pictures
 from reidlab.errors import ConfigError
 from reidlab.losses import (
@@ -133,10 +133,12 @@ class AugmentedBatch(NamedTuple):
     Attributes:
         images: (L + 2 U, 3, H, W) float.
         labels: (L + 2 U,) int64; identities from 0, and -1, -2, ... for unlabelled pictures, alike in both views.
+        known: L.
     """
 
     images: Tensor
     labels: Tensor
+    known: int
 
 
 class AugmentedSource:
@@ -173,10 +175,10 @@ class AugmentedSource:
         images, labels, _ = self._labelled.batch(device)
         rows = rng(self._seed, self._place).choice(len(self._images), self._count, replace=False)
         self._place += 1
-        pictures = self._images[torch.from_numpy(rows)].to(device)
+        pictures = to_device(self._images[torch.from_numpy(rows)], device)
         views = [self._transform(pictures, self._generator) for _ in range(2)]
         nobody = -1 - torch.arange(self._count, device=device)
-        return AugmentedBatch(torch.cat([images, *views]), torch.cat([labels, nobody, nobody]))
+        return AugmentedBatch(torch.cat([images, *views]), torch.cat([labels, nobody, nobody]), len(labels))
 
     def describe(self) -> dict[str, Any]:
         """Return what a resumed run's source must share."""
@@ -196,8 +198,7 @@ class AugmentedSource:
 def augmented_objective(model: nn.Module, batch: AugmentedBatch) -> dict[str, Tensor]:
     """Return cross-entropy of the labelled pictures plus the augmented triplet loss of all, and both terms: scalars."""
     output = model(batch.images)
-    known = batch.labels >= 0
-    ce = CrossEntropy()(output.logits[known], batch.labels[known])
+    ce = CrossEntropy()(output.logits[: batch.known], batch.labels[: batch.known])
     triplet = augmented_triplet(output.features, batch.labels)
     return {"loss": ce + triplet, "ce": ce, "triplet": triplet}
 
@@ -249,8 +250,8 @@ class RectifiedSource:
         """Return the next batch."""
         images, labels, rows = self._clusters.batch(device)
         mined_rows, groups = (torch.from_numpy(part) for part in self._pairs.next_batch())
-        mined = self._transform(self._images[mined_rows].to(device), self._generator)
-        return RectifiedBatch(torch.cat([images, mined]), labels, rows, mined_rows, groups.to(device))
+        mined = self._transform(to_device(self._images[mined_rows], device), self._generator)
+        return RectifiedBatch(torch.cat([images, mined]), labels, rows, mined_rows, to_device(groups, device))
 
     def describe(self) -> dict[str, Any]:
         """Return what a resumed run's source must share."""
@@ -289,9 +290,9 @@ class PseudoObjective:
         count = len(batch.labels)
         features, logits = output.features[:count], output.logits[:count]
         if self._targets is None:
-            ce = CrossEntropy()(logits, self._classes[batch.rows].to(logits.device))
+            ce = CrossEntropy()(logits, to_device(self._classes[batch.rows], logits.device))
         else:
-            ce = soft_cross_entropy(logits, self._targets[batch.rows].to(logits.device))
+            ce = soft_cross_entropy(logits, to_device(self._targets[batch.rows], logits.device))
         values = {"ce": ce, "triplet": self._triplet(features, batch.labels)}
         if isinstance(batch, RectifiedBatch):
             values["icm"] = self._icm(output.features[count:], batch)
@@ -309,8 +310,8 @@ class PseudoObjective:
         Two partners of one anchor that are no pair themselves neither pull nor push each other.
         """
         rows = batch.mined_rows.numpy()
-        positives = torch.from_numpy(icm_positives(self._work.mined, rows)).to(features.device)
-        allowed = torch.from_numpy(icm_negatives(self._work.mined, self._work.classes, rows)).to(features.device)
+        pairs = icm_positives(self._work.mined, rows), icm_negatives(self._work.mined, self._work.classes, rows)
+        positives, allowed = (to_device(torch.from_numpy(found), features.device) for found in pairs)
         together = batch.groups[:, None] == batch.groups[None, :]
         return weighted_triplet(features, positives, allowed & ~together & ~positives)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from reidlab.checks import check_integer
-from reidlab.data import ClipTransform, Tracklets, check_masks, normalize, tracklets_of
+from reidlab.data import ClipTransform, Tracklets, check_masks, normalize, to_device, tracklets_of
 from reidlab.data.samplers import digest
 from reidlab.data.splits import check_training_rows
 from reidlab.errors import ConfigError
@@ -92,9 +92,9 @@ class ClipSource(IdentitySource):
         chosen = self._sampler.next_batch()
         found, _ = self._tracklets.clips(chosen, self._frames, "restricted", self._random)
         rows = torch.from_numpy(found)
-        masks = None if self._masks is None else self._masks[rows].to(device)
-        images, masks = self._transform(self._images[rows].to(device), masks, self._generator)
-        return ClipBatch(images, torch.from_numpy(self._labels[chosen]).to(device), rows, masks)
+        masks = None if self._masks is None else to_device(self._masks[rows], device)
+        images, masks = self._transform(to_device(self._images[rows], device), masks, self._generator)
+        return ClipBatch(images, to_device(torch.from_numpy(self._labels[chosen]), device), rows, masks)
 
     def describe(self) -> dict[str, Any]:
         """Return the number of pictures, and hashes of the tracklets, their labels and the masks."""

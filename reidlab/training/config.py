@@ -33,8 +33,11 @@ class LoopConfig:
         milestones: where ``steps`` act, rising, in epochs if the length is in epochs, else in iterations.
         gamma: factor of a step.
         precision: ``32-true``, ``16-mixed``, ``bf16-mixed`` or ``64-true``, as Lightning Fabric names them.
+        tf32: whether a GPU rounds the factors of float32 products to TF32 (10 bits of mantissa), which is several times
+            faster; None leaves it to torch (convolutions only, as it comes). Other devices have no TF32.
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         devices: number of processes, one per device; each draws batches of its own, gradients are averaged.
+        prefetch: whether a thread makes the next batch while the last one is used; None does so on a GPU.
         deterministic: use only algorithms that repeat bit for bit; an operation that has none then fails.
         log_every: iterations per row of the history.
         checkpoint_every: iterations between checkpoints; 0 writes only the last.
@@ -55,15 +58,17 @@ class LoopConfig:
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1
     precision: str = "32-true"
+    tf32: bool | None = None
     accelerator: str = "auto"
     devices: int = 1
+    prefetch: bool | None = None
     deterministic: bool = True
     log_every: int = 10
     checkpoint_every: int = 0
     tensorboard: bool = False
 
     #: Fields that may differ between a checkpoint and the run that resumes it: they change no weight and no record.
-    FREE: ClassVar[tuple[str, ...]] = ("checkpoint_every", "tensorboard")
+    FREE: ClassVar[tuple[str, ...]] = ("checkpoint_every", "prefetch", "tensorboard")
 
     def __post_init__(self) -> None:
         if (self.iterations is None) == (self.epochs is None):
@@ -80,6 +85,9 @@ class LoopConfig:
         for name in ("deterministic", "tensorboard"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name}: {getattr(self, name)!r} is not allowed; expected True or False")
+        for name in ("tf32", "prefetch"):
+            if not isinstance(getattr(self, name), bool | None):
+                raise ConfigError(f"{name}: {getattr(self, name)!r} is not allowed; expected True, False or None")
         check_number("lr", self.lr, above=0)
         check_number("gamma", self.gamma, above=0)
         check_number("weight_decay", self.weight_decay, 0)

@@ -51,6 +51,22 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
+def tf32(allowed: bool | None) -> Iterator[None]:
+    """Allow or forbid TF32 in a GPU's products and convolutions inside the block; a no-op where ``allowed`` is None."""
+    if allowed is None:
+        yield
+        return
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+@contextmanager
 def deterministic(enabled: bool = True) -> Iterator[None]:
     """Allow only algorithms that repeat bit for bit inside the block; a no-op where ``enabled`` is False.
 

@@ -21,7 +21,8 @@ class TrainState:
         per_epoch: iterations of an epoch.
         iteration: steps taken so far.
         batch: the current batch, as the source made it.
-        values: the objective's values of the current batch, ``loss`` among them; means over the devices.
+        values: the objective's values of the current batch, ``loss`` among them; means over the devices. On a GPU the
+            first one read waits for it.
     """
 
     model: nn.Module

@@ -16,20 +16,23 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from reidlab.data import to_device
 from reidlab.errors import ConfigError, RunError
 from reidlab.files import clear_left_overs, temporary_folder
 from reidlab.models.weights import reason
 from reidlab.seeding import derive
+from reidlab.training.ahead import Ahead
 from reidlab.training.checkpoints import Checkpoints, check_same_run
 from reidlab.training.config import LoopConfig
 from reidlab.training.denormals import flushed_denormals
-from reidlab.training.determinism import deterministic, random_state, restore_random_state, seeded
+from reidlab.training.determinism import deterministic, random_state, restore_random_state, seeded, tf32
 from reidlab.training.history import History
 from reidlab.training.hooks import Hook, TrainState
 from reidlab.training.interrupts import deferred_interrupts
 from reidlab.training.objectives import Objective
 from reidlab.training.optimisation import lr_factor, make_optimizer
 from reidlab.training.sources import BatchSource
+from reidlab.training.steps import Guard, StepValues, read_steps
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -69,6 +72,11 @@ def train(
     With the same seed, machine and thread count, weights are the same bit for bit, whether the run was interrupted and
     resumed or not. Global generators, determinism flags and signal handlers are put back afterwards. A keyboard
     interrupt lets the iteration finish, writes a checkpoint and is raised again.
+
+    A loss that is not finite stops the run: weights, the optimiser's state and buffers (statistics of batch
+    normalisation) are then those before that iteration. A CPU stops at once. A GPU, for which no iteration waits, stops
+    at the next row of the history or checkpoint; iterations until then change none of them, though hooks are still
+    called. With ``16-mixed`` each iteration waits, as the scaling of its loss does.
 
     Args:
         model: network; its initial weights are the caller's to seed.
@@ -138,6 +146,11 @@ def _fabric(config: LoopConfig) -> Fabric:
         ) from error
 
 
+def _reads_late(device: torch.device, config: LoopConfig) -> bool:
+    """Return whether values of steps are left on the device until they are needed."""
+    return device.type == "cuda" and config.precision != "16-mixed"
+
+
 def _fingerprint(model: nn.Module) -> str:
     """Return a name for the network's shape: its class, its number of tensors and a hash of their names and shapes."""
     tensors = [f"{name} {tuple(value.shape)}" for name, value in model.state_dict().items()]
@@ -171,16 +184,19 @@ class _Run:
         with (
             seeded(derive(self.seed, "training", rank)),
             deterministic(self.config.deterministic),
+            tf32(self.config.tf32 if self.fabric.device.type == "cuda" else None),
             deferred_interrupts() as self.interrupted,
         ):
             self.source.start(self.seed, rank)
             self.model.train()
-            optimizer = make_optimizer(self.model, self.config)
+            self.late = _reads_late(self.fabric.device, self.config)
+            optimizer = make_optimizer(self.model, self.config, fused=self.late)
             self.wrapped, self.optimizer = self.fabric.setup(self.model, optimizer)
             per_epoch = len(self.source)
             total = self.config.total_iterations(per_epoch)
             self.state = TrainState(self.model, optimizer, total, per_epoch)
             self.seconds = 0.0
+            self.unread: list[tuple[int, float, Mapping[str, float]]] = []
             if self.checkpoints and not resume and self.leads:
                 self.checkpoints.clear()
             self.history = History(
@@ -191,7 +207,11 @@ class _Run:
                     self.checkpoints.load(self._restore)
                 for hook in self.hooks:
                     hook.on_start(self.state)
-                self._iterate()
+                self.guard = Guard(self.model, optimizer if self.late else None, self.fabric.device)
+                ahead = self.fabric.device.type == "cuda" if self.config.prefetch is None else self.config.prefetch
+                left = total - self.state.iteration
+                with Ahead(self.source, self.fabric.device, left, ahead) as self.batches:
+                    self._iterate()
             finally:
                 self.history.close()
         return self.history, self.seconds
@@ -210,9 +230,12 @@ class _Run:
             while state.iteration < state.total:
                 rate = config.lr * lr_factor(config, state.iteration, state.total, state.per_epoch)
                 self._step(rate)
-                self.seconds = time.perf_counter() - began
                 last = state.iteration == state.total
-                if state.iteration % config.log_every == 0 or last:
+                logged = state.iteration % config.log_every == 0 or last
+                if logged:
+                    self._settle()
+                self.seconds = time.perf_counter() - began
+                if logged:
                     row = self.history.close_row(state.iteration, rate, self.seconds)
                     bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
                 bar.update()
@@ -226,20 +249,24 @@ class _Run:
         state = self.state
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        state.batch = self.source.batch(self.fabric.device)
+        state.batch = self.batches.batch()
+        self.guard.keep()
         self.optimizer.zero_grad(set_to_none=True)
         values = self.objective(self.wrapped, state.batch)
         if not isinstance(values, Mapping) or not isinstance(values.get("loss"), Tensor) or values["loss"].ndim != 0:
             raise ConfigError("objective: it must return a mapping in which 'loss' is a scalar tensor")
         self.fabric.backward(values["loss"])
-        state.values = {name: self._mean(value) for name, value in values.items()}
-        if not math.isfinite(state.values["loss"]):
-            self._fail_on_loss(rate)
+        state.values = self._held(values) if self.late else {name: self._mean(value) for name, value in values.items()}
+        if not self.late:
+            self._check(state.iteration + 1, rate, state.values)
         for hook in self.hooks:
             hook.after_backward(state)
         self.optimizer.step()
         state.iteration += 1
-        self.history.add(state.values)
+        if self.late:
+            self.unread.append((state.iteration, rate, state.values))
+        else:
+            self.history.add(state.values)
         for hook in self.hooks:
             hook.after_step(state)
         if state.iteration % state.per_epoch == 0:
@@ -250,10 +277,33 @@ class _Run:
         value = value.detach()
         return float(value if self.fabric.world_size == 1 else self.fabric.all_reduce(value, reduce_op="mean"))
 
-    def _fail_on_loss(self, rate: float) -> None:
-        parts = ", ".join(f"{name}={value:g}" for name, value in self.state.values.items())
+    def _held(self, values: Mapping[str, Tensor]) -> StepValues:
+        """Return values that are on the device still, and note there whether the loss is finite."""
+        device = self.fabric.device
+        held = torch.stack([to_device(value.detach(), device).double().reshape(()) for value in values.values()])
+        if self.fabric.world_size > 1:
+            # Fabric's own all_reduce waits for all processes first.
+            torch.distributed.all_reduce(held)
+            held /= self.fabric.world_size
+        names = list(values)
+        self.guard.note(held[names.index("loss")])
+        return StepValues(names, held)
+
+    def _settle(self) -> None:
+        """Read the values of the steps since the last call and hand them to the history."""
+        read_steps([values for *_, values in self.unread])
+        for iteration, rate, values in self.unread:
+            self._check(iteration, rate, values)
+            self.history.add(values)
+        self.unread.clear()
+
+    def _check(self, iteration: int, rate: float, values: Mapping[str, float]) -> None:
+        if math.isfinite(values["loss"]):
+            return
+        self.guard.put_back()
+        parts = ", ".join(f"{name}={value:g}" for name, value in values.items())
         raise RunError(
-            f"iteration {self.state.iteration + 1}: the loss is not finite ({parts}; learning rate {rate:g}). "
+            f"iteration {iteration}: the loss is not finite ({parts}; learning rate {rate:g}). "
             f"Weights were not updated with it. Lower lr, lengthen warmup, or use precision='32-true' "
             f"(now {self.config.precision!r})"
         )
@@ -261,7 +311,8 @@ class _Run:
     def _save(self) -> None:
         if self.checkpoints is None:
             return
-        own = {"random": random_state(), "source": self.source.state_dict()}
+        self._settle()
+        own = {"random": random_state(), "source": self.batches.state_dict()}
         processes = [own]
         if self.fabric.world_size > 1:
             processes = [None] * self.fabric.world_size
@@ -292,6 +343,8 @@ class _Run:
         self.state.iteration = operator.index(found["iteration"])
         self.seconds = float(found["seconds"])
         self.model.load_state_dict(found["model"])
+        for group, own in zip(found["optimizer"]["param_groups"], self.state.optimizer.param_groups, strict=True):
+            group["fused"] = own["fused"]  # this machine's, whichever wrote the checkpoint
         self.state.optimizer.load_state_dict(found["optimizer"])
         self.fabric.strategy.precision.load_state_dict(found["precision"])
         for hook, state in zip(self.hooks, found["hooks"], strict=True):

@@ -17,8 +17,13 @@ _START = 1 / 25
 _END = _START / 1e4
 
 
-def make_optimizer(model: nn.Module, config: LoopConfig) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, config: LoopConfig, *, fused: bool = False) -> torch.optim.Optimizer:
     """Return the configured optimiser over the parameters that require a gradient.
+
+    Args:
+        model: the network.
+        config: optimiser, rate and decay.
+        fused: update all weights in one pass, which can be called off on the device (``found_inf``).
 
     Raises:
         ConfigError: no parameter requires a gradient.
@@ -28,7 +33,7 @@ def make_optimizer(model: nn.Module, config: LoopConfig) -> torch.optim.Optimize
         raise ConfigError(
             f"model: no parameter of {type(model).__name__} requires a gradient; there is nothing to train"
         )
-    shared = {"lr": config.lr, "weight_decay": config.weight_decay}
+    shared = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused or None}
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=config.momentum, **shared)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from reidlab.checks import check_images
-from reidlab.data import ImageCache
+from reidlab.data import ImageCache, to_device
 from reidlab.errors import ConfigError
 from reidlab.training.sources import Batch, IdentitySource
 
@@ -43,9 +43,9 @@ class PictureSource(IdentitySource):
     def batch(self, device: torch.device) -> Batch:
         """Return the next batch; pictures travel to the device as bytes and are transformed there."""
         rows = torch.from_numpy(self._sampler.next_batch())
-        images = self._transform(self._images[rows].to(device), self._generator)
+        images = self._transform(to_device(self._images[rows], device), self._generator)
         labels = torch.from_numpy(self._labels)[rows]
-        return Batch(images, labels.to(device), rows)
+        return Batch(images, to_device(labels, device), rows)
 
     def describe(self) -> dict[str, Any]:
         """Return the number of pictures and a hash of the labels."""

@@ -15,7 +15,8 @@ from reidlab.seeding import derive
 class BatchSource(Protocol):
     """An endless stream of batches whose place can be saved and found again.
 
-    Pictures, tracklet clips and pseudo-labelled pictures are such streams; the loop needs nothing else of them.
+    Pictures, tracklet clips and pseudo-labelled pictures are such streams; the loop needs nothing else of them. With
+    ``prefetch`` another thread makes batches, one ahead: a source then draws from generators of its own alone.
     """
 
     def __len__(self) -> int:
@@ -25,7 +26,7 @@ class BatchSource(Protocol):
         """Go to the beginning of the stream of one process (``rank`` 0 where there is one)."""
 
     def batch(self, device: torch.device) -> Any:
-        """Return the next batch, ready for the objective, on a device."""
+        """Return the next batch, ready for the objective, on a device: tensors in tuples, data classes or the like."""
 
     def describe(self) -> dict[str, Any]:
         """Return numbers and strings that a resumed run's source must share, by name."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from reidlab.data import ColourJitter, Flip, Grayscale, PadCrop, RandomErasing, TrainTransform, normalize
+from reidlab.data import ColourJitter, Flip, Grayscale, PadCrop, RandomErasing, TrainTransform, normalize, transforms
 from reidlab.errors import ConfigError
 from reidlab.seeding import rng
 
@@ -96,6 +96,14 @@ def test_greys_stay_grey_under_saturation_and_hue():
     grey = torch.full((9, 3, 4, 4), 0.4)
     out = ColourJitter(brightness=0, contrast=0, saturation=0.5, hue=0.5)(grey, generator())
     torch.testing.assert_close(out, grey)
+
+
+@pytest.mark.parametrize("fill", ["mean", "noise"])
+def test_all_pictures_at_once_as_on_a_gpu_give_the_same_pixels(images, monkeypatch, fill):
+    transform = TrainTransform(pad=3, erase=RandomErasing(0.7, fill=fill), jitter=ColourJitter())
+    one_by_one = transform(images, generator())
+    monkeypatch.setattr(transforms, "_at_once", lambda images: True)
+    assert torch.equal(transform(images, generator()), one_by_one)
 
 
 def test_grey_pictures_have_three_equal_channels(planes):

@@ -23,6 +23,7 @@ from reidlab.pseudolabel.learning import (
 )
 from reidlab.pseudolabel.mining import MinedPairs
 from reidlab.training import PictureSource
+from reidlab.training.ahead import Ahead
 from tests.pseudolabel import toy
 
 CPU = torch.device("cpu")
@@ -71,6 +72,16 @@ def test_a_stream_goes_on_where_it_stopped(people):
         assert torch.equal(got.images, batch.images)
         assert torch.equal(got.labels, batch.labels)
     assert all(not torch.equal(a.images, b.images) for a, b in pairwise(wanted))
+
+
+def test_batches_made_ahead_are_the_same(people):
+    alone, source = source_of(people, [0, 1, 2, 3]), source_of(people, [0, 1, 2, 3])
+    with Ahead(source, CPU, 4, True) as ahead:
+        for _ in range(3):
+            wanted, got = alone.batch(CPU), ahead.batch()
+            assert torch.equal(got.images, wanted.images)
+            assert torch.equal(got.labels, wanted.labels)
+    assert torch.equal(source.batch(CPU).images, alone.batch(CPU).images)
 
 
 def test_the_first_objective_is_its_two_losses(people, model):

@@ -47,6 +47,8 @@ def test_configurations_do_not_change():
         ({"log_every": 0}, "log_every: 0"),
         ({"devices": "2"}, "devices: '2'"),
         ({"tensorboard": 1}, "tensorboard: 1 is not allowed; expected True or False"),
+        ({"tf32": "high"}, "tf32: 'high' is not allowed; expected True, False or None"),
+        ({"prefetch": 2}, "prefetch: 2 is not allowed; expected True, False or None"),
         ({"milestones": (5,)}, "milestones belong to 'steps'"),
         ({"schedule": "steps"}, "needs at least one"),
         ({"schedule": "steps", "milestones": (5, 3)}, r"milestones: \(5, 3\) must rise"),

@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from reidlab.errors import ConfigError, DataError, RunError
-from reidlab.training import Hook, LoopConfig, Supervised, Term, train
+from reidlab.training import Batch, Hook, LoopConfig, Supervised, Term, loop, train
 from reidlab.training.history import change_at_the_end
+from reidlab.training.optimisation import make_optimizer
 
 
 class StopAt(Hook):
@@ -251,7 +253,7 @@ def test_a_field_that_is_missing_or_of_another_type_falls_back_too(
     assert identical(whole, model)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_move(source, make_model, config):
+def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_network_as_it_was(source, make_model, config):
     class Exploding:
         calls = 0
 
@@ -262,12 +264,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_move(source,
 
     class Keep(Hook):
         def after_step(self, state):
-            self.weights = {name: p.clone() for name, p in state.model.named_parameters()}
+            self.kept = {name: value.clone() for name, value in state.model.state_dict().items()}
 
     keep, model = Keep(), make_model()
     with pytest.raises(RunError, match=r"iteration 4: the loss is not finite \(loss=nan; learning rate"):
         train(model, source, Exploding(), config, seed=0, hooks=[keep], progress=False)
-    assert all(torch.equal(p, keep.weights[name]) for name, p in model.named_parameters())
+    assert all(torch.equal(value, keep.kept[name]) for name, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize("values", [torch.zeros(()), {}, {"loss": 1.0}, {"loss": torch.zeros(2)}])
@@ -417,3 +419,120 @@ def test_unfit_terms_are_refused():
         Supervised(ce=term)
     with pytest.raises(ConfigError, match="lr: the history has a column of that name"):
         Supervised(lr=dataclasses.replace(term, weight=1.0))
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """Makes the loop leave values on the device, as on a GPU; here the device is the CPU."""
+    monkeypatch.setattr(loop, "_reads_late", lambda device, config: True)
+
+
+def fused(monkeypatch):
+    """The optimiser of the late loop, for the loop that reads at once: their sums are in another order than usual."""
+    monkeypatch.setattr(loop, "make_optimizer", lambda model, config, fused: make_optimizer(model, config, fused=True))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_values_read_late_are_those_read_at_once(
+    tmp_path, monkeypatch, make_model, objective, config, optimizer, make_source, identical
+):
+    config = dataclasses.replace(config, optimizer=optimizer, checkpoint_every=5)
+    with monkeypatch.context() as patch:
+        fused(patch)
+        wanted = train(make_model(), make_source(), objective, config, seed=1, hooks=[Hook()], progress=False)
+    monkeypatch.setattr(loop, "_reads_late", lambda device, config: True)
+    arguments = {"out_dir": tmp_path, "progress": False}
+    found = train(make_model(), make_source(), objective, config, 1, hooks=[Hook()], **arguments)
+    assert identical(found.model, wanted.model)
+    columns = ["iteration", "loss", "ce", "lr"]
+    pd.testing.assert_frame_equal(found.history[columns], wanted.history[columns])
+    with pytest.raises(StopAt.Crash):
+        train(make_model(), make_source(), objective, config, 1, hooks=[StopAt(7)], **arguments)
+    again = train(make_model(seed=9), make_source(), objective, config, 1, hooks=[Hook()], resume=True, **arguments)
+    assert identical(again.model, wanted.model)
+    pd.testing.assert_frame_equal(again.history[columns], wanted.history[columns])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("bad", [1, 4])
+def test_late_a_loss_that_is_not_finite_stops_the_run_at_the_next_row_and_changes_nothing(
+    late, source, make_model, config, optimizer, bad
+):
+    class Explode:
+        calls = 0
+
+        def __call__(self, model, batch):
+            self.calls += 1
+            loss = model(batch.images).square().mean()
+            return {"loss": loss * float("nan") if self.calls == bad else loss}
+
+    class Keep(Hook):
+        def on_start(self, state):
+            self.optimizer, self.kept = state.optimizer, []
+            self.after_step(state)
+
+        def after_step(self, state):
+            moments = [v for of in state.optimizer.state.values() for v in of.values()]
+            self.kept.append([v.clone() for v in (*state.model.state_dict().values(), *moments)])
+
+    keep, model, objective = Keep(), make_model(), Explode()
+    config = dataclasses.replace(config, optimizer=optimizer)
+    with pytest.raises(RunError, match=rf"iteration {bad}: the loss is not finite \(loss=nan; learning rate"):
+        train(model, source, objective, config, seed=0, hooks=[keep], progress=False)
+    row = 3 if bad == 1 else 6
+    assert objective.calls == row
+    assert len(keep.kept) == 1 + row
+    tensors = len(model.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), keep.kept[bad - 1]))
+    if bad > 1:  # what moments the first step makes, nobody sees
+        assert all(torch.equal(a, b) for a, b in zip(keep.kept[row][tensors:], keep.kept[bad - 1][tensors:]))
+
+
+def test_late_no_checkpoint_is_written_after_a_loss_that_is_not_finite(late, tmp_path, source, make_model, config):
+    def explode(model, batch):
+        return {"loss": model(batch.images).square().mean() * float("inf")}
+
+    config = dataclasses.replace(config, log_every=100, checkpoint_every=2)
+    with pytest.raises(RunError, match="iteration 1: the loss is not finite"):
+        train(make_model(), source, explode, config, 0, out_dir=tmp_path, progress=False)
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_late_no_step_reads_a_value(late, source, make_model, objective, config):
+    """Fake tensors have shapes and no values, so that whatever reads one fails: the first row, and nothing before."""
+
+    class Fake(Hook):
+        steps = 0
+
+        def after_step(self, state):
+            self.steps += 1
+
+    class FakeSource(type(source)):
+        def batch(self, device):
+            return Batch(*(mode.from_tensor(part) for part in super().batch(device)))
+
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        model = make_model()
+    model.to = lambda device: model  # fake weights are not moved
+    hook = Fake()
+    with pytest.raises(DataDependentOutputException):
+        train(model, FakeSource(), objective, config, seed=0, hooks=[hook], progress=False)
+    assert hook.steps == config.log_every
+
+
+@pytest.mark.parametrize("prefetch", [True, False, None])
+def test_batches_made_ahead_change_nothing(tmp_path, make_model, objective, config, make_source, identical, prefetch):
+    whole = train(make_model(), make_source(), objective, config, seed=1, hooks=[Hook()], progress=False)
+    changed = dataclasses.replace(config, prefetch=prefetch)
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            make_model(), make_source(), objective, changed, 1, hooks=[InterruptAt(5)], out_dir=tmp_path, progress=False
+        )
+    assert not any(thread.name.startswith("next-batch") for thread in threading.enumerate())
+    # Whether batches are made ahead is no part of what a run is: it resumes the other way.
+    resumed = train(
+        make_model(seed=9), make_source(), objective, config, 1, hooks=[Hook()], out_dir=tmp_path, resume=True,
+        progress=False,
+    )  # fmt: skip
+    assert identical(whole.model, resumed.model)
+    pd.testing.assert_frame_equal(whole.history.drop(columns="seconds"), resumed.history.drop(columns="seconds"))

@@ -13,6 +13,7 @@ TASK = """
     from torch import nn
     from reidlab.errors import RunError
     from reidlab.seeding import rng
+    from reidlab.training import loop
     from reidlab.training import Batch, Hook, LoopConfig, Supervised, Term, train
 
     class Rows:
@@ -65,12 +66,15 @@ RUN = """
     except RunError as error:
         message = str(error)
     resumed = train(model(), Rows(), objective, two, 7, hooks=[Hook()], out_dir=folder, resume=True, progress=False)
+    loop._reads_late = lambda device, config: True
+    late = train(model(), Rows(), objective, two, 7, progress=False)
     torch.save(
         {
             "weight": whole.model.weight.data,
             "resumed": resumed.model.weight.data,
             "loss": whole.history["loss"].tolist(),
             "message": message,
+            "late": (late.model.weight.data, late.history["loss"].tolist()),
         },
         sys.argv[1] + "/result.pt",
     )
@@ -110,3 +114,9 @@ def test_gradients_are_averaged_over_the_processes(outcome):
 def test_a_failed_process_is_reported_and_the_run_resumes(outcome):
     assert outcome["message"] == "a worker process failed: ValueError: out of luck"
     assert torch.equal(outcome["weight"], outcome["resumed"])
+
+
+def test_values_that_are_read_late_are_means_over_the_processes_too(outcome):
+    weight, loss = outcome["late"]
+    torch.testing.assert_close(weight, outcome["weight"])
+    assert loss == pytest.approx(outcome["loss"])
