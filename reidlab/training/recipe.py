@@ -115,9 +115,10 @@ class ImageNet:
             DataError: its file is another one.
         """
         if not isinstance(model.backbone, MobileNetV2):
+            kind = type(model.backbone).__name__
             raise ConfigError(
-                f"start: ImageNet's weights here are MobileNetV2's, and the backbone is {type(model.backbone).__name__}; "
-                "take MobileNet, or a WeightFile"
+                f"start: ImageNet's weights here are MobileNetV2's, and the backbone is {kind}; take MobileNet, or a "
+                "WeightFile"
             )
         load_imagenet(model.backbone)
 
