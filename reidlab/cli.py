@@ -554,13 +554,13 @@ def evaluate(
     """Score an embedder on a labelled data set under a named protocol."""
     import json
 
-    from reidlab.evaluation.cross_camera import named
+    from reidlab.evaluation import protocols
     from reidlab.tools.embed import read_or_embed
     from reidlab.tools.embedder import read_embedder
     from reidlab.tools.evaluate import evaluate_embedded
 
     if protocol is not None:
-        named(protocol)
+        protocols.get(protocol)
     embedder = None if weights is None else read_embedder(weights, height)
     embedded = read_or_embed(name, embedder, quiet=not _err.is_terminal)
     _say_read(embedded)
