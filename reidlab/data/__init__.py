@@ -4,7 +4,7 @@ Whatever the format on disk, a data set enters as a :mod:`sample table <reidlab.
 :mod:`~reidlab.data.catalogue`'s to know; the embedded world comes from :func:`load_world`.
 """
 
-from reidlab.data.catalogue import load, on_this_machine
+from reidlab.data.catalogue import embedder_file, load, on_this_machine
 from reidlab.data.clips import ClipTransform, check_masks
 from reidlab.data.embedded import load_world
 from reidlab.data.images import ImageCache, read_picture
@@ -25,6 +25,6 @@ from reidlab.data.transforms import (
 __all__ = [
     "ClipTransform", "ColourJitter", "Division", "Flip", "Grayscale", "ImageCache", "PKSampler",
     "PadCrop", "RandomErasing", "SampleTable", "Tracklets", "TrainTransform", "across_cameras", "check_masks",
-    "divide_identities", "load", "load_world", "make_table", "normalize", "on_this_machine", "read_picture",
-    "sample_frames", "split_identities", "tracklets_of", "validate",
+    "divide_identities", "embedder_file", "load", "load_world", "make_table", "normalize", "on_this_machine",
+    "read_picture", "sample_frames", "split_identities", "tracklets_of", "validate",
 ]  # fmt: skip

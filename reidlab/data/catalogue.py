@@ -344,6 +344,22 @@ def on_this_machine(names: Sequence[str]) -> dict[str, Location]:
     return found
 
 
+def embedder_file(name: str | Path, say: Callable[[str], None] = print) -> Path | None:
+    """Return where the file of a published embedder lies: at a path, or at that path below ``REIDLAB_DATA``.
+
+    Args:
+        name: of the file, such as ``embedder/osnet_x0_25_msmt17.onnx``; there is none where it is empty.
+        say: gets a line where a file is named that is not on this machine.
+    """
+    if not str(name):
+        return None
+    for root in (Path(), *paths.data_roots()):
+        if (path := root / Path(name).expanduser()).is_file():
+            return path.absolute()
+    say(f"the embedder {name} is left out: it is not on this machine; give its path, or its place below REIDLAB_DATA")
+    return None
+
+
 def load(name: str) -> SampleTable:
     """Return the sample table of a data set on this machine.
 

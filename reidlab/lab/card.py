@@ -35,6 +35,7 @@ class Card:
             ("parameters", ", ".join(f"{key} = {value}" for key, value in info["parameters"].items()) or "none"),
             ("seeds", _numbers(info.get("seeds", ())) or "none drawn"),
             ("data", "; ".join(_data_line(name, entry) for name, entry in info["data"].items()) or "none"),
+            *([("starts", "; ".join(info["starts"]))] if info.get("starts") else []),
             ("code", (info.get("code") or {}).get("hash", "unknown")),
             ("versions", ", ".join(f"{name} {version}" for name, version in info["versions"].items())),
             ("device", hardware(info)),

@@ -87,6 +87,7 @@ class Run:
         self._identities: set[tuple[Any, ...]] = set()
         self._units: dict[str, str] = {}
         self._data: dict[str, dict[str, Any]] = {}
+        self._starts: dict[str, None] = {}
         self._glued: dict[str, Any] = {}
         self._kept: dict[str, str | None] = {}
         self._pieces: list[dict[str, Any]] = []
@@ -149,7 +150,8 @@ class Run:
                 ``places(seeds)``, pairs of a data set's label and a seed; ``facts()``, keyword arguments of
                 :meth:`record` for what needs no training; and ``measure(label, seed)``, which returns an object with
                 ``rows`` (keyword arguments of :meth:`record`) and ``kept`` (what figures are drawn from, by a name in
-                snake case: an array, a data frame, a mapping of names to tensors, or plain data).
+                snake case: an array, a data frame, a mapping of names to tensors, or plain data). ``start_names()``
+                returns where networks begin, for the run card; empty where all begin from scratch.
             seeds: the study is measured with each of them.
 
         Returns:
@@ -164,6 +166,7 @@ class Run:
         sources = list(study.sources(seeds))
         for source in sources:
             self.data(**source)
+        self._starts |= dict.fromkeys(study.start_names())
         for row in study.facts():
             self.record(**row)
         real = {source["name"]: self._data[source["name"]] for source in sources if not source["embedded"]}
@@ -234,6 +237,7 @@ class Run:
             "records": len(self._rows),
             "keys": sorted(self._units),
             "data": self._data,
+            "starts": list(self._starts),
             "kept": self._kept,
             "code": self._context.get("code") or self._code_of_checkout(),
             "versions": environment.versions(),

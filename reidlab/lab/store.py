@@ -68,6 +68,7 @@ _DESCRIPTION = {
     "records?": int,
     "keys?": [str],
     "data": {str: {"hash": str, "embedded": bool, "describe?": str, "root?": str, "listing?": str}},
+    "starts?": [str],
     "kept?": {str: str | None},
     "code": _CODE | {"records?": _CODE},
     "versions": {str: str},

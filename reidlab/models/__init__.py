@@ -3,7 +3,7 @@
 from reidlab.models.cost import VIEWS, Cost, cost
 from reidlab.models.embedder_net import EmbedderNet
 from reidlab.models.heads import AveragePool, BNNeck, ClipPool, Output, ReIDNet
-from reidlab.models.mobilenet import MobileNetV2, load_imagenet
+from reidlab.models.mobilenet import MobileNetV2, imagenet_source, load_imagenet
 from reidlab.models.modes import evaluating
 from reidlab.models.onnx_embedder import OnnxEmbedder, OnnxFeatures, read_onnx
 from reidlab.models.onnx_export import write_onnx
@@ -33,6 +33,7 @@ __all__ = [
     "VideoNet",
     "cost",
     "evaluating",
+    "imagenet_source",
     "load_imagenet",
     "load_weights",
     "read_onnx",

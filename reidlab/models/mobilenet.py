@@ -7,6 +7,7 @@ M. Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", CVP
 from __future__ import annotations
 
 import re
+from importlib import metadata
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -131,6 +132,17 @@ def imagenet_file() -> Path:
         DataError: the file is another than that of the version named in ``requirements-weights.txt``.
     """
     return packaged_file(_PACKAGE, _FILE, _SHA256)
+
+
+def imagenet_source() -> str:
+    """Return package, version and digest of the ImageNet weights, as a run card names them.
+
+    Raises:
+        MissingDataError: the package is not installed, or lacks the file.
+        DataError: the file is another than that of the version named in ``requirements-weights.txt``.
+    """
+    imagenet_file()
+    return f"{_PACKAGE} {metadata.version(_PACKAGE)}, SHA-256 {_SHA256[:12]}"
 
 
 def renamed(name: str) -> str:

@@ -26,7 +26,7 @@ from reidlab.files import digest
 from reidlab.reading import check_file
 from reidlab.study.registry import Registry
 from reidlab.study.rows import Row, check_dims, gain_rows, score_rows, with_dims
-from reidlab.training.recipe import Recipe
+from reidlab.training.recipe import Recipe, Scratch, file_and_digest
 from reidlab.world import WorldSpec
 
 T = TypeVar("T")
@@ -67,6 +67,7 @@ class Condition:
         dims: dimensions of its records, such as ``{"experiment": "networks", "network": "nvan"}``.
         budget: name of its budget.
         options: of the method.
+        start: name of one of the study's ``starts``, whose recipe is used; the study's own recipe where empty.
 
     Raises:
         ConfigError: a dimension has the name of a field that every record has.
@@ -76,6 +77,7 @@ class Condition:
     dims: Mapping[str, Any] = field(default_factory=dict)
     budget: str = "long"
     options: Mapping[str, Any] = field(default_factory=dict)
+    start: str = ""
 
     def __post_init__(self) -> None:
         check_dims(self.dims)
@@ -170,8 +172,19 @@ class Place:
         check_choice("budget", name, ("long", "short"))
         return self.study.budgets.get(name, self.study.budgets["long"])
 
+    def recipe(self, condition: Condition) -> Recipe:
+        """Return the recipe of a condition: the study's own, or that of the start which it names.
+
+        Raises:
+            ConfigError: the study has no such start.
+        """
+        if not condition.start:
+            return self.study.recipe
+        check_choice("start", condition.start, self.study.starts)
+        return self.study.starts[condition.start]
+
     def run(self, condition: Condition) -> Result:
-        """Return a condition's result; those of the same method, steps and options are one."""
+        """Return a condition's result; those of the same method, start, steps and options are one."""
         key = self._key(condition)
         if key not in self.results:
             self.results[key] = self.study.registry[condition.method](self, condition)
@@ -183,7 +196,7 @@ class Place:
 
     def _key(self, condition: Condition) -> str:
         steps = self.budget(condition.budget).steps
-        return json.dumps(plain([condition.method, steps, condition.options]), sort_keys=True)
+        return json.dumps(plain([condition.method, condition.start, steps, condition.options]), sort_keys=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,15 +208,22 @@ class Study:
         steps: training steps of the long budget, by what is trained.
         short: steps that a second, short budget has instead; there is none where they are empty or the long one's.
         real: names of real data sets to measure on as well, as the catalogue knows them.
+        starts: recipes by the names under which conditions ask for them, see
+            :func:`~reidlab.training.recipe.starts_here`; on the same pictures as the study's own recipe.
+        embedder: a published embedder's ONNX file, scored as it is on real pictures of its own size, where a study has
+            a row for it; none where empty.
 
     Raises:
-        ConfigError: steps are less than 1, or the short budget has some that the long one lacks.
+        ConfigError: steps are less than 1, the short budget has some that the long one lacks, or the recipe of a start
+            has another size of pictures.
     """
 
     recipe: Recipe
     steps: Mapping[str, int]
     short: Mapping[str, int] = field(default_factory=dict)
     real: Sequence[str] = ()
+    starts: Mapping[str, Recipe] = field(default_factory=dict)
+    embedder: str = field(default="", metadata={"file": True})
 
     #: The room's methods by name: functions from a place and a condition to a result.
     registry: ClassVar[Registry]
@@ -217,6 +237,12 @@ class Study:
         _ = self.budgets
         for what in self.short:
             check_choice("short", what, self.steps)
+        for name, recipe in self.starts.items():
+            if tuple(recipe.size) != tuple(self.recipe.size):
+                raise ConfigError(
+                    f"starts: {name} takes pictures of {recipe.size}, and the study decodes them at {self.recipe.size}"
+                    "; give both one size"
+                )
 
     # What a chapter declares -----------------------------------------------------------------------------------------
 
@@ -297,6 +323,13 @@ class Study:
             known = location.manifest.hash if location.manifest else "a set of the user's own"
             yield {"name": name, "hash": known, "embedded": False, "root": location.path}
 
+    def start_names(self) -> list[str]:
+        """Return where networks begin, as a run card names it; empty where all begin from scratch."""
+        found = dict.fromkeys(str(recipe.start) for recipe in (self.recipe, *self.starts.values()))
+        if self.embedder:
+            found[file_and_digest(self.embedder)] = None
+        return [] if list(found) == [str(Scratch())] else list(found)
+
     def places(self, seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
         """Yield label and seed of every place: the embedded world first, then the real sets on this machine."""
         for label in (EMBEDDED, *on_this_machine(self.real)):
@@ -320,13 +353,14 @@ class Study:
         """Measure everything in a place.
 
         Raises:
-            ConfigError: a condition or a contrast names an unknown method or budget; nothing is trained then.
+            ConfigError: a condition or a contrast names an unknown method, budget or start; nothing is trained then.
         """
         rows: list[Row] = []
         conditions, contrasts = list(self.conditions(place)), list(self.contrasts(place))
         for condition in (*conditions, *(side for item in contrasts for side in (item.ours, item.reference))):
             check_choice("method", condition.method, self.registry)
             place.budget(condition.budget)
+            place.recipe(condition)
         for condition in conditions:
             result = place.run(condition)
             rows += score_rows(result.scores, place.target.protocol, **condition.dims)

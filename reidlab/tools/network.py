@@ -15,13 +15,13 @@ from reidlab.data import ImageCache
 from reidlab.data.decoded import Pictures, from_world
 from reidlab.data.table import SampleTable
 from reidlab.errors import DataError
-from reidlab.models import EmbedderNet, MobileNetV2, OnnxEmbedder, OSNet, ReIDNet, load_weights, read_onnx, read_osnet
+from reidlab.models import EmbedderNet, OnnxEmbedder, OSNet, ReIDNet, load_weights, read_onnx, read_osnet
 from reidlab.models.osnet import is_osnet
 from reidlab.models.weights import read_notes, read_weights
 from reidlab.pseudolabel.adaptation import AdaptationStudy
 from reidlab.seeding import derive
 from reidlab.training.determinism import seeded
-from reidlab.training.recipe import Recipe
+from reidlab.training.recipe import MobileNet, Recipe, Scratch, Start
 
 #: Gets a line to show.
 Say = Callable[[str], None]
@@ -100,15 +100,14 @@ def network_of(
             f"{weights}: is no embedder that is known; give an .onnx file, a file of torchreid's OSNet, or the "
             "network.safetensors of `reidlab learn`"
         )
-    model = imagenet_network(seed) if any(map(_MOBILENET.search, names)) else recipe.network(2, seed)
+    model = mobile_network(seed) if any(map(_MOBILENET.search, names)) else recipe.network(2, seed)
     notes = load_weights(model, weights, ignore=("neck.classifier.",))
     return model, _sized(recipe, size or recipe.size, weights, notes, say)
 
 
-def imagenet_network(seed: int) -> ReIDNet:
-    """Return a network around MobileNetV2, with weights drawn from a seed."""
-    with seeded(derive(seed, "initial weights", "mobilenetv2")):
-        return ReIDNet(MobileNetV2(), 2)
+def mobile_network(seed: int, start: Start | None = None) -> ReIDNet:
+    """Return a network around MobileNetV2 at a start, or from scratch; what it has no weights for, a seed draws."""
+    return Recipe(backbone=MobileNet(), start=start or Scratch()).network(2, seed, "mobilenetv2")
 
 
 def _with_neck(embedder: OnnxEmbedder | OSNet, seed: int) -> EmbedderNet:

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.files import digest
-from reidlab.models import EmbedderNet, OnnxEmbedder, OSNet, ReIDNet, load_imagenet, save_weights, write_onnx
+from reidlab.models import EmbedderNet, OnnxEmbedder, OSNet, ReIDNet, save_weights, write_onnx
 from reidlab.reading import check_file
 from reidlab.seeding import derive
-from reidlab.tools.network import NOTE, Say, imagenet_network, network_of
-from reidlab.training.recipe import Recipe
+from reidlab.tools.network import NOTE, Say, mobile_network, network_of
+from reidlab.training.recipe import ImageNet, Recipe
 
 WORLD, IMAGENET = "world", "imagenet"
 #: Highest learning rate of a round: a published embedder is changed less than a network of ours.
@@ -64,8 +64,7 @@ def read_start(
     if start is None or str(start) == WORLD:
         return Start(WORLD, recipe or Recipe())
     if str(start) == IMAGENET:
-        model = imagenet_network(seed)
-        load_imagenet(model.backbone)
+        model = mobile_network(seed, ImageNet())
         say("MobileNetV2 with ImageNet weights")
         return Start(IMAGENET, recipe or Recipe(IMAGENET_SIZE), model=model)
     path = Path(start).expanduser()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import nn
 
-from reidlab.checks import check_integer
+from reidlab.checks import check_choice, check_integer
 from reidlab.data import ClipTransform, ColourJitter, TrainTransform
 from reidlab.data.decoded import Pictures
+from reidlab.errors import MissingDataError
 from reidlab.evaluation import Embeddings
-from reidlab.models import ReIDNet, ResNet, load_weights, resnet
+from reidlab.files import digest
+from reidlab.models import MobileNetV2, ReIDNet, ResNet, imagenet_source, load_imagenet, load_weights, resnet
+from reidlab.reading import check_file
 from reidlab.seeding import derive
 from reidlab.training.clips import extract_clips, fit_clips
 from reidlab.training.config import ClipConfig, TrainConfig
@@ -46,11 +49,23 @@ class Backbone:
         return resnet(self.depth, width=self.width, blocks=self.blocks, last_stride=1)
 
 
+@dataclass(frozen=True)
+class MobileNet:
+    """MobileNetV2 whose last stage keeps its resolution."""
+
+    def build(self) -> MobileNetV2:
+        """Return the backbone with weights from torch's global generator."""
+        return MobileNetV2()
+
+
 class Start(Protocol):
     """Where training begins."""
 
     def apply(self, model: nn.Module) -> None:
         """Change the weights of a freshly initialised network, in place."""
+
+    def __str__(self) -> str:
+        """Return what a run card calls it, with the digest of a file."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,9 @@ class Scratch:
 
     def apply(self, model: nn.Module) -> None:
         """Change nothing."""
+
+    def __str__(self) -> str:
+        return "scratch"
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,26 @@ class WeightFile:
         """
         load_weights(model.backbone, self.path)
 
+    def __str__(self) -> str:
+        return file_and_digest(self.path)
+
+
+@dataclass(frozen=True)
+class ImageNet:
+    """From MobileNetV2's ImageNet weights, which an installed package ships; the backbone is :class:`MobileNet`."""
+
+    def apply(self, model: nn.Module) -> None:
+        """Load the weights into the network's backbone.
+
+        Raises:
+            MissingDataError: the package is not installed; the message says how to install it.
+            DataError: its file is another one.
+        """
+        load_imagenet(model.backbone)
+
+    def __str__(self) -> str:
+        return f"ImageNet ({imagenet_source()})"
+
 
 @dataclass(frozen=True)
 class BackboneOf:
@@ -95,10 +133,23 @@ class BackboneOf:
         """Copy the backbone's weights."""
         model.backbone.load_state_dict(self.model.backbone.state_dict())
 
+    def __str__(self) -> str:
+        return "the backbone of another network"
+
 
 def start_of(weights: str | Path | None) -> Start:
     """Return the start that a notebook's parameter ``weights`` names: a file, or from scratch where empty."""
     return WeightFile(str(weights)) if weights else Scratch()
+
+
+def file_and_digest(path: str | Path) -> str:
+    """Return how a run card names a file of weights.
+
+    Raises:
+        MissingDataError: there is no such file.
+    """
+    check_file(Path(path), MissingDataError)
+    return f"{Path(path).name} (SHA-256 {digest(Path(path))[:12]})"
 
 
 @dataclass(frozen=True)
@@ -143,7 +194,7 @@ class Recipe:
     """
 
     size: tuple[int, int] = (64, 32)
-    backbone: Backbone = field(default_factory=Backbone)
+    backbone: Backbone | MobileNet = field(default_factory=Backbone)
     start: Start = field(default_factory=Scratch)
     augmentation: Augmentation = field(default_factory=Augmentation)
     optimisation: Mapping[str, Any] = field(default_factory=dict)
@@ -180,9 +231,7 @@ class Recipe:
             values["p"] = min(values.get("p", kind.p), classes)
         return kind.from_dict(values)
 
-    def network(
-        self, classes: int, seed: int, *key: str, head: Callable[[ResNet, int], nn.Module] = ReIDNet
-    ) -> nn.Module:
+    def network(self, classes: int, seed: int, *key: str, head: Callable[[Any, int], nn.Module] = ReIDNet) -> nn.Module:
         """Return a network at its start; its random weights depend on seed and key alone.
 
         Args:
@@ -236,6 +285,37 @@ class Recipe:
             progress: whether to show a progress bar.
         """
         return self.fit(self.network(pictures.identities, seed), pictures, steps, seed, progress=progress).model
+
+
+#: Starts that are compared with one from scratch, by the names that a notebook's parameter ``starts`` may hold.
+STARTS: Mapping[str, Start] = {"imagenet": ImageNet()}
+
+
+def starts_here(names: Sequence[str], recipe: Recipe, say: Callable[[str], None] = print) -> dict[str, Recipe]:
+    """Return recipes that differ in their start alone: those named, and ``scratch`` with the same network.
+
+    A start whose weights are not on this machine is left out. Where none is left, there is nothing to compare with, and
+    ``scratch`` is left out as well.
+
+    Args:
+        names: of :data:`STARTS`.
+        recipe: all but network and start are taken from it; the network is :class:`MobileNet`.
+        say: gets a line on what is left out.
+
+    Raises:
+        ConfigError: there is no such start; the message suggests one.
+        DataError: a package's file of weights is another one.
+    """
+    found: dict[str, Recipe] = {}
+    for name in names:
+        check_choice("starts", name, STARTS)
+        try:
+            str(STARTS[name])  # reads the file
+        except MissingDataError as error:
+            say(f"the start {name} is left out: {error}")
+        else:
+            found[name] = replace(recipe, backbone=MobileNet(), start=STARTS[name])
+    return {"scratch": replace(recipe, backbone=MobileNet(), start=Scratch()), **found} if found else {}
 
 
 def picture_extractor(model: nn.Module) -> Callable[[Pictures], Embeddings]:

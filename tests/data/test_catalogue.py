@@ -1,11 +1,13 @@
 """Finding data sets, remembering where they are, and saying what is wrong with a copy."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
 
 from reidlab import paths
-from reidlab.data import catalogue, load
+from reidlab.data import catalogue, embedder_file, load
 from reidlab.data.decoded import from_name
 from reidlab.data.manifest import Edition, FileCount, Manifest
 from reidlab.errors import ConfigError, DataError, MissingDataError
@@ -48,6 +50,19 @@ def sets(own_settings, monkeypatch):
 @pytest.fixture
 def street(sets, lay):
     return lay(sets / "Street-v1", *STREET)
+
+
+def test_an_embedders_file_is_found_by_its_path_or_below_the_data(sets, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("REIDLAB_DATA", f"{sets}{os.pathsep}{tmp_path}")
+    monkeypatch.chdir(tmp_path)
+    for path in ("here.onnx", "embedder/small.onnx"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(b"graph")
+        assert embedder_file(path) == embedder_file(tmp_path / path) == tmp_path / path
+    assert embedder_file("") is None
+    assert capsys.readouterr().out == ""
+    assert embedder_file("embedder") is None
+    assert capsys.readouterr().out.startswith("the embedder embedder is left out: it is not on this machine; give its")
 
 
 @pytest.mark.parametrize("name", ["street", "Street", "STREET", "st-reet"])

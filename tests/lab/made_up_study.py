@@ -16,6 +16,7 @@ class MadeUpStudy:
     real: dict = field(default_factory=dict)
     people: int = 0
     timed: bool = False
+    starts: tuple = ()
 
     def describe(self):
         return {"study": "made up", "step": self.step}
@@ -25,6 +26,9 @@ class MadeUpStudy:
 
     def places(self, seeds):
         return [(label, seed) for label in ("embedded", *self.real) for seed in seeds]
+
+    def start_names(self):
+        return list(self.starts)
 
     def facts(self):
         return [{"key": "people", "value": self.people, "unit": "count"}] if self.people else []

@@ -8,6 +8,7 @@ from reidlab import lab
 from reidlab.errors import RunError
 from reidlab.lab import store
 from reidlab.lab.store import CONTEXT_FILE, DIRECTORY_VARIABLE
+from tests.lab.made_up_study import MadeUpStudy
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,15 @@ def test_the_card_shows_everything_and_no_host(run):
     assert "small world (embedded, 4 people, hash abc)" in text
     assert "run by hand" in text
     assert platform.node() not in text.split() or len(platform.node()) < 3
+
+
+def test_the_card_names_starts_where_a_study_has_any_but_scratch(tmp_path):
+    run = lab.start("01_tiny", directory=tmp_path / "01_tiny")
+    for starts, shown in (((), {}), (("scratch", "b.onnx (SHA-256 ab)"), {"starts": "scratch; b.onnx (SHA-256 ab)"})):
+        run.measure(MadeUpStudy(starts=starts), [len(starts)])
+        assert {name: text for name, text in run.card().rows() if name == "starts"} == shown
+    run.finish()
+    assert store.open_run(tmp_path / "01_tiny").info["starts"] == ["scratch", "b.onnx (SHA-256 ab)"]
 
 
 def test_the_card_escapes_html():

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidlab.errors import ConfigError
+from reidlab.errors import ConfigError, MissingDataError
 from reidlab.study import EMBEDDED, Budget, Condition, Contrast, Place, Registry, Result, Study, plain
 from reidlab.study.rows import gain_rows, score_rows, with_dims
-from reidlab.training.recipe import Backbone, Recipe, Scratch, WeightFile
+from reidlab.training.recipe import Backbone, MobileNet, Recipe, Scratch, WeightFile
 from reidlab.video.methods import VideoStudy
 
 PAGE = Path(__file__).parents[2] / "book" / "how_to_add_a_chapter.md"
@@ -70,6 +70,38 @@ def study():
     found = Counting(recipe=RECIPE, steps={"train": 20}, short={"train": 10})
     object.__setattr__(found, "calls", [])
     return found
+
+
+def test_a_condition_may_name_a_start_and_has_results_of_its_own(study, monkeypatch):
+    other = replace(RECIPE, backbone=MobileNet())
+    both = replace(study, starts={"other": other}, calls=study.calls)
+    place = Place(both, EMBEDDED, 0, {"target": Target()})
+    own, there = Condition("count"), Condition("count", start="other")
+    assert (place.recipe(own), place.recipe(there)) == (RECIPE, other)
+    assert place.run(own) is not place.run(there)
+    assert place.run(replace(there, dims={"start": "other"})) is place.run(there)
+    assert len(study.calls) == 2
+    assert both.describe() != study.describe()
+
+
+def test_starts_are_named_where_any_is_other_than_scratch(study, tmp_path):
+    assert study.start_names() == replace(study, starts={"other": RECIPE}).start_names() == []
+    for name in ("a.pth", "b.onnx"):
+        (tmp_path / name).write_bytes(b"abc")
+    known = "(SHA-256 ba7816bf8f01)"
+    begun = {"file": replace(RECIPE, start=WeightFile(str(tmp_path / "a.pth")))}
+    embedder = str(tmp_path / "b.onnx")
+    assert replace(study, starts=begun, embedder=embedder).start_names() == [
+        "scratch", f"a.pth {known}", f"b.onnx {known}",
+    ]  # fmt: skip
+    assert replace(study, embedder=embedder).describe()["embedder"]["file"] == "b.onnx"
+    with pytest.raises(MissingDataError, match="there is no such file"):
+        replace(study, embedder="gone.onnx").start_names()
+
+
+def test_a_start_of_another_picture_size_is_refused(study):
+    with pytest.raises(ConfigError, match=r"starts: big takes pictures of \(64, 32\), and the study decodes them"):
+        replace(study, starts={"big": replace(RECIPE, size=(64, 32))})
 
 
 def test_conditions_of_one_method_budget_and_options_run_once(study):
@@ -160,6 +192,7 @@ def test_the_pages_example_is_short_and_runs(tmp_path, monkeypatch):
     [
         (Condition("cuont"), "method: there is none called 'cuont'; did you mean 'count'"),
         (Condition("count", {}, "shrot"), "budget: there is none called 'shrot'; did you mean 'short'"),
+        (Condition("count", start="imagenet"), "start: there is none called 'imagenet'"),
     ],
 )
 @pytest.mark.parametrize("where", ["conditions", "contrasts"])

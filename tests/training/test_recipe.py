@@ -7,18 +7,23 @@ import torch
 from reidlab.data import ColourJitter, TrainTransform, make_table
 from reidlab.data.decoded import Pictures
 from reidlab.errors import ConfigError, MissingDataError
-from reidlab.models import ReIDNet, VideoNet, resnet, save_weights
+from reidlab.models import MobileNetV2, ReIDNet, VideoNet, resnet, save_weights
 from reidlab.seeding import derive, rng
 from reidlab.training import ClipConfig, TrainConfig, fit
+from reidlab.training import recipe as recipes
 from reidlab.training.determinism import seeded
 from reidlab.training.recipe import (
     Augmentation,
     Backbone,
     BackboneOf,
+    ImageNet,
+    MobileNet,
     Recipe,
+    Scratch,
     clip_extractor,
     picture_extractor,
     start_of,
+    starts_here,
 )
 
 SMALL = Backbone(width=8, blocks=(1, 1, 1, 1))
@@ -88,6 +93,50 @@ def test_starts(tmp_path):
     assert start_of("") == start_of(None) == Recipe().start
     with pytest.raises(MissingDataError, match="there is no such file"):
         Recipe((32, 16), SMALL, start_of(tmp_path / "none.pth")).network(2, 0)
+
+
+@pytest.fixture
+def imagenet(monkeypatch):
+    """Weights as if of ImageNet, whose package need not be there."""
+    monkeypatch.setattr(recipes, "load_imagenet", lambda model: torch.nn.init.zeros_(model.features[0][0].weight))
+    monkeypatch.setattr(recipes, "imagenet_source", lambda: "a package 1.0, SHA-256 0123456789ab")
+
+
+def test_starts_on_this_machine_differ_in_their_start_alone(imagenet):
+    own, said = Recipe((32, 16), SMALL, optimisation={"lr": 2e-3}), []
+    found = starts_here(["imagenet"], own, said.append)
+    assert list(found) == ["scratch", "imagenet"]
+    assert not said
+    assert [str(item.start) for item in found.values()] == ["scratch", "ImageNet (a package 1.0, SHA-256 0123456789ab)"]
+    for name, item in found.items():
+        assert item == Recipe((32, 16), MobileNet(), item.start, optimisation={"lr": 2e-3})
+        with seeded(derive(3, "initial weights")):
+            byhand = ReIDNet(MobileNetV2(), 5)
+        if name == "imagenet":
+            torch.nn.init.zeros_(byhand.backbone.features[0][0].weight)
+        assert same(item.network(5, 3), byhand)
+    assert starts_here([], own) == {}
+
+
+def test_a_start_without_its_package_is_left_out_in_one_line(monkeypatch, capsys):
+    def missing():
+        raise MissingDataError("a package: is not installed; pip install it")
+
+    monkeypatch.setattr(recipes, "imagenet_source", missing)
+    assert starts_here(["imagenet"], Recipe()) == {}
+    assert capsys.readouterr().out == "the start imagenet is left out: a package: is not installed; pip install it\n"
+    with pytest.raises(ConfigError, match="starts: there is none called 'imagnet'; did you mean 'imagenet'"):
+        starts_here(["imagnet"], Recipe())
+
+
+def test_run_cards_name_starts_with_the_digests_of_files(tmp_path, imagenet):
+    file = tmp_path / "backbone.safetensors"
+    file.write_bytes(b"abc")  # whose digest FIPS 180-2 has as an example
+    assert str(start_of(file)) == "backbone.safetensors (SHA-256 ba7816bf8f01)"
+    assert str(Scratch()) == "scratch"
+    assert str(ImageNet()).startswith("ImageNet (a package 1.0")
+    with pytest.raises(MissingDataError, match="there is no such file"):
+        str(start_of(tmp_path / "none.pth"))
 
 
 def test_a_recipe_for_clips(pictures):
