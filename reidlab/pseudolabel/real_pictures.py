@@ -78,7 +78,7 @@ class Adapted(NamedTuple):
     Attributes:
         scores: by rule, and whether the test was centred.
         rounds: of its loop; empty where there was none.
-        minutes: of its training.
+        minutes: of its training, with the scores after each round.
     """
 
     scores: Mapping[tuple[str, bool], Mapping[str, float]]
@@ -95,9 +95,9 @@ def start(place: Place, condition: Condition) -> Result:
 def _loop(place: Place, condition: Condition) -> Result:
     study, target = place.study, place.target
     options, seed = study.options_of(condition.method, target), derive(place.seed, "loop")
+    begin, steps = _start(place), place.budget(condition.budget)["round"]
 
     def adapted() -> tuple[ReIDNet, Sequence[Round]]:
-        begin, steps = _start(place), place.budget(condition.budget)["round"]
         found = run_loop(begin, target.train, options, study.recipe, steps, seed, test=target)
         return found.model, found.rounds
 
@@ -113,10 +113,10 @@ def supervised(place: Place, condition: Condition) -> Result:
     """The same start trained on the labels, for as many steps as a loop takes in all, in batches as large."""
     study, train, seed = place.study, place.target.train, derive(place.seed, "target")
     options = study.options_of("baseline", place.target)
-    steps = options.rounds * place.budget(condition.budget)["round"]
+    begin, steps = _start(place), options.rounds * place.budget(condition.budget)["round"]
 
-    def labelled() -> tuple[nn.Module, Sequence[Round]]:
-        model = expanded(_start(place), train.identities, 0, seed)
+    def labelled() -> tuple[ReIDNet, Sequence[Round]]:
+        model = expanded(begin, train.identities, 0, seed)
         optimisation = {**options.optimisation, "p": min(options.optimisation["p"], train.identities)}
         return study.recipe.fit(model, train, steps, seed, **optimisation).model, ()
 
@@ -127,9 +127,8 @@ def _start(place: Place) -> ReIDNet:
     return place.shared("start", lambda: place.study.begin(place.seed))
 
 
-def _timed(place: Place, work: Callable[[], tuple[nn.Module, Sequence[Round]]]) -> Result:
+def _timed(place: Place, work: Callable[[], tuple[ReIDNet, Sequence[Round]]]) -> Result:
     """Return a row's scores under both rules, with its rounds and its minutes."""
-    _start(place)  # whose minutes are its own row's
     clock = time.perf_counter()
     model, rounds = work()
     minutes = (time.perf_counter() - clock) / 60
