@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import pandas as pd
 from torch import nn
 
 from reidlab.checks import check_choice, check_integer
@@ -52,18 +51,6 @@ STARTS: Mapping[str, str] = {
     "imagenet-world": "ImageNet, then the embedded world",
     "imagenet": "ImageNet",
 }
-
-#: What the tables call the rows, and what the last round's clusters were.
-WORDS = {
-    "start": "as it is",
-    "centred": "centred",
-    "baseline": "plain loop",
-    "baseline-pbh": "with PBH",
-    "baseline-icm": "with ICM",
-    "hsr": "HSR",
-    "supervised": "with labels",
-}
-CLUSTERS = {"clusters": "clusters", "identities": "people", "outliers": "left out", "v_measure": "V-measure"}
 
 #: Rows of the starts that are no published embedder.
 SHORT = ("start", "hsr", "supervised")
@@ -268,51 +255,3 @@ def studies_here(
                 )
             )  # fmt: skip
     return out
-
-
-def scores_by_row(measured: pd.DataFrame) -> pd.DataFrame:
-    """Return rank-1 and mAP of every row under both rules; a start that is tested centred is a row of its own.
-
-    Args:
-        measured: records with their dimensions as columns.
-
-    Returns:
-        Records with the columns ``row`` (start and method in words) and ``rule``, in the tables' order.
-    """
-    if not {"start", "experiment"} <= set(measured):
-        return pd.DataFrame(columns=["row", "rule", "key", "value", "seed"])
-    found = measured[measured["key"].isin(["rank1", "mAP"]) & measured["start"].isin(list(STARTS))]
-    centred_start = (found["experiment"] == CENTRED) & (found["method"] == "start")
-    found = found[(found["experiment"] == EXPERIMENT) | centred_start]
-    found = found.assign(method=found["method"].where(found["experiment"] == EXPERIMENT, "centred"))
-    return _in_order(found).assign(rule=lambda table: table["protocol"])
-
-
-def table_of(measured: pd.DataFrame) -> pd.DataFrame:
-    """Return means over seeds by row: scores under both rules, the last round's clusters, and minutes of the training.
-
-    Args:
-        measured: records with their dimensions as columns.
-    """
-    scores = scores_by_row(measured)
-    if scores.empty:
-        return pd.DataFrame({"": ["nothing of this kind was measured on this machine"]})
-    scores = scores.assign(what=scores["rule"] + " " + scores["key"])
-    here = measured[measured["start"].isin(list(STARTS))]
-    last = here[(here["experiment"] == "iterations") & here["key"].isin(list(CLUSTERS))]
-    last = last[(last["iteration"] == last.groupby(["start", "method", "data", "seed"])["iteration"].transform("max"))]
-    if "pbh" in last:
-        last = last[last["pbh"] != "before"]
-    others = pd.concat(
-        [last.assign(what=last["key"].map(CLUSTERS)), here[here["key"] == "minutes"].assign(what="minutes")]
-    )
-    whole = pd.concat([scores, _in_order(others)])
-    return whole.pivot_table(index=["data", "row"], columns="what", values="value", sort=False).round(3)
-
-
-def _in_order(found: pd.DataFrame) -> pd.DataFrame:
-    """Return records with a column ``row``, in the order of starts and methods."""
-    starts, methods = list(STARTS), ["start", "centred", *TABLE, "supervised"]
-    places = found["start"].map(starts.index) * len(methods) + found["method"].map(methods.index)
-    named = found.assign(row=found["start"].map(STARTS) + ": " + found["method"].map(WORDS))
-    return named.loc[places.sort_values(kind="stable").index]

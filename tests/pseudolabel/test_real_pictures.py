@@ -15,7 +15,8 @@ from reidlab.data.decoded import DataSet, from_name
 from reidlab.errors import ConfigError, DataError
 from reidlab.pseudolabel import real_pictures, unlabelled
 from reidlab.pseudolabel.adaptation import TABLE
-from reidlab.pseudolabel.real_pictures import METHODS, RULES, STARTS, scores_by_row, studies_here, table_of
+from reidlab.pseudolabel.real_pictures import METHODS, RULES, STARTS, studies_here
+from reidlab.pseudolabel.real_tables import found_by, scores_by_row, table_of
 from reidlab.tools.learn import learn_pictures
 from reidlab.tools.starts import read_start
 from reidlab.training import recipe
@@ -165,6 +166,28 @@ def test_what_is_missing_is_said_in_one_line(town, monkeypatch):
     nothing = pd.DataFrame({"key": ["mAP"], "value": [0.5], "seed": [0], "experiment": ["ablation"]})
     assert len(scores_by_row(nothing)) == 0
     assert "nothing of this kind was measured" in table_of(nothing).iloc[0, 0]
+    assert found_by("world", nothing).endswith("rank-1 was not measured on this machine.")
+
+
+def test_a_sentence_says_what_the_loop_made_of_a_start():
+    made = pd.DataFrame(
+        [
+            {"data": "town", "experiment": "real", "start": "embedder", "protocol": rule, "key": "rank1", **row}
+            for rule in RULES
+            for method, values in {"start": [0.5, 0.5], "hsr": [0.8, 0.9], "baseline": [0.1, 0.1]}.items()
+            for seed, value in enumerate(values)
+            for row in [{"method": method, "seed": seed, "value": value - (rule == "market1501") / 4}]
+        ]
+    )
+    nothing = made.assign(experiment="starts")
+    # The quantile of Student's t for two values is 12.7062, from a table.
+    low, high = (0.85 + sign * 12.7062 * 0.05 for sign in (-1, 1))
+    assert found_by("embedder", nothing, made) == (
+        f"published embedder, HSR: rank-1 from 0.500 to 0.850 [{low:.3f}, {high:.3f}] over 2 seeds under cross-camera, "
+        f"from 0.250 to 0.600 [{low - 0.25:.3f}, {high - 0.25:.3f}] over 2 seeds under market1501."
+    )
+    alone = made[made["seed"] == 0]
+    assert "to 0.800 (one seed) under cross-camera" in found_by("embedder", alone)
 
 
 def test_a_set_is_whole_where_its_gallery_holds_the_queries():
