@@ -29,7 +29,7 @@ def histogram(place: Place, condition: Condition) -> Result:
 @METHODS.add("untrained")
 def untrained(place: Place, condition: Condition) -> Result:
     """The network with its initial weights, which shows the effect of the architecture alone."""
-    model = place.study.recipe.network(place.target.train.identities, place.seed)
+    model = place.recipe(condition).network(place.target.train.identities, place.seed)
     return _scored(place, picture_extractor(model))
 
 
@@ -37,7 +37,7 @@ def untrained(place: Place, condition: Condition) -> Result:
 def network(place: Place, condition: Condition) -> Result:
     """The network trained with cross-entropy and soft-margin batch-hard triplets."""
     steps = place.budget(condition.budget)["train"]
-    model = place.study.recipe.learn(place.target.train, steps, place.seed)
+    model = place.recipe(condition).learn(place.target.train, steps, place.seed)
     return _scored(place, picture_extractor(model))
 
 

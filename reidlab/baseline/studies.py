@@ -10,15 +10,18 @@ from reidlab.baseline.knobs import KNOBS
 from reidlab.baseline.methods import METHODS
 from reidlab.checks import check_choice
 from reidlab.data import across_cameras, load, on_this_machine
-from reidlab.data.decoded import from_name, from_table, from_world
+from reidlab.data.decoded import DataSet, from_name, from_table, from_world
 from reidlab.seeding import derive
 from reidlab.study import EMBEDDED, Condition, Place, Row, Study, score_rows
+from reidlab.study.published import PUBLISHED, published
 from reidlab.world import WorldSpec
 from reidlab.world.scenarios import scenario
 
 #: Season of the clothes, as ``WorldSpec.winter`` counts it.
 SEASONS = {"summer": 0.0, "winter": 1.0}
 PROTOCOL = "market1501"
+#: What records call the network that is trained from several starts.
+BEGUN = "mobilenetv2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class BaselineStudy(Study):
         people: identities to train on, and as many others to test on.
         cameras: of the world.
         knobs: names of the difficulties to vary, see :data:`~reidlab.baseline.knobs.KNOBS`.
-        methods: names of the descriptions that are compared.
+        methods: names of the descriptions that are compared; the trained network is compared from other starts as well.
 
     Raises:
         ConfigError: there is no such difficulty or method.
@@ -63,10 +66,16 @@ class BaselineStudy(Study):
         """Yield the worlds; real sets are measured with the networks trained there."""
         return ((EMBEDDED, seed) for seed in seeds)
 
+    def describe(self) -> dict[str, Any]:
+        """Return the whole configuration, and which real sets there are: a world's results hold theirs."""
+        return {**super().describe(), "here": sorted(on_this_machine(self.real))}
+
     def conditions(self, place: Place) -> Iterator[Condition]:
-        """Yield the descriptions that are compared."""
+        """Yield the descriptions that are compared, and the trained network from each start."""
         for name in self.methods:
             yield Condition(name, {"world": self.scenario, "method": name})
+        for name in self.starts:
+            yield Condition("network", {"experiment": "starts", "start": name, "method": BEGUN}, "starts", start=name)
 
     def probes(self, place: Place) -> Iterator[Row]:
         """Yield what the trained network scores on other worlds, and every description on real sets."""
@@ -107,15 +116,25 @@ class BaselineStudy(Study):
         """Score on a real data set.
 
         First ``unseen``: as fitted on the world, tested on all identities of the data set. Then ``held_out``: fitted on
-        the data set's training people, tested on its test people.
+        the data set's training people, tested on its test people. A published embedder is fitted on neither.
         """
-        everybody = from_table(across_cameras(load(name)).table(), self.recipe.size, name, train=False)
-        held_out = Place(self, name, place.seed, {"target": from_name(name, self.recipe.size, place.seed, (PROTOCOL,))})
-        for method in self.methods:
-            dims = {"data": name, "method": method}
-            scores = everybody.score(place.run(Condition(method)).model).summary()
+
+        def decoded(size: tuple[int, int]) -> tuple[DataSet, DataSet]:
+            everybody = from_table(across_cameras(load(name)).table(), size, name, train=False)
+            return everybody, from_name(name, size, place.seed, (PROTOCOL,))
+
+        everybody, divided = decoded(self.recipe.size)
+        held_out = Place(self, name, place.seed, {"target": divided})
+        for condition in self.conditions(place):
+            dims = {**condition.dims, "world": None, "data": name}
+            scores = everybody.score(place.run(condition).model).summary()
             yield from score_rows(scores, PROTOCOL, test="unseen", **dims)
-            yield from score_rows(held_out.run(Condition(method)).scores, PROTOCOL, test="held_out", **dims)
+            yield from score_rows(held_out.run(condition).scores, PROTOCOL, test="held_out", **dims)
+        if self.embedder:
+            extractor, size = published(self.embedder)
+            for test, tested in zip(("unseen", "held_out"), decoded(size)):
+                scores = tested.score(extractor).summary()
+                yield from score_rows(scores, PROTOCOL, test=test, data=name, **PUBLISHED)
 
     def keep(self, place: Place) -> dict[str, Any]:
         """Keep every description's embeddings of the test."""

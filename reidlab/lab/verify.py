@@ -72,11 +72,13 @@ def verify(
         raise RunError(outcome.message)
     measured = store.open_run(job.folder)
     left_out = _left_out(kept.info["data"], measured.info["data"])
-    wanted = _comparable(kept.records, seed, left_out)
+    starts = sorted({*kept.info.get("starts", ())} - {*measured.info.get("starts", ())})
+    wanted = _comparable(kept.records, seed, left_out, bool(starts))
     difference = _difference(wanted, measured.records)
     what = f"{chapter}, profile {profile}, seed {seed}: "
     if wanted.empty:
         raise RunError(f"{what}there is no record to compare")
+    left_out += starts
     note = f" ({', '.join(left_out)} left out: not found as kept)" if left_out else ""
     entry = {"seed": seed, "date": datetime.now(UTC).isoformat(timespec="seconds"), "records": len(wanted)}
     if difference:
@@ -109,9 +111,17 @@ def _left_out(kept: Any, measured: Any) -> list[str]:
     return [name for name, entry in real.items() if entry["listing"] != measured.get(name, {}).get("listing")]
 
 
-def _comparable(table: pd.DataFrame, seed: int, left_out: list[str]) -> pd.DataFrame:
-    """Return the records of a seed, and of none, whose values depend neither on the machine nor on data left out."""
-    elsewhere = table["dims"].map(lambda dims: bool({*json.loads(dims).values()} & {*left_out}))
+def _comparable(table: pd.DataFrame, seed: int, left_out: list[str], starts: bool) -> pd.DataFrame:
+    """Return the records of a seed, and of none, whose values depend neither on the machine nor on data left out.
+
+    Where ``starts`` are not as kept either, those of networks whose start is named are left out too.
+    """
+
+    def is_elsewhere(text: str) -> bool:
+        dims = json.loads(text)
+        return bool({*dims.values()} & {*left_out}) or (starts and "start" in dims)
+
+    elsewhere = table["dims"].map(is_elsewhere)
     return table[((table["seed"] == seed).fillna(True)) & ~table["timing"] & ~elsewhere]
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 
-from reidlab.data.decoded import DataSet, Pictures
+from reidlab.data.decoded import DataSet, Pictures, from_name
 from reidlab.data.splits import LabelledSplit, divide_labels
 from reidlab.errors import ConfigError
 from reidlab.evaluation.clustering import agreement
@@ -20,7 +20,8 @@ from reidlab.pseudolabel.loop import PseudoLabelOptions, run_loop
 from reidlab.pseudolabel.notes import along, looped, row_of, scored, searched
 from reidlab.pseudolabel.selection import distance_threshold
 from reidlab.seeding import derive
-from reidlab.study import EMBEDDED, Condition, Contrast, Place, Registry, Result, Row, Study, gain_rows
+from reidlab.study import EMBEDDED, Condition, Contrast, Place, Registry, Result, Row, Study, gain_rows, score_rows
+from reidlab.study.published import PUBLISHED, published
 from reidlab.training.recipe import picture_extractor
 from reidlab.world import WorldSpec
 from reidlab.world.scenarios import KIND_CAMERAS, scenario
@@ -84,39 +85,44 @@ def division(place: Place, setting: str) -> Division:
     return place.shared(("division", setting), divide)
 
 
-def augmented(place: Place, setting: str) -> ReIDNet:
+def augmented(place: Place, condition: Condition) -> ReIDNet:
     """Return the network that all loops start from, initialised with the augmented triplet loss (Sec. 3.3.1)."""
-    return place.shared(("augmented", setting), lambda: _augmented(place, setting, place.budget("long")["start"]))
+    steps = place.budget("starts" if condition.start else "long")["start"]
+    key = ("augmented", condition.options["labelled"], condition.start, steps)
+    return place.shared(key, lambda: _augmented(place, condition, steps))
 
 
-def _augmented(place: Place, setting: str, steps: int) -> ReIDNet:
+def _augmented(place: Place, condition: Condition, steps: int) -> ReIDNet:
+    setting = condition.options["labelled"]
     _, labelled, unlabelled = division(place, setting)
-    return learn_augmented(place.study.recipe, labelled, unlabelled, steps, derive(place.seed, "augmented", setting))
+    seed = derive(place.seed, "augmented", setting)
+    return learn_augmented(place.recipe(condition), labelled, unlabelled, steps, seed)
 
 
-def _labelled_only(place: Place, setting: str, steps: int) -> ReIDNet:
-    seed = derive(place.seed, "labelled", setting)
-    return place.study.recipe.learn(division(place, setting).labelled, steps, seed)
+def _labelled_only(place: Place, condition: Condition, steps: int) -> ReIDNet:
+    setting = condition.options["labelled"]
+    return place.recipe(condition).learn(
+        division(place, setting).labelled, steps, derive(place.seed, "labelled", setting)
+    )
 
 
 @METHODS.add("labelled-only")
 def labelled_only(place: Place, condition: Condition) -> Result:
     """Trained on the true labels of the labelled pictures alone."""
-    return scored(place, _labelled_only(place, condition.options["labelled"], place.study.total(condition.budget)))
+    return scored(place, _labelled_only(place, condition, place.study.total(condition.budget)))
 
 
 @METHODS.add("init")
 def init(place: Place, condition: Condition) -> Result:
     """Trained on true labels with the augmented triplet loss, without clusters."""
-    return scored(place, _augmented(place, condition.options["labelled"], place.study.total(condition.budget)))
+    return scored(place, _augmented(place, condition, place.study.total(condition.budget)))
 
 
 def _loop(place: Place, condition: Condition) -> Result:
-    setting = condition.options["labelled"]
     options = place.study.pseudo_labels.with_(**LOOPS[condition.method])
     if options.clusterer != place.study.pseudo_labels.clusterer:
         options = options.with_(options={})
-    return _run(place, condition, augmented(place, setting), options, "loop")
+    return _run(place, condition, augmented(place, condition), options, "loop")
 
 
 for _name in LOOPS:
@@ -127,7 +133,7 @@ for _name in LOOPS:
 def supervised(place: Place, condition: Condition) -> Result:
     """Trained on the true labels of all pictures: the upper bound."""
     steps, seed = place.study.total(condition.budget), derive(place.seed, "supervised")
-    return scored(place, place.study.recipe.learn(place.target.train, steps, seed))
+    return scored(place, place.recipe(condition).learn(place.target.train, steps, seed))
 
 
 def first_round(place: Place, condition: Condition) -> Result:
@@ -136,7 +142,7 @@ def first_round(place: Place, condition: Condition) -> Result:
     given: dict[str, Any] = {"neighbours": NEAREST} if clusterer == "dbscan-ssg" else {}
     if clusterer in ("kmeans", "agglomerative"):
         given = {"n_clusters": len(division(place, setting).split.unlabelled)}
-    start = place.shared(("plain", setting), lambda: _labelled_only(place, setting, place.budget("long")["start"]))
+    start = place.shared(("plain", setting), lambda: _labelled_only(place, condition, place.budget("long")["start"]))
     whole = place.study.pseudo_labels
     options = PseudoLabelOptions(clusterer, given, rounds=1, metric=whole.metric, optimisation=whole.optimisation)
     found = _run(place, condition, start, options, "first round")
@@ -148,7 +154,7 @@ def _run(place: Place, condition: Condition, start: ReIDNet, options: PseudoLabe
     setting = condition.options["labelled"]
     _, labelled, unlabelled = division(place, setting)
     steps, seed = place.budget(condition.budget)["round"], derive(place.seed, key, setting)
-    recipe, test = place.study.recipe, place.target
+    recipe, test = place.recipe(condition), place.target
     return looped(run_loop(start, unlabelled, options, recipe, steps, seed, labelled=labelled, test=test))
 
 
@@ -159,7 +165,8 @@ class SemiSupervisedStudy(Study):
     A seed stands for a world of its own, for a division of its identities and for a training run of each method. All
     methods take as many steps: those that do not cluster train on true labels for as long as the others do in all.
     Steps are those of the first training (``start``) and of each ``round``; the short budget is for the first setting's
-    methods, all but the upper bound.
+    methods, all but the upper bound. Real sets are measured in the first setting with the long budget alone where
+    ``real_methods`` names their methods.
 
     Attributes:
         pseudo_labels: the full method; Table 3.2 takes parts of it away.
@@ -167,6 +174,8 @@ class SemiSupervisedStudy(Study):
         settings: shares of labelled identities; the first is measured with all methods.
         elsewhere: methods to measure in the other settings, of those in the first.
         clusterers: of Table 3.4, measured in the first setting.
+        begun: methods to measure in the first setting, in the worlds, from each start.
+        real_methods: methods to measure on real sets; everything where empty.
         scenario: name of the world.
         people: identities to train on.
         test_people: identities of the test.
@@ -184,6 +193,8 @@ class SemiSupervisedStudy(Study):
     settings: Sequence[str] = ("1/6",)
     elsewhere: Sequence[str] = ("labelled-only", FULL)
     clusterers: Sequence[str] = CLUSTERERS
+    begun: Sequence[str] = ("labelled-only", FULL, UPPER_BOUND)
+    real_methods: Sequence[str] = ()
     scenario: str = "standard"
     people: int = 72
     test_people: int = 60
@@ -191,14 +202,15 @@ class SemiSupervisedStudy(Study):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        METHODS.check(*self.methods, *self.elsewhere)
+        METHODS.check(*self.methods, *self.elsewhere, *self.begun, *self.real_methods)
         self.recipe.config(self.steps["round"], **self.pseudo_labels.optimisation)
         if not self.settings:
             raise ConfigError("settings: expected at least one share of labelled identities, such as 1/6")
 
     def total(self, budget: str) -> int:
         """Return the training steps of every method: the first training and all rounds."""
-        return self.budgets[budget]["start"] + self.pseudo_labels.rounds * self.budgets[budget]["round"]
+        steps = self.budget(budget)
+        return steps["start"] + self.pseudo_labels.rounds * steps["round"]
 
     def world(self, seed: int) -> WorldSpec:
         """Return a seed's world."""
@@ -213,14 +225,26 @@ class SemiSupervisedStudy(Study):
         experiment = "ablation" if budget == "long" else "ablation-short"
         return Condition(name, {"experiment": experiment, "method": name, **where}, budget, where)
 
+    def begun_at(self, start: str, name: str) -> Condition:
+        """Return a row of Table 3.2 from a start."""
+        plain = self.condition(name, self.settings[0])
+        dims = {**plain.dims, "experiment": "starts", "start": start}
+        return Condition(name, dims, "starts", plain.options, start)
+
     def clustering(self, name: str) -> Condition:
         """Return a row of Table 3.4."""
         where = {"clusterer": name, "labelled": self.settings[0]}
         return Condition(FIRST_ROUND, {"experiment": "clusterers", **where}, options=where)
 
     def conditions(self, place: Place) -> Iterator[Condition]:
-        """Yield the rows of Table 3.2 in every setting and under both budgets, and those of Table 3.4."""
+        """Yield the rows of Table 3.2 in every setting, under both budgets and from each start, and those of Table 3.4.
+
+        Of a real set, those that are chosen for it.
+        """
         first, *others = self.settings
+        if place.label != EMBEDDED and self.real_methods:
+            yield from (self.condition(name, first) for name in self.real_methods)
+            return
         yield from (self.condition(name, first) for name in self.methods)
         for setting in others:
             names = [name for name in self.methods if name in self.elsewhere and name != UPPER_BOUND]
@@ -228,6 +252,8 @@ class SemiSupervisedStudy(Study):
         if "short" in self.budgets:
             yield from (self.condition(name, first, "short") for name in self.methods if name != UPPER_BOUND)
         yield from (self.clustering(name) for name in self.clusterers)
+        if place.label == EMBEDDED:
+            yield from (self.begun_at(start, name) for start in self.starts for name in self.begun)
 
     def contrasts(self, place: Place) -> Iterator[Contrast]:
         """Yield the gain of each part; of progressive selection only where it left out some picture."""
@@ -257,7 +283,7 @@ class SemiSupervisedStudy(Study):
         if protocol == RETRIEVAL:
             yield row_of("NMI", normalised_mutual_information(result.model, place.target, place.seed))
         if rounds := result.detail:
-            start = place.shared(("start", setting), lambda: scored(place, augmented(place, setting)))
+            start = place.shared(("start", setting), lambda: scored(place, augmented(place, condition)))
             yield from along(rounds, start.scores, protocol)
             yield from searched(rounds, len(division(place, setting).split.labelled))
             if len(rounds) > CONVERGED:
@@ -265,13 +291,21 @@ class SemiSupervisedStudy(Study):
                 late = rounds[CONVERGED - 1].values
                 yield from gain_rows(result.scores, late, protocol, experiment="iterations", **dims)
 
+    def probes(self, place: Place) -> Iterator[Row]:
+        """Yield what a published embedder scores on a real set, at its own picture size."""
+        if self.embedder and place.label != EMBEDDED:
+            extractor, size = published(self.embedder)
+            test = from_name(place.label, size, place.seed, place.target.protocols)
+            yield from score_rows(test.score(extractor).summary(), test.protocol, **PUBLISHED)
+
     def keep(self, place: Place) -> dict[str, Any]:
         """Keep what the full method did in a world: distances of pairs, the search, first and last round."""
         if place.label != EMBEDDED:
             return {}
         setting = self.settings[0]
         split, labelled, unlabelled = division(place, setting)
-        found, start = place.run(self.condition(FULL, setting)), augmented(place, setting)
+        full = self.condition(FULL, setting)
+        found, start = place.run(full), augmented(place, full)
         pairs = distance_threshold(features_of(start, labelled.images).whole, labelled.pids)
         first, last = found.detail[0], found.detail[-1]
         return {

@@ -93,6 +93,36 @@ def ranked_sheet(data: DataSet, found: Retrieval, protocol: Protocol | str, coun
     return out
 
 
+#: What figures call a network by the start that its records name.
+_NETWORKS = {
+    "scratch": "MobileNetV2 from scratch",
+    "imagenet": "MobileNetV2 from ImageNet",
+    "embedder": "a published embedder, not trained here",
+}
+_OWN = "this chapter's network"
+
+
+def by_start(own: Callable[[pd.DataFrame], pd.Series], *found: pd.DataFrame) -> pd.DataFrame:
+    """Return rank-1 and mAP of networks from several starts, with the network and its start as column ``network``.
+
+    Args:
+        own: from records to a mask of those of the chapter's own network, shown beside them.
+        *found: records with their dimensions as columns; the first that compare starts are taken, so that a run's own
+            stand in for kept ones that were measured before.
+
+    Returns:
+        The records, a network after the other; none where nothing was measured.
+    """
+    for measured in found:
+        if {"experiment", "start"} <= set(measured):
+            compared = (measured["experiment"] == "starts") | own(measured)
+            rows = measured[compared & measured["key"].isin(["rank1", "mAP"])]
+            rows = rows.assign(network=rows["start"].map(_NETWORKS).fillna(_OWN))
+            order = [_OWN, *_NETWORKS.values()]
+            return rows.sort_values("network", key=lambda names: names.map(order.index), kind="stable")
+    return found[0].iloc[:0].assign(network=None)
+
+
 def mean_scores(measured: pd.DataFrame, index: Sequence[str], columns: Sequence[str] = ("key",)) -> pd.DataFrame:
     """Return means of rank-1 and mAP over seeds as a table; one that says so where there are none.
 

@@ -40,7 +40,7 @@ class Budget:
     """How long networks train.
 
     Attributes:
-        name: ``long`` or ``short``.
+        name: ``long``, ``short`` or ``starts``.
         steps: training steps by what is trained, such as ``{"start": 600, "round": 200}``.
 
     Raises:
@@ -164,13 +164,8 @@ class Place:
         return self._shared[name]
 
     def budget(self, name: str) -> Budget:
-        """Return the study's budget of a name; the long one where there is no other.
-
-        Raises:
-            ConfigError: the name is neither ``long`` nor ``short``.
-        """
-        check_choice("budget", name, ("long", "short"))
-        return self.study.budgets.get(name, self.study.budgets["long"])
+        """Return the study's budget of a name, see :meth:`Study.budget`."""
+        return self.study.budget(name)
 
     def recipe(self, condition: Condition) -> Recipe:
         """Return the recipe of a condition: the study's own, or that of the start which it names.
@@ -210,12 +205,13 @@ class Study:
         real: names of real data sets to measure on as well, as the catalogue knows them.
         starts: recipes by the names under which conditions ask for them, see
             :func:`~reidlab.training.recipe.starts_here`; on the same pictures as the study's own recipe.
+        start_steps: steps that networks from these starts have instead, as their budget ``starts``.
         embedder: a published embedder's ONNX file, scored as it is on real pictures of its own size, where a study has
             a row for it; none where empty.
 
     Raises:
-        ConfigError: steps are less than 1, the short budget has some that the long one lacks, or the recipe of a start
-            has another size of pictures.
+        ConfigError: steps are less than 1, another budget has some that the long one lacks, or a start's recipe has
+            another size of pictures.
     """
 
     recipe: Recipe
@@ -223,6 +219,7 @@ class Study:
     short: Mapping[str, int] = field(default_factory=dict)
     real: Sequence[str] = ()
     starts: Mapping[str, Recipe] = field(default_factory=dict)
+    start_steps: Mapping[str, int] = field(default_factory=dict)
     embedder: str = field(default="", metadata={"file": True})
 
     #: The room's methods by name: functions from a place and a condition to a result.
@@ -235,8 +232,10 @@ class Study:
     def __post_init__(self) -> None:
         self.worlds(0)
         _ = self.budgets
-        for what in self.short:
-            check_choice("short", what, self.steps)
+        _ = self.budget("starts")
+        for name in ("short", "start_steps"):
+            for what in getattr(self, name):
+                check_choice(name, what, self.steps)
         for name, recipe in self.starts.items():
             if tuple(recipe.size) != tuple(self.recipe.size):
                 raise ConfigError(
@@ -300,6 +299,20 @@ class Study:
         """The long budget and, where there is one, the short."""
         long, short = Budget("long", dict(self.steps)), Budget("short", {**self.steps, **self.short})
         return {"long": long} | ({"short": short} if short.steps != long.steps else {})
+
+    def budget(self, name: str) -> Budget:
+        """Return the budget of a name; the long one where there is no other.
+
+        Args:
+            name: ``long``, ``short``, or ``starts``, that of conditions with a start.
+
+        Raises:
+            ConfigError: it is none of these.
+        """
+        check_choice("budget", name, ("long", "short", "starts"))
+        if name == "starts":
+            return Budget(name, {**self.steps, **self.start_steps})
+        return self.budgets.get(name, self.budgets["long"])
 
     def describe(self) -> dict[str, Any]:
         """Return the whole configuration as plain data: it identifies the results of this study."""

@@ -1,10 +1,13 @@
 """Chapter 1's studies on tiny worlds: what is fitted on what, and that one seed measures the same twice."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
 from reidlab import baseline, data
 from reidlab.baseline import studies, tour
@@ -13,9 +16,12 @@ from reidlab.data import across_cameras
 from reidlab.data.decoded import DataSet, from_table
 from reidlab.errors import ConfigError
 from reidlab.evaluation import evaluate
+from reidlab.models import read_onnx
 from reidlab.study import EMBEDDED, Condition, Place
+from reidlab.study.rows import with_dims
 from reidlab.study.sheets import Retrieval, ranked_sheet
-from reidlab.training.recipe import Backbone, Recipe
+from reidlab.training.recipe import Backbone, Recipe, picture_extractor
+from tests.models import onnx_graphs
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -157,6 +163,76 @@ def test_pictures_of_the_tour_fit_their_labels(place, measured):
     ranked = ranked_sheet(place.target, found, "market1501", count=3, top=4)
     assert [len(m) for m in ranked.matches] == [4, 4, 4]
     assert float(ranked.row_labels[0].split()[1]) >= float(ranked.row_labels[-1].split()[1])
+
+
+class Halved:
+    """A start that halves the first convolution."""
+
+    def apply(self, model):
+        with torch.no_grad():
+            model.backbone.conv1.weight /= 2
+
+    def __str__(self):
+        return "halved"
+
+
+def test_starts_are_compared_with_their_own_number_of_steps(study, place, measured):
+    begun = {"scratch": RECIPE, "imagenet": replace(RECIPE, start=Halved())}
+    other = replace(study, starts=begun, knobs=(), methods=["network"])
+    rows = {}
+    for steps in (6, 2):
+        shorter = replace(other, start_steps={"train": steps})
+        there = Place(shorter, EMBEDDED, 3, place.data)
+        there.results = {there._key(Condition("network")): place.run(Condition("network"))} if steps == 2 else {}
+        for condition in shorter.conditions(there):
+            rows[condition.start, steps] = there.run(condition).scores
+    assert rows["", 6] == rows["", 2] == rows["scratch", 6]  # the same recipe and the same steps
+    assert len({str(rows[key]) for key in (("", 6), ("scratch", 2), ("imagenet", 6), ("imagenet", 2))}) == 4
+    assert other.start_names() == ["scratch", "halved"]
+    (condition, *_) = [item for item in other.conditions(place) if item.start]
+    assert condition.dims == {"experiment": "starts", "start": "scratch", "method": "mobilenetv2"}
+
+
+def test_real_sets_are_scored_from_every_start_and_by_a_published_embedder(study, place, tmp_path, monkeypatch):
+    onnx.save(onnx_graphs.plain(), tmp_path / "embedder.onnx")
+    table = data.load_world(study.world(3))
+    decoded = []
+
+    def from_name(name, size, seed, protocols):
+        decoded.append(size)
+        return from_table(table, size, name, protocols=protocols)
+
+    monkeypatch.setattr(studies, "load", lambda name: table)
+    monkeypatch.setattr(studies, "from_name", from_name)
+    begun = {"scratch": RECIPE, "imagenet": replace(RECIPE, start=Halved())}
+    other = replace(
+        study,
+        starts=begun,
+        methods=["histogram", "network"],
+        steps={"train": 2},
+        embedder=str(tmp_path / "embedder.onnx"),
+    )
+    rows = [with_dims(row) for row in other.on_real(Place(other, EMBEDDED, 3, place.data), "street")]
+    found = {(row["test"], row.get("experiment"), row["method"], row.get("start")) for row in rows}
+    assert found == {
+        (test, *which)
+        for test in ("unseen", "held_out")
+        for which in (
+            (None, "histogram", None), (None, "network", None), ("starts", "mobilenetv2", "scratch"),
+            ("starts", "mobilenetv2", "imagenet"), ("starts", "embedder", "embedder"),
+        )
+    }  # fmt: skip
+    assert decoded == [(32, 16), onnx_graphs.SIZE]
+    assert not any("world" in row for row in rows)
+    extractor = picture_extractor(read_onnx(tmp_path / "embedder.onnx"))
+    byhand = from_table(table, onnx_graphs.SIZE).score(extractor, "market1501").mAP
+    assert byhand in [row["value"] for row in rows if row["method"] == "embedder" and row["test"] == "held_out"]
+
+
+def test_a_description_says_which_real_sets_there_are(study, monkeypatch):
+    before = study.describe()
+    monkeypatch.setattr(studies, "on_this_machine", lambda names: {"street": None})
+    assert study.describe() != before
 
 
 @pytest.mark.real_data

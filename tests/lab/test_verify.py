@@ -145,6 +145,24 @@ def test_without_a_commit_the_cause_cannot_be_told(project, no_kernel, monkeypat
     assert "is unknown: " in verified(project, 1).message
 
 
+def test_starts_that_are_not_here_are_left_out(project, no_kernel):
+    def experiment(starts, step):
+        return EXPERIMENT.replace("MadeUpStudy()", f"MadeUpStudy(starts={starts!r})") + (
+            f"\nrun.record('rank1', {step}, seed=0, start='imagenet')"
+        )
+
+    keep(project, experiment=experiment(("scratch", "ImageNet (a package 1.0)"), 0.9))
+    write_chapter(project, "01_tiny", experiment=experiment((), 0.1))
+    found = verified(project)
+    assert found.equal
+    assert found.message.endswith(
+        "2 records equal bit for bit (ImageNet (a package 1.0), scratch left out: not found as kept)"
+    )
+    keep(project, experiment=experiment(("scratch",), 0.9))
+    write_chapter(project, "01_tiny", experiment=experiment(("scratch",), 0.1))
+    assert "is kept as 0.9 fraction, measured now as 0.1 fraction" in verified(project).message
+
+
 def test_real_data_that_are_not_here_are_left_out(project, no_kernel, tmp_path):
     pictures = tmp_path / "pictures"
     pictures.mkdir()

@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 from sklearn.cluster import HDBSCAN
 
 from reidlab.data.decoded import Pictures
 from reidlab.errors import ConfigError
 from reidlab.evaluation.clustering import purity
+from reidlab.models import read_onnx
 from reidlab.pseudolabel import adaptation, facts, looking, semi_supervised
 from reidlab.pseudolabel.adaptation import METHODS as ADAPTATION
 from reidlab.pseudolabel.adaptation import AdaptationStudy
@@ -18,6 +20,7 @@ from reidlab.pseudolabel.semi_supervised import CLUSTERERS, METHODS, SemiSupervi
 from reidlab.study import EMBEDDED, Place, Result
 from reidlab.study.sheets import mean_scores
 from reidlab.training.recipe import Recipe, picture_extractor
+from tests.models import onnx_graphs
 from tests.pseudolabel import toy
 
 STEPS = {"start": 10, "round": 3}
@@ -106,6 +109,46 @@ def test_methods_without_clusters_train_as_long(few, monkeypatch):
     for name in ("labelled-only", "init"):
         METHODS[name](place, study.condition(name, "1/3"))
     assert seen == [28, 28]
+
+
+def test_methods_are_measured_again_from_every_start(few, monkeypatch):
+    study, measured, place = few
+    other = replace(
+        study, starts={"scratch": toy.RECIPE, "imagenet": replace(toy.RECIPE, optimisation={"p": 4, "k": 3})}
+    )
+    there = Place(other, EMBEDDED, 0, place.data)
+    conditions = [item for item in other.conditions(there) if item.start]
+    assert [item.start for item in conditions] == ["scratch"] * 3 + ["imagenet"] * 3
+    there.results, there._shared = dict(place.results), dict(place._shared)
+    for condition in conditions[:3]:
+        wanted = rows_of(measured, key="mAP", **condition.dims | {"start": None, "experiment": "ablation"})
+        assert there.run(condition).scores["mAP"] == wanted[0]["value"]  # the same recipe and the same steps
+        assert there.run(replace(condition, start="imagenet")).scores != there.run(condition).scores
+    monkeypatch.setattr(semi_supervised, "learn_augmented", lambda recipe, known, others, steps, seed: (recipe, steps))
+    brief = replace(other, start_steps={"start": 4, "round": 1})
+    assert brief.total("starts") == 4 + 6 * 1
+    assert semi_supervised.augmented(Place(brief, EMBEDDED, 0, place.data), conditions[4]) == (
+        other.starts["imagenet"], 4,
+    )  # fmt: skip
+    rows = [*other.conditions(Place(other, "street", 0, {}))]
+    assert not any(item.start for item in rows)
+
+
+def test_on_real_sets_chosen_methods_are_measured_beside_a_published_embedder(few, monkeypatch, tmp_path):
+    study, _, place = few
+    onnx.save(onnx_graphs.plain(shape=(3, *toy.SIZE)), tmp_path / "embedder.onnx")
+    other = replace(study, real_methods=("supervised",), embedder=str(tmp_path / "embedder.onnx"))
+    monkeypatch.setattr(semi_supervised, "from_name", lambda name, size, seed, protocols: toy.data_set())
+    there = Place(other, "street", 0, place.data)
+    there.results = dict(place.results)
+    rows = other.measure_at(there).rows
+    assert {(row["method"], row["experiment"], row.get("start")) for row in rows} == {
+        ("supervised", "ablation", None), ("embedder", "starts", "embedder"),
+    }  # fmt: skip
+    extractor = picture_extractor(read_onnx(tmp_path / "embedder.onnx"))
+    (found,) = [row["value"] for row in rows if row["key"] == "mAP" and row["method"] == "embedder"]
+    assert found == toy.data_set().score(extractor).mAP
+    assert list(other.probes(place)) == []
 
 
 def test_milestones_keep_their_share_of_a_longer_training():

@@ -84,6 +84,17 @@ def test_a_condition_may_name_a_start_and_has_results_of_its_own(study, monkeypa
     assert both.describe() != study.describe()
 
 
+def test_conditions_with_a_start_have_a_budget_of_their_own(study):
+    assert study.budget("starts").steps == study.budget("long").steps
+    shorter = replace(study, start_steps={"train": 5})
+    assert [shorter.budget(name)["train"] for name in ("long", "short", "starts")] == [20, 10, 5]
+    assert list(shorter.budgets) == ["long", "short"]
+    with pytest.raises(ConfigError, match="start_steps: there is none called 'trian'; did you mean 'train'"):
+        replace(study, start_steps={"trian": 2})
+    with pytest.raises(ConfigError, match="train: 0 is not allowed"):
+        replace(study, start_steps={"train": 0})
+
+
 def test_starts_are_named_where_any_is_other_than_scratch(study, tmp_path):
     assert study.start_names() == replace(study, starts={"other": RECIPE}).start_names() == []
     for name in ("a.pth", "b.onnx"):
