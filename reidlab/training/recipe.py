@@ -12,7 +12,7 @@ from torch import nn
 from reidlab.checks import check_choice, check_integer
 from reidlab.data import ClipTransform, ColourJitter, TrainTransform
 from reidlab.data.decoded import Pictures
-from reidlab.errors import MissingDataError
+from reidlab.errors import ConfigError, MissingDataError
 from reidlab.evaluation import Embeddings
 from reidlab.files import digest
 from reidlab.models import MobileNetV2, ReIDNet, ResNet, imagenet_source, load_imagenet, load_weights, resnet
@@ -110,9 +110,16 @@ class ImageNet:
         """Load the weights into the network's backbone.
 
         Raises:
+            ConfigError: the backbone is another one.
             MissingDataError: the package is not installed; the message says how to install it.
             DataError: its file is another one.
         """
+        if not isinstance(model.backbone, MobileNetV2):
+            kind = type(model.backbone).__name__
+            raise ConfigError(
+                f"start: ImageNet's weights here are MobileNetV2's, and the backbone is {kind}; take MobileNet, or a "
+                "WeightFile"
+            )
         load_imagenet(model.backbone)
 
     def __str__(self) -> str:

@@ -156,7 +156,7 @@ def test_starts_that_are_not_here_are_left_out(project, no_kernel):
     found = verified(project)
     assert found.equal
     assert found.message.endswith(
-        "2 records equal bit for bit (ImageNet (a package 1.0), scratch left out: not found as kept)"
+        "3 records equal bit for bit (ImageNet (a package 1.0), scratch left out: not found as kept)"
     )
     keep(project, experiment=experiment(("scratch",), 0.9))
     write_chapter(project, "01_tiny", experiment=experiment(("scratch",), 0.1))

@@ -116,6 +116,10 @@ def test_starts_on_this_machine_differ_in_their_start_alone(imagenet):
             torch.nn.init.zeros_(byhand.backbone.features[0][0].weight)
         assert same(item.network(5, 3), byhand)
     assert starts_here([], own) == {}
+    with pytest.raises(
+        ConfigError, match="ImageNet's weights here are MobileNetV2's, and the backbone is ResNet; take"
+    ):
+        Recipe(backbone=SMALL, start=ImageNet()).network(5, 3)
 
 
 def test_a_start_without_its_package_is_left_out_in_one_line(monkeypatch, capsys):
