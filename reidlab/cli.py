@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from reidlab.checks import printable
+from reidlab.checks import check_number, printable
 from reidlab.errors import ReidlabError
 
 if TYPE_CHECKING:
@@ -478,7 +478,8 @@ def learn(
         _say_error(f"--weights {weights}: learn takes what it begins with as --start {weights}")
         raise typer.Exit(1)
     table, root = _read(name)
-    from reidlab.tools.learn import STEPS, hsr, learn_pictures, learnt_from
+    from reidlab.pseudolabel.unlabelled import STEPS, hsr
+    from reidlab.tools.learn import learn_pictures, learnt_from
     from reidlab.tools.starts import read_start
     from reidlab.training.recipe import Recipe
 
@@ -486,10 +487,15 @@ def learn(
     cameras, count = rows["camid"].nunique(), len(rows)
     if cameras < 2:
         _note("all pictures are of one camera: nothing is mined across cameras")
+    if radius is not None:
+        check_number("--radius", radius, above=0, below=1, what="the greatest distance of neighbours")
+    if rate is not None:
+        check_number("--lr", rate, above=0)
     begin = read_start(start, None if height is None else Recipe((height, height // 2)), seed, _note)
     options = hsr(
-        count, cameras, radius, begin.rate if rate is None else rate, rounds=rounds, centre=centre and cameras > 1
-    )
+        count, cameras, radius, begin.rate if rate is None else rate, begin.people, rounds=rounds,
+        centre=centre and cameras > 1,
+    )  # fmt: skip
     made = learn_pictures(
         table, out, start=begin, steps={**STEPS, "round": iterations}, options=options, seed=seed, resume=resume,
         root=root, say=_note,
@@ -554,13 +560,13 @@ def evaluate(
     """Score an embedder on a labelled data set under a named protocol."""
     import json
 
-    from reidlab.evaluation.cross_camera import named
+    from reidlab.evaluation import protocols
     from reidlab.tools.embed import read_or_embed
     from reidlab.tools.embedder import read_embedder
     from reidlab.tools.evaluate import evaluate_embedded
 
     if protocol is not None:
-        named(protocol)
+        protocols.get(protocol)
     embedder = None if weights is None else read_embedder(weights, height)
     embedded = read_or_embed(name, embedder, quiet=not _err.is_terminal)
     _say_read(embedded)

@@ -144,6 +144,24 @@ class DataSet:
         """Positions (N,) of the query's pictures in the gallery; None where they are not all there."""
         return _positions(self.query.table, self.gallery.table)
 
+    def whole_test(self, protocols: tuple[Protocol | str, ...]) -> DataSet:
+        """Return the set with every person's picture of the test as a query and all pictures as the gallery, each once.
+
+        Args:
+            protocols: under which it is scored; the first is the usual one.
+
+        Raises:
+            DataError: pictures have masks, as those of tracklets do.
+        """
+        parts = (self.query, self.gallery)
+        if any(part.masks is not None for part in parts):
+            raise DataError(f"{self.name}: its entries are tracklets; only a set of pictures is its own gallery")
+        table = pd.concat([part.table for part in parts], ignore_index=True)
+        once = ~table.duplicated([name for name in ("path", *BOX) if name in table]).to_numpy()
+        everything = Pictures(table, np.concatenate([part.images for part in parts])).select(once)
+        people = everything.select(everything.pids > 0)
+        return DataSet(self.name, self.train, people, everything, protocols, self.root)
+
     def embed(self, extractor: Callable[[Pictures], Embeddings]) -> tuple[Embeddings, Embeddings]:
         """Return the embeddings of query and gallery; what lies in both is embedded once.
 

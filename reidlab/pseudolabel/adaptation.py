@@ -49,22 +49,30 @@ SPLITTING = (("baseline-pbh", "baseline"), ("hsr", "baseline-icm"))
 METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("methods")
 
 
-def source_network(place: Place) -> ReIDNet:
-    """Return the network trained on the source, which all loops start from."""
-    steps, seed = place.budget("long")["start"], derive(place.seed, "source")
-    return place.shared("start", lambda: place.study.recipe.learn(place.data["source"].train, steps, seed))
+def source_network(place: Place, condition: Condition) -> ReIDNet:
+    """Return the network trained on the source, which all loops of the condition's start begin from."""
+    steps = place.budget("starts" if condition.start else "long")["start"]
+    seed, recipe = derive(place.seed, "source"), place.recipe(condition)
+    return place.shared(
+        ("source network", condition.start), lambda: recipe.learn(place.data["source"].train, steps, seed)
+    )
 
 
 @METHODS.add("direct-transfer")
 def direct_transfer(place: Place, condition: Condition) -> Result:
     """The source's network, without any training on the target."""
-    return place.shared("direct transfer", lambda: scored(place, source_network(place)))
+    name = ("direct transfer", condition.start)
+    return place.shared(name, lambda: scored(place, source_network(place, condition)))
 
 
 def _loop(place: Place, condition: Condition) -> Result:
     study, target, steps = place.study, place.target, place.budget(condition.budget)["round"]
-    start, options, seed = source_network(place), study.options_of(condition.method), derive(place.seed, "loop")
-    return looped(run_loop(start, target.train, options, study.recipe, steps, seed, test=target))
+    begin, options, seed = (
+        source_network(place, condition),
+        study.options_of(condition.method),
+        derive(place.seed, "loop"),
+    )
+    return looped(run_loop(begin, target.train, options, place.recipe(condition), steps, seed, test=target))
 
 
 for _name in LOOPS:
@@ -74,18 +82,18 @@ for _name in LOOPS:
 @METHODS.add("supervised-initial")
 def supervised_initial(place: Place, condition: Condition) -> Result:
     """Trained on the target's labels for as many steps as the source's network."""
-    return _supervised(place, place.budget(condition.budget)["start"])
+    return _supervised(place, condition, place.budget(condition.budget)["start"])
 
 
 @METHODS.add("supervised")
 def supervised(place: Place, condition: Condition) -> Result:
     """Trained on the target's labels for as many steps as the others take in all: the upper bound."""
     budget = place.budget(condition.budget)
-    return _supervised(place, budget["start"] + place.study.pseudo_labels.rounds * budget["round"])
+    return _supervised(place, condition, budget["start"] + place.study.pseudo_labels.rounds * budget["round"])
 
 
-def _supervised(place: Place, steps: int) -> Result:
-    return scored(place, place.study.recipe.learn(place.target.train, steps, derive(place.seed, "target")))
+def _supervised(place: Place, condition: Condition, steps: int) -> Result:
+    return scored(place, place.recipe(condition).learn(place.target.train, steps, derive(place.seed, "target")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +108,7 @@ class AdaptationStudy(Study):
     Attributes:
         pseudo_labels: the full method; Table 4.2 takes parts of it away.
         methods: rows of Table 4.2 to measure.
+        begun: those of them to measure in the worlds from each of the ``starts``.
         source: name of the source's world.
         target: name of the target's world.
         people: identities to train on in either domain; those of the target are unlabelled.
@@ -123,6 +132,7 @@ class AdaptationStudy(Study):
         )
     )  # fmt: skip
     methods: Sequence[str] = tuple(METHODS)
+    begun: Sequence[str] = ()
     source: str = "standard"
     target: str = "target_domain"
     people: int = 72
@@ -133,7 +143,7 @@ class AdaptationStudy(Study):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        METHODS.check(*self.methods, *self.real_methods)
+        METHODS.check(*self.methods, *self.begun, *self.real_methods)
         self.recipe.config(self.steps["round"], **self.pseudo_labels.optimisation)
 
     def options_of(self, name: str) -> PseudoLabelOptions:
@@ -180,13 +190,16 @@ class AdaptationStudy(Study):
         return {"source": self.real_sources.get(place.label, EMBEDDED)}
 
     def conditions(self, place: Place) -> Iterator[Condition]:
-        """Yield the rows of Table 4.2; in the worlds, those that cluster under both budgets."""
+        """Yield the rows of Table 4.2; in the worlds, those that cluster under both budgets, and other starts."""
         if place.label != EMBEDDED:
             yield from map(self.condition, self.real_methods or self.methods)
             return
         yield from map(self.condition, self.methods)
         if "short" in self.budgets:
             yield from (self.condition(name, "short") for name in self.methods if name in TABLE)
+        for start in self.starts:
+            for name in self.begun:
+                yield Condition(name, {"experiment": "starts", "start": start, "method": name}, "starts", start=start)
 
     def condition(self, name: str, budget: str = "long") -> Condition:
         """Return a row of Table 4.2 under a budget."""
@@ -222,7 +235,7 @@ class AdaptationStudy(Study):
         cut, members = first_split(found.detail)
         return {
             "pids": train.pids, "camids": train.camids, "members": members,
-            "features_before": features_of(source_network(place), train.images).whole,
+            "features_before": features_of(source_network(place, self.condition(FULL)), train.images).whole,
             "features_after": features_of(found.model, train.images).whole,
             **found.detail[0].arrays("first"), **found.detail[-1].arrays("last"), **cut.arrays("cut"),
         }  # fmt: skip

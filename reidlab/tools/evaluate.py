@@ -10,11 +10,12 @@ from reidlab.data.table import BOX
 from reidlab.errors import DataError
 from reidlab.evaluation import Embeddings, evaluate
 from reidlab.evaluation.centring import centred
-from reidlab.evaluation.cross_camera import CROSS_CAMERA, named
+from reidlab.evaluation.protocols import get
 from reidlab.tools.embed import Embedded
 
+CROSS_CAMERA = "cross-camera"
 #: Protocols whose queries and gallery are all pictures of a set, whatever its division.
-WHOLE = (CROSS_CAMERA.name, "leave-one-out")
+WHOLE = (CROSS_CAMERA, "leave-one-out")
 #: Layouts whose entries are tracklets: the features of their pictures are averaged.
 TRACKLETS = ("mars", "dukemtmc_videoreid")
 
@@ -42,8 +43,8 @@ def evaluate_embedded(embedded: Embedded, protocol: str | None = None, centre: b
         raise DataError(f"{name}: it has no identities; it can be searched, but not scored")
     divided = {"query", "gallery"} <= set(splits)
     if protocol is None:
-        protocol = embedded.notes.get("protocol") or ("market1501" if divided else CROSS_CAMERA.name)
-    rule = named(protocol)
+        protocol = embedded.notes.get("protocol") or ("market1501" if divided else CROSS_CAMERA)
+    rule = get(protocol)
     if rule.name not in WHOLE and not divided:
         raise DataError(
             f"{name}: protocol {rule.name!r} wants queries and a gallery, which it has not; --protocol cross-camera "
@@ -83,7 +84,7 @@ def _whole(embedded: Embedded, protocol: str) -> tuple[Embeddings, Embeddings]:
     """Return all pictures of people as queries, and all pictures as the gallery; each once."""
     first = ~embedded.table.duplicated(_key(embedded)).to_numpy()
     gallery = embedded.embeddings(first)
-    if protocol != CROSS_CAMERA.name:
+    if protocol != CROSS_CAMERA:
         gallery = Embeddings(gallery.features, gallery.pids, gallery.camids, np.arange(len(gallery)))
     return gallery.select(embedded.labelled()[first]), gallery
 

@@ -11,22 +11,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reidlab.checks import check_number, plural
+from reidlab.checks import plural
 from reidlab.data import ImageCache
 from reidlab.data.decoded import Pictures
 from reidlab.errors import ConfigError, DataError, RunError
 from reidlab.files import locked, read_json, replacing, write_json
 from reidlab.models import ReIDNet
 from reidlab.pseudolabel.loop import LoopResult, PseudoLabelOptions, Round, run_loop
+from reidlab.pseudolabel.unlabelled import STEPS, hsr
 from reidlab.seeding import derive
 from reidlab.tools.common import checked_output
 from reidlab.tools.network import Say, world_network
-from reidlab.tools.starts import RATE, Start, keep_network, read_start
+from reidlab.tools.starts import Start, keep_network, read_start
 
-#: Smallest distances per picture whose mean is DBSCAN's radius.
-NEAREST = 10
-#: Training steps of the network to begin with, and of each round.
-STEPS = {"start": 600, "round": 200}
 CLUSTERS, ROUNDS = "clusters.csv", "rounds.csv"
 STATE, ASKED, LOCK = "state", "asked.json", "lock"
 
@@ -88,7 +85,7 @@ def learn_pictures(
     if len(rows) < 2:
         name = table.attrs.get("dataset", "table")
         raise DataError(f"{name}: {plural(len(rows), 'picture')} to learn from; at least 2 are needed")
-    options = options or hsr(len(rows), cameras=int(rows["camid"].nunique()), rate=start.rate)
+    options = options or hsr(len(rows), int(rows["camid"].nunique()), rate=start.rate, people=start.people)
     if options.homogeneity and not start.has_map:
         say(f"{start.name}: its graph does not end in the average of a map, so clusters are not split")
         options = options.with_(homogeneity=False)
@@ -168,37 +165,6 @@ def _write(out: Path, found: LoopResult, pictures: Pictures) -> None:
     if first.failed:
         raise RunError(f"{out}: nothing could be learnt: {_why(first, found.eps)}")
     keep_network(found.model, out, pictures.size)
-
-
-def hsr(
-    pictures: int, cameras: int = 2, radius: float | None = None, rate: float = RATE, **changes: Any
-) -> PseudoLabelOptions:
-    """Return HSR's options for a number of pictures, with each camera's mean taken out before clustering.
-
-    Centring is not the dissertation's; chapter 4 measures what it adds.
-
-    DBSCAN's radius is the mean of the smallest distances: ten for each picture, but never more than a hundredth of
-    all. That is half of what SSG takes at Market-1501's size: a radius too small leaves pictures out, which a later
-    round can add; one too large puts all people into one cluster.
-
-    Args:
-        pictures: how many there are.
-        cameras: how many they are from; with one, nothing is mined and nothing is centred.
-        radius: DBSCAN's, a Jaccard distance above 0 and below 1; found by the rule where None.
-        rate: highest learning rate of a round.
-        **changes: fields of :class:`~reidlab.pseudolabel.loop.PseudoLabelOptions`.
-
-    Raises:
-        ConfigError: an option is unknown or out of range.
-    """
-    given = {"share": min(0.01, NEAREST / max(1, pictures)), "k1": min(20, max(1, pictures - 1))}
-    given["k2"] = min(6, given["k1"])
-    if radius is not None:
-        given["eps"] = check_number("--radius", radius, above=0, below=1, what="the greatest distance of neighbours")
-    several = cameras > 1
-    values: dict[str, Any] = {"homogeneity": True, "mining": several, "centre": several, "metric": "weighted"}
-    values |= {"rounds": 10, "optimisation": {"p": 8, "lr": check_number("--lr", rate, above=0)}, **changes}
-    return PseudoLabelOptions("dbscan-ssg", given, **values)
 
 
 def _line(item: Round) -> str:

@@ -12,13 +12,13 @@ from torch import nn
 
 from reidlab.checks import plural
 from reidlab.data import ImageCache
-from reidlab.data.decoded import Pictures, from_world
+from reidlab.data.decoded import Pictures
 from reidlab.data.table import SampleTable
 from reidlab.errors import DataError
 from reidlab.models import EmbedderNet, OnnxEmbedder, OSNet, ReIDNet, load_weights, read_onnx, read_osnet
 from reidlab.models.osnet import is_osnet
 from reidlab.models.weights import read_notes, read_weights
-from reidlab.pseudolabel.adaptation import AdaptationStudy
+from reidlab.pseudolabel import unlabelled
 from reidlab.seeding import derive
 from reidlab.training.determinism import seeded
 from reidlab.training.recipe import MobileNet, Recipe, Scratch, Start
@@ -132,7 +132,7 @@ def _sized(recipe: Recipe, size: tuple[int, int], weights: Path, notes: list[str
 
 
 def world_network(recipe: Recipe, steps: int, seed: int, say: Say = lambda line: None, quiet: bool = True) -> ReIDNet:
-    """Return a network trained on people of the embedded world, the source of chapter 4.
+    """Return a network trained on people of the embedded world, and say so.
 
     Args:
         recipe: of the network.
@@ -142,5 +142,4 @@ def world_network(recipe: Recipe, steps: int, seed: int, say: Say = lambda line:
         quiet: whether to leave out the progress bar.
     """
     say(f"training a network on the embedded world, {plural(steps, 'step')}")
-    world = AdaptationStudy(recipe=recipe, steps={"start": steps, "round": 1}).worlds(seed)["source"]
-    return recipe.learn(from_world(world, recipe.size).train, steps, derive(seed, "source"), progress=not quiet)
+    return unlabelled.world_network(recipe, steps, seed, progress=not quiet)

@@ -10,15 +10,13 @@ from typing import NamedTuple
 from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.files import digest
 from reidlab.models import EmbedderNet, OnnxEmbedder, OSNet, ReIDNet, save_weights, write_onnx
+from reidlab.pseudolabel.unlabelled import EMBEDDER_PEOPLE, EMBEDDER_RATE, IMAGENET_SIZE, PEOPLE, RATE
 from reidlab.reading import check_file
 from reidlab.seeding import derive
 from reidlab.tools.network import NOTE, Say, mobile_network, network_of
 from reidlab.training.recipe import ImageNet, Recipe
 
 WORLD, IMAGENET = "world", "imagenet"
-#: Highest learning rate of a round: a published embedder is changed less than a network of ours.
-RATE, EMBEDDER_RATE = 5e-4, 1e-4
-IMAGENET_SIZE = (128, 64)
 NETWORK, ONNX = "network.safetensors", "network.onnx"
 
 
@@ -29,12 +27,14 @@ class Start(NamedTuple):
         name: ``world``, ``imagenet``, or the file's name and digest.
         recipe: of network and training, with the size of its pictures.
         rate: highest learning rate of a round, unless another is asked for.
+        people: clusters in a batch of a round.
         model: None where it is first trained on the embedded world.
     """
 
     name: str
     recipe: Recipe
     rate: float = RATE
+    people: int = PEOPLE
     model: ReIDNet | None = None
 
     @property
@@ -82,7 +82,8 @@ def read_start(
                 f"{height} x {width} pixels"
             )
         found = replace(found, size=recipe.size)
-    return Start(f"{path.name}, SHA-256 {digest(path)[:12]}", found, EMBEDDER_RATE if known else RATE, model)
+    pace = (EMBEDDER_RATE, EMBEDDER_PEOPLE) if known else (RATE, PEOPLE)
+    return Start(f"{path.name}, SHA-256 {digest(path)[:12]}", found, *pace, model)
 
 
 def keep_network(model: ReIDNet, folder: Path, size: tuple[int, int]) -> None:

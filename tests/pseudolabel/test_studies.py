@@ -275,6 +275,29 @@ def test_adaptation_measures_every_method_and_every_part(none):
     assert not options("hsr").centre
 
 
+def test_rows_are_measured_again_from_every_start(none, monkeypatch):
+    study, measured, place = none
+    begun = ("direct-transfer", "baseline", "supervised")
+    starts = {"scratch": toy.RECIPE, "imagenet": replace(toy.RECIPE, optimisation={"p": 4, "k": 3})}
+    other = replace(study, methods=("direct-transfer",), begun=begun, starts=starts)
+    there = place_of(other, **place.data)
+    conditions = [item for item in other.conditions(there) if item.start]
+    assert [(item.start, item.method) for item in conditions] == [(a, b) for a in starts for b in begun]
+    for condition in conditions[:3]:
+        wanted = rows_of(measured, key="mAP", experiment="ablation", method=condition.method)
+        assert there.run(condition).scores["mAP"] == wanted[0]["value"]  # the same recipe and the same steps
+    others = [there.run(condition).scores for condition in conditions[3:5]]
+    assert all(there.run(condition).scores != found for condition, found in zip(conditions[:2], others))
+    seen = []
+    monkeypatch.setattr(Recipe, "learn", lambda self, pictures, steps, seed: seen.append((self, steps)))
+    brief = place_of(replace(other, start_steps={"start": 4, "round": 1}), **place.data)
+    monkeypatch.setattr(adaptation, "scored", lambda place, model: Result({}))
+    for condition in (conditions[3], conditions[5]):
+        brief.run(condition)
+    assert seen == [(starts["imagenet"], 4), (starts["imagenet"], 4 + 2 * 1)]
+    assert not any(item.start for item in other.conditions(place_of(other, "town", **place.data)))
+
+
 def test_splitting_is_judged_where_something_was_split(none):
     study, measured, place = none
     split = rows_of(measured, key="clusters_split", method="baseline-pbh")

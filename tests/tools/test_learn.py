@@ -17,8 +17,9 @@ from reidlab.cli import main
 from reidlab.data.readers import detect
 from reidlab.errors import ConfigError, DataError, MissingDataError, RunError, StorageError
 from reidlab.models import load_weights, save_weights
+from reidlab.pseudolabel import unlabelled
 from reidlab.pseudolabel.loop import Round
-from reidlab.tools import learn, network
+from reidlab.tools import learn
 from reidlab.tools.starts import NETWORK, read_start
 from reidlab.training.recipe import Backbone, Recipe
 from tests.pseudolabel import toy
@@ -81,7 +82,7 @@ def test_nothing_is_overwritten_and_a_stopped_run_goes_on(tmp_path, folder, weig
 
 def test_without_a_start_one_is_trained_on_the_embedded_world(monkeypatch, folder, tmp_path):
     asked, said = [], []
-    monkeypatch.setattr(network, "from_world", lambda spec, size: asked.append(spec.name) or toy.data_set())
+    monkeypatch.setattr(unlabelled, "from_world", lambda spec, size: asked.append(spec.name) or toy.data_set())
 
     def stop(line):
         said.append(line)
