@@ -28,7 +28,9 @@ class Card:
             changed = ", ".join(f"{key} = {value}" for key, value in info["overrides"].items())
             profile += f", with {changed}"
         resumed = sum(piece.get("resumed", False) for piece in info.get("pieces", ()))
-        time = duration(info["wall_s"]) + (f", {resumed} pieces of it in an earlier session" if resumed else "")
+        time = duration(info["wall_s"]) + (
+            f", {plural(resumed, 'piece')} of it in an earlier session" if resumed else ""
+        )
         rows = [
             ("chapter", info["chapter"]),
             ("profile", profile),

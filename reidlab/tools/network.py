@@ -22,6 +22,7 @@ from reidlab.pseudolabel.adaptation import AdaptationStudy
 from reidlab.seeding import derive
 from reidlab.training.determinism import seeded
 from reidlab.training.recipe import Recipe
+from reidlab.world import cached
 
 #: Gets a line to show.
 Say = Callable[[str], None]
@@ -102,6 +103,8 @@ def network_of(
         )
     model = imagenet_network(seed) if any(map(_MOBILENET.search, names)) else recipe.network(2, seed)
     notes = load_weights(model, weights, ignore=("neck.classifier.",))
+    if size is None:
+        notes.append(f"it says no size of pictures, {recipe.size[0]} x {recipe.size[1]} pixels are taken")
     return model, _sized(recipe, size or recipe.size, weights, notes, say)
 
 
@@ -144,4 +147,5 @@ def world_network(recipe: Recipe, steps: int, seed: int, say: Say = lambda line:
     """
     say(f"training a network on the embedded world, {plural(steps, 'step')}")
     world = AdaptationStudy(recipe=recipe, steps={"start": steps, "round": 1}).worlds(seed)["source"]
+    cached(world, quiet=quiet)  # drawn here, so that no bar is shown where none is wanted
     return recipe.learn(from_world(world, recipe.size).train, steps, derive(seed, "source"), progress=not quiet)

@@ -159,10 +159,12 @@ def test_an_osnet_of_torchreids_embeds_as_it_is(tmp_path, prefix):
 @pytest.mark.parametrize("notes", [{}, {"size": "96x48"}])
 def test_a_network_of_learn_embeds_at_the_height_its_file_says_or_that_is_given(tmp_path, notes):
     path = save_weights(Recipe().network(5, 3), tmp_path / "network.safetensors", notes)
-    embedder = read_embedder(path, height=64 if notes else 96)
+    said = []
+    embedder = read_embedder(path, None if notes else 96, said.append)
     expected = Recipe().network(5, 3).eval()
     x = torch.randn(2, 3, 96, 48)
     assert embedder.size == (96, 48)
+    assert ("it says no size of pictures, 96 x 48 pixels are taken" in said[0]) == (not notes)
     torch.testing.assert_close(embedder.model(x).embedding, expected(x).embedding)
 
 

@@ -81,6 +81,7 @@ def test_nothing_is_overwritten_and_a_stopped_run_goes_on(tmp_path, folder, weig
 
 def test_without_a_start_one_is_trained_on_the_embedded_world(monkeypatch, folder, tmp_path):
     asked, said = [], []
+    monkeypatch.setattr(network, "cached", lambda spec, quiet: None)
     monkeypatch.setattr(network, "from_world", lambda spec, size: asked.append(spec.name) or toy.data_set())
 
     def stop(line):
