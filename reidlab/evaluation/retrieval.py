@@ -258,7 +258,8 @@ def _score(
     if not valid.any():
         raise DataError(
             f"protocol {rule.name!r}: of {plural(len(query), 'query')} none has a match in the gallery of "
-            f"{len(gallery):,}; check that identities are shared and, if the protocol ignores the query's own camera, seen by another one"
+            f"{len(gallery):,}; check that identities are shared and, if the protocol ignores the query's own camera, "
+            "seen by another one"
         )
     draws = np.maximum(hits.sum(axis=0), 1)
     means = {name: np.nansum(x, axis=0) / draws for name, x in (("ap", ap), ("inp", inp), ("first_rank", first))}
