@@ -286,12 +286,13 @@ def keep(
     project: ProjectOption = None,
 ) -> None:
     """Copy a run's records to results/, where git and the ledger find them."""
-    from reidlab.lab import store
+    from reidlab.lab import profiles, store
     from reidlab.lab.progress import LiveProgress
     from reidlab.lab.project import Project
     from reidlab.lab.verify import verify as measure_again
 
     place = Project.find(project)
+    profiles.load(place, profile)  # so that advice names none that is not there
     if verify:
         with LiveProgress(_out) as progress:
             found = measure_again(place, chapter, profile, seed, progress=progress)

@@ -164,8 +164,8 @@ class _Gallery:
         if len(ids) < 2 or counts.max() < 2:
             raise DataError(
                 f"embeddings: {plural(len(ids), 'identity')}, the largest of "
-                f"{plural(counts.max(initial=0), 'tracklet')}, and {plural(nobody.sum(), 'distractor')}; an audit needs "
-                "two identities and one with two tracklets"
+                f"{plural(counts.max(initial=0), 'tracklet')}, and {plural(nobody.sum(), 'distractor')}; an audit "
+                "needs two identities and one with two tracklets"
             )
         own = np.full(len(pids), -1)
         own[~nobody] = labels

@@ -345,3 +345,61 @@ def test_an_edited_list_of_folders_is_checked(sets, tmp_path):
         catalogue.entries()
     (home / "data.yml").write_bytes(f"mine: {{path: {tmp_path}, layout: folder}}\n".encode("utf-16"))
     assert catalogue.find("mine").path == tmp_path
+
+
+def test_a_name_keeps_its_folder_until_it_is_replaced_or_removed(lay, tmp_path):
+    first, second = (lay(tmp_path / name, "anna/cam1/a.jpg") for name in ("first", "second"))
+    catalogue.add("mine", first)
+    catalogue.add("mine", first)
+    with pytest.raises(ConfigError, match=r"'mine' is the data set in .*first; choose another name, or --replace"):
+        catalogue.add("mine", second)
+    assert catalogue.find("mine").path == first
+    catalogue.add("mine", second, anew=True)
+    assert catalogue.remove("mine") == second
+    assert (second / "anna/cam1/a.jpg").is_file()
+    with pytest.raises(ConfigError, match="no data set 'mine'"):
+        catalogue.find("mine")
+    with pytest.raises(ConfigError, match=r"no folder was added as 'mine'; there is none"):
+        catalogue.remove("mine")
+
+
+def test_a_folder_of_several_names_is_taken_by_the_best_known_and_it_is_said(street, lay, tmp_path):
+    own = lay(tmp_path / "crops", "anna/cam1/a.jpg")
+    for name in ("zebra", "crops", "alpha"):
+        catalogue.add(name, own)
+    location = catalogue.locate(own)
+    assert location.name == "crops"
+    assert location.note == f"{own} was added as alpha and crops and zebra; it is taken as crops"
+    catalogue.add("street", street)
+    catalogue.add("a-street", street, layout="market1501")
+    assert catalogue.locate(street).manifest.name == "street"
+
+
+def test_a_set_of_which_no_file_is_known_is_read_as_what_it_is(lay, tmp_path):
+    """The manifest of `asked` names neither a layout nor files."""
+    own = lay(tmp_path / "crops", "anna/cam1/a.jpg")
+    assert catalogue.add("asked", own).layout == "folder"
+    other = lay(tmp_path / "other", "train-images.ubyte")
+    assert catalogue.add("asked", other, anew=True).reading == (
+        "nothing was read: no reader makes a sample table of it",
+    )
+    assert catalogue.check("asked").line == "asked: there; no reader and no manifest says what it should hold"
+
+
+def test_the_data_set_around_a_file_is_found(street, lay, tmp_path):
+    own = lay(tmp_path / "crops", "anna/cam1/a.jpg")
+    assert catalogue.folder_around(own / "anna" / "cam1" / "a.jpg") is None
+    catalogue.add("mine", own)
+    assert catalogue.folder_around(own / "anna" / "cam1" / "a.jpg") == own
+    assert catalogue.folder_around(street / "new.html") == street
+
+
+def test_an_empty_folder_is_said_to_hold_no_picture(tmp_path):
+    with pytest.raises(DataError, match=r"holds no picture; the simplest layout is: <person>/<camera>/\*\.jpg"):
+        catalogue.add("mine", tmp_path)
+
+
+def test_numbers_and_nouns_agree():
+    assert str(catalogue.Count("train", "identities", 1, 2)) == "train has 1 identity, expected 2"
+    assert str(catalogue.Count("", "lists", 1, 2)) == "there is 1 lists, expected 2"
+    assert str(catalogue.Count("", "pictures", 0, 2)) == "there are 0 pictures, expected 2"
