@@ -33,12 +33,13 @@ def known(name, **more):
 
 @pytest.fixture(autouse=True)
 def sets(own_settings, monkeypatch):
-    """Five data sets that nobody has heard of; nothing of this machine is looked at."""
+    """Six data sets that nobody has heard of; nothing of this machine is looked at."""
     found = [
         known("street", folders=("Street-v1", "nested/street"), distractor=0, editions=(Edition("", COUNTS),)),
         known("square", editions=(Edition("whole", {"train": {"pictures": 9}}), Edition("half", COUNTS))),
         known("gone", status="withdrawn"),
         known("asked", status="on request", homepage="https://example.org/asked"),
+        known("digits", layout=""),
         known("films", layout="", editions=(Edition("", {}, (FileCount("*/*.png", 2, "frames"),)),)),
     ]
     monkeypatch.setattr(catalogue, "manifests", lambda: {item.name: item for item in found})
@@ -116,7 +117,7 @@ def test_the_list_has_all_sets_and_ones_own(street, lay, tmp_path):
     own = lay(tmp_path / "crops", "anna/cam1/a.jpg", "bert/cam1/b.jpg")
     catalogue.add("my-cameras", own)
     listed = {entry.name: entry for entry in catalogue.entries()}
-    assert set(listed) == {"street", "square", "gone", "asked", "films", "my-cameras"}
+    assert set(listed) == {"street", "square", "gone", "asked", "digits", "films", "my-cameras"}
     assert (listed["street"].path, listed["street"].source) == (street, "REIDLAB_DATA")
     assert (listed["street"].pictures, listed["street"].expected) == (7, 7)
     assert (listed["square"].path, listed["square"].pictures, listed["square"].expected) == (None, None, 9)
@@ -376,14 +377,13 @@ def test_a_folder_of_several_names_is_taken_by_the_best_known_and_it_is_said(str
 
 
 def test_a_set_of_which_no_file_is_known_is_read_as_what_it_is(lay, tmp_path):
-    """The manifest of `asked` names neither a layout nor files."""
     own = lay(tmp_path / "crops", "anna/cam1/a.jpg")
-    assert catalogue.add("asked", own).layout == "folder"
+    assert catalogue.add("digits", own).layout == "folder"
     other = lay(tmp_path / "other", "train-images.ubyte")
-    assert catalogue.add("asked", other, anew=True).reading == (
+    assert catalogue.add("digits", other, anew=True).reading == (
         "nothing was read: no reader makes a sample table of it",
     )
-    assert catalogue.check("asked").line == "asked: there; no reader and no manifest says what it should hold"
+    assert catalogue.check("digits").line == "digits: there; no reader and no manifest says what it should hold"
 
 
 def test_the_data_set_around_a_file_is_found(street, lay, tmp_path):
