@@ -27,7 +27,7 @@ from reidlab.data.images import decode, open_picture, unreadable, why_unreadable
 from reidlab.data.manifest import Edition, Manifest, manifests
 from reidlab.data.readers.base import PICTURES, existing, first_few, is_litter
 from reidlab.data.table import SPLITS, SampleTable, described
-from reidlab.errors import ConfigError, DataError, MissingDataError
+from reidlab.errors import ConfigError, DataError, MissingDataError, StorageError
 from reidlab.files import digest, disk_errors, write_text
 from reidlab.reading import read_yaml
 
@@ -307,7 +307,7 @@ def locate(name: str | Path, layout: str | None = None) -> Location:
         return _given(existing(name, text), layout)
     folder = Path(text).absolute()
     if text not in _registered() and _known(text) is None:
-        return _given(existing(folder, text), layout) if os.path.isdir(folder) else find(text)
+        return _given(existing(folder, text), layout) if os.path.exists(folder) else find(text)
     try:
         location = find(text)
     except MissingDataError as error:
@@ -472,7 +472,10 @@ def make_world(
     if out is None:
         path = cached(resolved, layout, quiet=quiet)
     else:
-        path = LAYOUTS[layout](Scene(resolved), Path(out).expanduser().absolute(), quiet=quiet)
+        path = Path(out).expanduser().absolute()
+        if path.exists():  # which is found after all is rendered, else
+            raise StorageError(f"{path} exists already; remove it or choose another folder")
+        LAYOUTS[layout](Scene(resolved), path, quiet=quiet)
     return World(resolved.name, resolved.key(), layout, path, _count_pictures(path))
 
 
@@ -759,8 +762,8 @@ def _remarks(table: SampleTable | None, manifest: Manifest | None) -> list[str]:
         how = folders if table.attrs.get("layout") == readers.FOLDER.name and table["camera"].any() else ""
         return [f"it has no identities: it can be searched and used for training without labels, but not scored{how}"]
     single = int((people < 2).sum())
-    verb = "was" if single == 1 else "were"
-    return [f"{single} of {plural(len(people), 'person')} {verb} seen by one camera only: no query"] if single else []
+    seen = f"{single} of {plural(len(people), 'person')} {'was' if single == 1 else 'were'} seen by one camera only"
+    return [f"{seen} and cannot be queries"] if single else []
 
 
 def _registry() -> Path:

@@ -153,7 +153,7 @@ def test_what_cannot_be_read_is_not_added(lay, tmp_path):
     with pytest.raises(ConfigError, match="did you mean 'market1501'"):
         catalogue.add("mine", tmp_path / "a", layout="market1510")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="looks like no layout"):
+    with pytest.raises(DataError, match="holds no picture; the simplest layout is"):
         catalogue.add("mine", tmp_path / "empty")
     assert not (paths.config_dir() / "data.yml").exists()
 
@@ -187,7 +187,7 @@ def test_the_edition_that_fits_best_is_named(sets, lay):
 def test_wrong_numbers_are_named(street):
     (street / STREET[2]).unlink()
     report = catalogue.check("street")
-    assert report.problems == ("train has 2 pictures, expected 3", "train has 1 identities, expected 2")
+    assert report.problems == ("train has 2 pictures, expected 3", "train has 1 identity, expected 2")
     assert report.line == "street: train has 2 pictures, expected 3 (and 1 more)"
 
 
@@ -234,7 +234,7 @@ def test_own_data_are_checked_without_a_manifest(lay, tmp_path):
     own = lay(tmp_path / "crops", "anna/cam1/a.jpg", "anna/cam2/b.jpg", "bert/cam1/b.jpg")
     report = catalogue.check(own)
     assert report.line == "crops: readable; 3 pictures, every picture's header read"
-    assert report.notes == ("1 of 2 people were seen by one camera only and cannot be queries",)
+    assert report.notes == ("1 of 2 people was seen by one camera only and cannot be queries",)
     unlabelled = catalogue.check(lay(tmp_path / "frames", "cam1/a.jpg"))
     assert "it has no identities" in unlabelled.notes[0]
 
@@ -321,7 +321,7 @@ def test_a_folder_of_which_nothing_can_be_opened_is_not_added(lay, tmp_path):
     with pytest.raises(DataError, match=r"2 pictures cannot be read: .*a\.jpg \(it is no picture"):
         catalogue.add("other", own)
     (tmp_path / "films").mkdir()
-    with pytest.raises(DataError, match="looks like no layout"):
+    with pytest.raises(DataError, match="holds no picture; the simplest layout is"):
         catalogue.add("films", tmp_path / "films")
 
 
