@@ -394,11 +394,6 @@ def test_the_data_set_around_a_file_is_found(street, lay, tmp_path):
     assert catalogue.folder_around(street / "new.html") == street
 
 
-def test_an_empty_folder_is_said_to_hold_no_picture(tmp_path):
-    with pytest.raises(DataError, match=r"holds no picture; the simplest layout is: <person>/<camera>/\*\.jpg"):
-        catalogue.add("mine", tmp_path)
-
-
 def test_numbers_and_nouns_agree():
     assert str(catalogue.Count("train", "identities", 1, 2)) == "train has 1 identity, expected 2"
     assert str(catalogue.Count("", "lists", 1, 2)) == "there is 1 lists, expected 2"

@@ -291,8 +291,12 @@ def test_features_that_are_not_finite_name_the_network(pictures, tmp_path):
         if values.dtype == np.float32 and values.ndim > 1:
             item.CopyFrom(onnx.numpy_helper.from_array(values * np.float32(1e30), item.name))
     onnx.save(model, tmp_path / "inf.onnx")
-    with pytest.raises(DataError, match=r"inf\.onnx: features: row 0 holds a value that is not finite"):
-        embed_set(str(pictures), read_embedder(tmp_path / "inf.onnx"))
+    with pytest.raises(DataError, match=r"inf\.onnx: gives features that are not finite"):
+        read_embedder(tmp_path / "inf.onnx")
+    embedder = read_embedder(small_sets.embedder(tmp_path / "a.onnx"))
+    embedder.model.register_forward_hook(lambda model, given, out: type(out)(out[0] * torch.nan))
+    with pytest.raises(DataError, match=r"a\.onnx: features: row 0 .* the network cannot be used for such pictures"):
+        embed_set(str(pictures), embedder)
 
 
 def test_a_protocol_of_corrected_labels_finds_them_in_the_set(tmp_path, weights, capsys):
