@@ -23,6 +23,7 @@ from reidlab.data.table import BOX, make_table
 from reidlab.errors import ConfigError, DataError, ReidlabError
 from reidlab.evaluation import Embeddings
 from reidlab.evaluation.cross_camera import named
+from reidlab.evaluation.protocols import WITH_LABELS
 from reidlab.models.weights import reason
 from reidlab.reading import check_file
 from reidlab.tools.common import checked_file, private_file
@@ -153,7 +154,7 @@ def read_embedded(path: str | Path) -> Embedded:
         for name, kind in _NOTES.items():
             if name in notes and type(notes[name]) is not kind:
                 raise DataError(f"{path}: its note {name!r} is {notes[name]!r}, expected {kind.__name__}; {expected}")
-        if "protocol" in notes:
+        if notes.get("protocol", WITH_LABELS[0]) not in WITH_LABELS:
             named(notes["protocol"])
         columns: dict[str, Any] = {name: arrays[name] for name in ("pid", "camid", "tracklet")}
         columns |= {name: arrays[name].tolist() for name in ("split", "path")}
