@@ -28,8 +28,8 @@ def suggest(name: object, known: Iterable[object]) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return a number with its noun: ``1 claim``, ``2 claims``, ``1,184 identities``."""
-    several = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    """Return a number with its noun: ``1 claim``, ``2 claims``, ``1,184 identities``, ``3 people``."""
+    several = "people" if noun == "person" else f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else several}"
 
 

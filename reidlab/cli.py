@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from reidlab.checks import check_number, printable
+from reidlab.checks import check_number, plural, printable
 from reidlab.errors import ReidlabError
 
 if TYPE_CHECKING:
@@ -70,10 +71,17 @@ LayoutOption = Annotated[
         "own, such as market1501.",
     ),
 ]
+_TALLEST = 4096  # pixels; twice that is no picture of a person
 _EMBEDDER = "An ONNX embedder, an OSNet of torchreid's, or network.safetensors of `learn`."
 EmbedderOption = Annotated[Path, typer.Option("--weights", help=_EMBEDDER)]
 HeightOption = Annotated[
-    int, typer.Option("--height", min=32, help="Height of the pictures of a network of `learn`; others know theirs.")
+    int | None,
+    typer.Option(
+        "--height",
+        min=32,
+        max=_TALLEST,
+        help="Height of its pictures, where the file does not say (of an earlier `learn`); 64 if not given.",
+    ),
 ]
 CentreOption = Annotated[
     bool, typer.Option("--centre", help="Take each camera's mean feature out first; it needs no label.")
@@ -93,6 +101,11 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: the words after ``reidlab``; those of this process if not given.
     """
     _state["debug"] = False
+    words = sys.argv[1:] if arguments is None else arguments
+    for before, word in zip(["", *words], words):
+        if not word or re.fullmatch(r"--[a-z-]+=", word):
+            _say_error(f"{word.rstrip('=') or before}: an argument is empty; is a variable of the shell not set?")
+            sys.exit(2)
     # Short commands make many objects and hardly any cycles: searching for those takes a tenth of their time.
     gc.set_threshold(100_000, 50, 50)
     for stream in (sys.stdout, sys.stderr):
@@ -138,13 +151,13 @@ def _ended_in_order() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _interrupted() -> NoReturn:
-    _say_interrupted()
+def _interrupted(more: str = "nothing is left half-written") -> NoReturn:
+    _say_interrupted(more)
     raise typer.Exit(130) from None
 
 
 def _say_interrupted(more: str = "nothing is left half-written") -> None:
-    _err.print(f"interrupted; {more}", soft_wrap=True, highlight=False, markup=False)
+    _note(f"interrupted; {more}")
 
 
 def _version(value: bool) -> None:
@@ -188,8 +201,7 @@ def run(
         with LiveProgress(_out) as progress:
             outcomes = runner.run_all(planned, progress, force, jobs)
     except KeyboardInterrupt:
-        _say_interrupted("finished chapters and pieces are kept, the same command goes on from there")
-        raise typer.Exit(130) from None
+        _interrupted("finished chapters and pieces are kept, the same command goes on from there")
     if any(outcome.status == "failed" for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -224,7 +236,6 @@ def claims(
     import json
     from collections import Counter
 
-    from reidlab.checks import plural, printable
     from reidlab.lab.claims import BASES
     from reidlab.lab.ledger import VERDICTS, Ledger
     from reidlab.lab.project import Project
@@ -239,7 +250,7 @@ def claims(
             _note(problem)
         items = f"{plural(len(ledger.book.items), 'item')}, {len(ledger.holes())} without a claim"
         end = plural(len(problems), "problem") if problems else "all well"
-        _out.print(f"{plural(len(ledger.book.claims), 'claim')}, {items}: {end}", highlight=False)
+        _say(f"{plural(len(ledger.book.claims), 'claim')}, {items}: {end}")
         if problems:
             raise typer.Exit(1)
         return
@@ -253,18 +264,15 @@ def claims(
         printed = f"{row.claim.printed} {row.claim.unit}".strip() if row.claim.printed else ""
         measured = "" if row.measured is None else f"{row.measured:.5g}"
         verdict = f"{row.verdict}{', stale' if row.stale else ''}"
-        cells = (row.claim.id, row.claim.item, row.claim.kind, printed, measured, verdict)
-        table.append(tuple(map(printable, cells)))
-    # Not rich's table: it takes longer than judging, and cuts names where the output is no terminal.
-    widths = [max(map(len, column)) for column in zip(*table)]
-    print("\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table))
+        table.append((row.claim.id, row.claim.item, row.claim.kind, printed, measured, verdict))
+    _say_columns(table)
     for basis in BASES:
         names = Counter(row.name for row in rows if row.claim.basis == basis)
         counts = ", ".join(f"{names[name]} {name}" for name in VERDICTS if names[name])
         stale = sum(row.stale for row in rows if row.claim.basis == basis)
         counts += f"; {stale} of them stale" if stale else ""
-        _out.print(f"{basis}, {plural(names.total(), 'claim')}: {counts or 'none'}", soft_wrap=True, highlight=False)
-    _out.print(f"{plural(len(ledger.holes()), 'item')} without a claim", highlight=False)
+        _say(f"{basis}, {plural(names.total(), 'claim')}: {counts or 'none'}")
+    _say(f"{plural(len(ledger.holes()), 'item')} without a claim")
 
 
 @app.command()
@@ -278,12 +286,13 @@ def keep(
     project: ProjectOption = None,
 ) -> None:
     """Copy a run's records to results/, where git and the ledger find them."""
-    from reidlab.lab import store
+    from reidlab.lab import profiles, store
     from reidlab.lab.progress import LiveProgress
     from reidlab.lab.project import Project
     from reidlab.lab.verify import verify as measure_again
 
     place = Project.find(project)
+    profiles.load(place, profile)  # so that advice names none that is not there
     if verify:
         with LiveProgress(_out) as progress:
             found = measure_again(place, chapter, profile, seed, progress=progress)
@@ -303,7 +312,6 @@ def info() -> None:
 
     import reidlab
     from reidlab import paths
-    from reidlab.checks import plural
     from reidlab.files import size_of
     from reidlab.lab import environment
 
@@ -332,13 +340,24 @@ def data_add(
     name: Annotated[str, typer.Argument(help="Name of the set, or one of your own.")],
     path: Annotated[Path, typer.Argument(help="Its folder.")],
     layout: LayoutOption = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of another folder that has the name.")
+    ] = False,
 ) -> None:
     """Tell reidlab where a data set lies; the folder is read, never changed."""
     from reidlab.data import catalogue
 
-    entry = catalogue.add(name, path, layout)
+    entry = catalogue.add(name, path, layout, anew=replace)
     what = f"{entry.name} ({entry.layout or 'no reader'})"
     _say(f"added {what}: {entry.path}", *(f"  {line}" for line in entry.reading))
+
+
+@data_app.command("remove")
+def data_remove(name: Annotated[str, typer.Argument(help="Name that was added.")]) -> None:
+    """Forget where a data set lies; its folder and pictures stay as they are."""
+    from reidlab.data import catalogue
+
+    _say(f"removed {name}; its folder stays as it is: {catalogue.remove(name)}")
 
 
 @data_app.command("check")
@@ -381,9 +400,10 @@ def data_make_world(
 
     sizes = {"train_people": people, "test_people": people, "cameras": cameras}
     made = catalogue.make_world(
-        scenario, layout, out, seed=seed, **{name: size for name, size in sizes.items() if size is not None}
-    )
-    _say(f"made {made.path}: {made.name}, seed {seed}, as {made.layout}, {made.pictures} pictures")
+        scenario, layout, out, quiet=not _err.is_terminal, seed=seed,
+        **{name: size for name, size in sizes.items() if size is not None},
+    )  # fmt: skip
+    _say(f"made {made.path}: {made.name}, seed {seed}, as {made.layout}, {plural(made.pictures, 'picture')}")
 
 
 @data_app.command("audit-labels")
@@ -391,7 +411,7 @@ def data_audit_labels(
     name: Annotated[str, typer.Argument(help="Name of the set, or a folder.")],
     weights: WeightsOption = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many suspects to show.")] = 20,
-    out: Annotated[Path | None, typer.Option("--out", help="Write the whole list to this CSV file.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the whole list to this .csv file.")] = None,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Write the suspects as JSON.")] = False,
@@ -408,17 +428,13 @@ def data_audit_labels(
     if as_json:
         print(suspects.to_json(orient="records", indent=2))
         return
-    from rich.table import Table
-
     root = os.path.commonpath([*report["path"], *report["evidence_path"]])
-    shown = Table("score", "kind", "tracklet", "label", "camera", "may be", "picture", "looks like", box=None)
+    shown = [("score", "kind", "tracklet", "label", "camera", "may be", "picture", "looks like")]
     for row in suspects.itertuples():
-        numbers = (row.tracklet, row.pid, row.camid, row.suggested_pid)
-        tracklet, pid, camid, other = (str(number) for number in numbers)
-        paths = (escape(printable(os.path.relpath(path, root))) for path in (row.path, row.evidence_path))
-        shown.add_row(f"{row.score:.2f}", row.kind, tracklet, pid, camid, other, *paths)
-    _out.print(shown, soft_wrap=True)
-    _out.print(f"pictures lie in {printable(root)}", soft_wrap=True, highlight=False, markup=False)
+        paths = (os.path.relpath(path, root) for path in (row.path, row.evidence_path))
+        shown.append((f"{row.score:.2f}", row.kind, row.tracklet, row.pid, row.camid, row.suggested_pid, *paths))
+    _say_columns(shown)
+    _say(f"pictures lie in {root}")
 
 
 @data_app.command("redetect")
@@ -427,7 +443,9 @@ def data_redetect(
     out: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
     detector: Annotated[str, typer.Option("--detector", help="hog, ssdlite, or the path of an ONNX file.")] = "hog",
     weights: WeightsOption = None,
-    height: Annotated[int, typer.Option("--height", min=16, help="Height of the new pictures, in pixels.")] = 128,
+    height: Annotated[
+        int, typer.Option("--height", min=16, max=_TALLEST, help="Height of the new pictures, in pixels.")
+    ] = 128,
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
 ) -> None:
@@ -439,7 +457,7 @@ def data_redetect(
         table, root, out, detector, weights=weights, size=(height, height // 2), iterations=iterations, seed=seed,
         quiet=not _err.is_terminal, say=_note,
     )  # fmt: skip
-    _out.print(f"made {printable(made)}", soft_wrap=True, highlight=False, markup=False)
+    _say(f"made {made}")
 
 
 @app.command("learn")
@@ -459,7 +477,7 @@ def learn(
     iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps of a round.")] = 100,
     height: Annotated[
         int | None,
-        typer.Option("--height", min=32, help="Height of its pictures; the start's own if not given."),
+        typer.Option("--height", min=32, max=_TALLEST, help="Height of its pictures; the start's own if not given."),
     ] = None,
     rate: Annotated[
         float | None, typer.Option("--lr", help="Highest learning rate; 1e-4 for embedders, else 5e-4, if not given.")
@@ -479,7 +497,7 @@ def learn(
         raise typer.Exit(1)
     table, root = _read(name)
     from reidlab.pseudolabel.unlabelled import STEPS, hsr
-    from reidlab.tools.learn import learn_pictures, learnt_from
+    from reidlab.tools.learn import can_resume, learn_pictures, learnt_from
     from reidlab.tools.starts import read_start
     from reidlab.training.recipe import Recipe
 
@@ -496,11 +514,15 @@ def learn(
         count, cameras, radius, begin.rate if rate is None else rate, begin.people, rounds=rounds,
         centre=centre and cameras > 1,
     )  # fmt: skip
-    made = learn_pictures(
-        table, out, start=begin, steps={**STEPS, "round": iterations}, options=options, seed=seed, resume=resume,
-        root=root, say=_note,
-    )  # fmt: skip
-    _out.print(f"made {printable(made.folder)}", soft_wrap=True, highlight=False, markup=False)
+    try:
+        made = learn_pictures(
+            table, out, start=begin, steps={**STEPS, "round": iterations}, options=options, seed=seed, resume=resume,
+            root=root, quiet=not _err.is_terminal, say=_note,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        kept = can_resume(out.expanduser())
+        _interrupted("--resume goes on after the last whole round" if kept else "no round was done, nothing is left")
+    _say(f"made {made.folder}")
 
 
 @app.command("embed")
@@ -508,14 +530,14 @@ def embed(
     name: Annotated[str, typer.Argument(metavar="SET", help="Name of a data set, or a folder of pictures.")],
     out: Annotated[Path, typer.Argument(help="File to write, .npz: features, labels and paths.")],
     weights: EmbedderOption,
-    height: HeightOption = 64,
+    height: HeightOption = None,
 ) -> None:
     """Compute the feature of every picture and keep them in a file that only you may read."""
     from reidlab.tools.embed import embed_set, file_to_write, write_embedded
     from reidlab.tools.embedder import read_embedder
 
-    file_to_write(out, ".npz", name)
-    made = embed_set(name, read_embedder(weights, height), quiet=not _err.is_terminal)
+    file_to_write(out, ".npz", name, weights=weights)
+    made = embed_set(name, read_embedder(weights, height, _note), quiet=not _err.is_terminal)
     _say_read(made)
     _say(f"made {write_embedded(made, out)}: {made.features.shape[0]} x {made.features.shape[1]}")
 
@@ -529,15 +551,15 @@ def search(
     top: Annotated[int, typer.Option("--top", min=1, help="Pictures found for each query.")] = 10,
     most: Annotated[int, typer.Option("--most", min=1, help="Queries on the page at most.")] = 50,
     centre: CentreOption = False,
-    height: HeightOption = 64,
+    height: HeightOption = None,
 ) -> None:
     """Search a gallery for the people of query pictures and show the ranked lists as one offline page."""
     from reidlab.tools.embed import file_to_write, read_or_embed
     from reidlab.tools.embedder import read_embedder
     from reidlab.tools.search import search_sets, write_page
 
-    file_to_write(out, ".html", query, gallery)
-    embedder = read_embedder(weights, height)
+    file_to_write(out, ".html", query, gallery, weights=weights)
+    embedder = read_embedder(weights, height, _note)
     asked = read_or_embed(query, embedder, quiet=not _err.is_terminal)
     searched = asked if gallery == query else read_or_embed(gallery, embedder, quiet=not _err.is_terminal)
     for part in (asked,) if searched is asked else (asked, searched):
@@ -554,7 +576,7 @@ def evaluate(
         str | None, typer.Option("--protocol", help="Such as cross-camera or market1501; the set's own if not given.")
     ] = None,
     centre: CentreOption = False,
-    height: HeightOption = 64,
+    height: HeightOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the scores as JSON.")] = False,
 ) -> None:
     """Score an embedder on a labelled data set under a named protocol."""
@@ -565,20 +587,23 @@ def evaluate(
     from reidlab.tools.embedder import read_embedder
     from reidlab.tools.evaluate import evaluate_embedded
 
-    if protocol is not None:
-        protocols.get(protocol)
-    embedder = None if weights is None else read_embedder(weights, height)
+    if protocol is not None and protocol not in protocols.WITH_LABELS:
+        protocols.get(protocol)  # before the work
+    embedder = None if weights is None else read_embedder(weights, height, _note)
     embedded = read_or_embed(name, embedder, quiet=not _err.is_terminal)
     _say_read(embedded)
     scores = evaluate_embedded(embedded, protocol, centre)
     if as_json:
         print(json.dumps(scores, indent=2, allow_nan=False))
         return
-    counts = scores.pop("counts")
+    count = scores["counts"]
+    without = f" ({count['queries_without_match']:,} without a match)" if count["queries_without_match"] else ""
     _say(
         f"{scores['set']}, {scores['embedder']}, protocol {scores['protocol']}{', centred' if centre else ''}",
         "  ".join(f"{key} {scores[key]:.3f}" for key in ("rank_1", "rank_5", "mAP", "mINP")),
-        ", ".join(f"{count:,} {key.replace('_', ' ')}" for key, count in counts.items()),
+        f"{plural(count['pictures'], 'picture')}, {plural(count['people'], 'person')}, "
+        f"{plural(count['cameras'], 'camera')}, {plural(count['queries'], 'query')}{without} in a gallery of "
+        f"{count['gallery']:,}",
     )
 
 
@@ -605,21 +630,27 @@ def _say(*lines: str) -> None:
         _out.print(printable(line), soft_wrap=True, highlight=False, markup=False)
 
 
+def _say_columns(rows: Sequence[Iterable[object]]) -> None:
+    """Print rows in columns as wide as their longest cell."""
+    # Not rich's table: it is slow, and cuts names in narrow terminals and where the output is no terminal.
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells))
+
+
 def _note(line: str) -> None:
     _err.print(printable(line), soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_data() -> None:
-    from rich.table import Table
-
     from reidlab.data import catalogue
 
-    table = Table("data set", "status", "layout", "where", box=None, pad_edge=False)
+    rows = [("data set", "status", "layout", "where")]
     for entry in catalogue.entries(count=False):
         missing = "rendered when it is used" if entry.status == "embedded" else "not found"
         where = entry.problem or str(entry.path or missing)
-        table.add_row(*(escape(printable(text)) for text in (entry.name, entry.status, entry.layout, where)))
-    _out.print(table)
+        rows.append((entry.name, entry.status, entry.layout, where))
+    _say_columns(rows)
 
 
 def _say_error(message: str) -> None:

@@ -440,3 +440,57 @@ def test_redetect_writes_a_set_that_reads_back(capsys, tracks, tmp_path):
     code, _, error = call(capsys, *words, "--detector", "truth")
     assert code == 1
     assert f"{out}: is there already and not empty" in error
+
+
+def test_a_name_is_added_once_and_removed(root, capsys, tmp_path):
+    for name in ("one", "two"):
+        pictures(tmp_path / name)
+    assert call(capsys, "data", "add", "mine", tmp_path / "one")[0] == 0
+    status, _, errors = call(capsys, "data", "add", "mine", tmp_path / "two")
+    assert (status, errors.count("\n")) == (1, 1)
+    assert "or --replace to take" in errors
+    assert call(capsys, "data", "add", "mine", tmp_path / "two", "--replace")[0] == 0
+    assert call(capsys, "data", "remove", "mine")[:2] == (
+        0,
+        f"removed mine; its folder stays as it is: {tmp_path / 'two'}\n",
+    )
+    assert len([*(tmp_path / "two").rglob("*.png")]) == 4
+    assert call(capsys, "data", "remove", "mine")[0] == 1
+
+
+def test_names_are_not_cut_where_the_terminal_is_narrow(root, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    pictures(tmp_path / "pictures-of-my-cameras")
+    call(capsys, "data", "add", "my-cameras-of-last-summer", tmp_path / "pictures-of-my-cameras")
+    for words in (("data", "list"), ("info",)):
+        output = call(capsys, *words)[1]
+        line = next(line for line in output.splitlines() if line.startswith("my-cameras"))
+        assert line.split() == ["my-cameras-of-last-summer", "own", "folder", f"{tmp_path / 'pictures-of-my-cameras'}"]
+
+
+def test_advice_of_keep_names_the_project_and_a_profile_that_is_there(root, capsys, monkeypatch):
+    monkeypatch.setattr("reidlab.lab.runner._execute", execute_in_process)
+    status, _, errors = call(capsys, "keep", "1", "--profile", "papre", "--project", root)
+    assert (status, errors.count("\n")) == (1, 1)
+    assert "no profile 'papre'" in errors
+    assert call(capsys, "run", "1", "--project", root)[0] == 0
+    errors = call(capsys, "keep", "1", "--project", root)[2]
+    assert "it has one under quick, see --profile; else run" in errors
+    assert f"`reidlab run 01_tiny --profile standard --project {root}`" in errors
+
+
+@pytest.mark.parametrize("words", [["evaluate", "x", "--weights", ""], ["evaluate", "x", "--weights="], ["run", ""]])
+def test_an_empty_argument_is_refused(capsys, words):
+    status, output, errors = call(capsys, *words)
+    assert (status, output) == (2, "")
+    assert "an argument is empty; is a variable of the shell not set?" in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_world_is_made_without_a_bar_where_there_is_no_terminal(tmp_path, capsys, monkeypatch):
+    from reidlab import world
+
+    asked = []
+    monkeypatch.setitem(world.LAYOUTS, "market1501", lambda scene, out, quiet: asked.append(quiet) or tmp_path)
+    assert call(capsys, "data", "make-world", tmp_path / "w", "--people", "1", "--cameras", "1")[0] == 0
+    assert asked == [True]

@@ -27,7 +27,7 @@ from reidlab.data.images import decode, open_picture, unreadable, why_unreadable
 from reidlab.data.manifest import Edition, Manifest, manifests
 from reidlab.data.readers.base import PICTURES, existing, first_few, is_litter
 from reidlab.data.table import SPLITS, SampleTable, described
-from reidlab.errors import ConfigError, DataError, MissingDataError
+from reidlab.errors import ConfigError, DataError, MissingDataError, StorageError
 from reidlab.files import digest, disk_errors, write_text
 from reidlab.reading import read_yaml
 
@@ -40,6 +40,7 @@ _COUNTERS: dict[str, Callable[[SampleTable, int | None], int]] = {
     "cameras": lambda rows, _: rows["camid"].nunique(),
     "tracklets": lambda rows, _: rows.loc[rows["tracklet"] >= 0, "tracklet"].nunique(),
 }
+_ONE = {"pictures": "picture", "identities": "identity", "cameras": "camera", "tracklets": "tracklet"}
 _READ_CHUNK = 64
 _TRIED = 32  # pictures that are opened before a folder is registered
 _RESERVED = ("embedded",)  # what a chapter calls its own world among data sets
@@ -117,8 +118,9 @@ class Count:
         return self.expected is None or self.found == self.expected
 
     def __str__(self) -> str:
-        where = f"{self.split} has" if self.split else "there are"
-        return f"{where} {self.found:,} {self.what}, expected {self.expected:,}"
+        where = f"{self.split} has" if self.split else "there is" if self.found == 1 else "there are"
+        what = _ONE.get(self.what, self.what) if self.found == 1 else self.what
+        return f"{where} {self.found:,} {what}, expected {self.expected:,}"
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ class Report:
             more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
             return f"{self.name}: {self.problems[0]}{more}"
         edition = f", edition {self.edition}" if self.edition else ""
-        verdict = "as its manifest says" if self.compared else "readable"
+        verdict = "readable" if self.layout else "there; no reader and no manifest says what it should hold"
+        verdict = "as its manifest says" if self.compared else verdict
         how = "every picture decoded" if self.deep else "every picture's header read"
         seen = f"; {plural(self.pictures, 'picture')}, {how}" if self.pictures else ""
         return f"{self.name}: {verdict}{edition}{seen}"
@@ -209,19 +212,20 @@ def entries(count: bool = True) -> list[Entry]:
     return listed + [_entry(_from_registry(name, registered), count) for name in own]
 
 
-def add(name: str, path: str | Path, layout: str | None = None) -> Entry:
+def add(name: str, path: str | Path, layout: str | None = None, *, anew: bool = False) -> Entry:
     """Register the folder of a data set, after reading it once.
 
     Args:
         name: of a data set with a manifest, or any other for data of your own.
         path: its folder.
         layout: name of a reader for data of your own; found out where omitted.
+        anew: whether to take the place of another folder that has the name.
 
     Returns:
         Its line of :func:`entries`, with what was read.
 
     Raises:
-        ConfigError: the name or the layout is not allowed.
+        ConfigError: the name or the layout is not allowed, or another folder has the name.
         MissingDataError: the folder is not there, is empty, or lacks what its layout needs.
         DataError: the folder does not follow its layout, or none of its pictures can be opened.
         StorageError: the list of registered folders cannot be written.
@@ -238,9 +242,9 @@ def add(name: str, path: str | Path, layout: str | None = None) -> Entry:
     folder = existing(path, name)
     if manifest and (manifest.layout or (layout is None and _has_files_of(manifest, folder))):
         layout = manifest.layout
-    layout = readers.detect(folder).name if layout is None else layout
+    layout = _detected(folder, manifest) if layout is None else layout
     location = _location(name, folder, layout, "registered")
-    reading: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ("nothing was read: no reader makes a sample table of it",)
     if layout:
         reader = readers.get(layout)
         table = reader.read(folder, name)
@@ -249,8 +253,36 @@ def add(name: str, path: str | Path, layout: str | None = None) -> Entry:
         reading = _reading(table, location)
     elif not any(files for _, _, files in os.walk(folder)):
         raise MissingDataError(f"{name}: {folder} holds no file")
+    before = _registered().get(name, (location.path,))[0]
+    if before != location.path and not anew:
+        raise ConfigError(
+            f"name: {name!r} is the data set in {before}; choose another name, or --replace to take {location.path}"
+        )
     _remember(name, location.path, layout)
     return replace(_entry(location, count=True), reading=reading)
+
+
+def remove(name: str) -> Path:
+    """Forget the folder that is registered for a data set, and return it; nothing in it is changed.
+
+    Raises:
+        ConfigError: no folder is registered for that name; the message suggests one.
+        StorageError: the list of registered folders cannot be written.
+    """
+    registered, manifest = _registered(), _known(name)
+    if name not in registered and manifest is not None:
+        name = manifest.name
+    if name not in registered:
+        raise ConfigError(f"name: no folder was added as {name!r}{suggest(name, registered)}")
+    _remember(name, None)
+    return registered[name][0]
+
+
+def folder_around(path: str | Path) -> Path | None:
+    """Return the folder of the data set, of those in :func:`entries`, that a file lies in; None where it is in none."""
+    place = Path(path).expanduser().resolve()
+    folders = (entry.path for entry in entries(count=False) if entry.path is not None)
+    return next((folder for folder in folders if place.is_relative_to(folder.resolve())), None)
 
 
 def locate(name: str | Path, layout: str | None = None) -> Location:
@@ -275,7 +307,7 @@ def locate(name: str | Path, layout: str | None = None) -> Location:
         return _given(existing(name, text), layout)
     folder = Path(text).absolute()
     if text not in _registered() and _known(text) is None:
-        return _given(existing(folder, text), layout) if os.path.isdir(folder) else find(text)
+        return _given(existing(folder, text), layout) if os.path.exists(folder) else find(text)
     try:
         location = find(text)
     except MissingDataError as error:
@@ -429,7 +461,12 @@ def check(name: str | Path, deep: bool = False, quiet: bool = False, layout: str
 
 
 def make_world(
-    spec: WorldSpec | str, layout: str = "market1501", out: str | Path | None = None, **overrides: Any
+    spec: WorldSpec | str,
+    layout: str = "market1501",
+    out: str | Path | None = None,
+    *,
+    quiet: bool = False,
+    **overrides: Any,
 ) -> World:
     """Write an embedded world, into the cache or a given folder.
 
@@ -437,6 +474,7 @@ def make_world(
         spec: a world's specification, or the name of a scenario.
         layout: ``market1501``, ``mars``, ``mot`` or ``sites``.
         out: folder to make; the cache where omitted, where the same world is written once only.
+        quiet: whether to leave out the progress bar.
         **overrides: fields of the specification, or dials of its nuisances, to change.
 
     Raises:
@@ -448,9 +486,12 @@ def make_world(
     resolved = embedded.resolve(spec, **overrides)
     check_choice("layout", layout, LAYOUTS)
     if out is None:
-        path = cached(resolved, layout)
+        path = cached(resolved, layout, quiet=quiet)
     else:
-        path = LAYOUTS[layout](Scene(resolved), Path(out).expanduser().absolute())
+        path = Path(out).expanduser().absolute()
+        if path.exists():  # which is found after all is rendered, else
+            raise StorageError(f"{path} exists already; remove it or choose another folder")
+        LAYOUTS[layout](Scene(resolved), path, quiet=quiet)
     return World(resolved.name, resolved.key(), layout, path, _count_pictures(path))
 
 
@@ -521,9 +562,14 @@ def _from_registry(name: str, registered: dict[str, tuple[Path, str]]) -> Locati
 
 def _given(path: Path, layout: str | None) -> Location:
     """Return what lies in a folder: a registered set, a known one by its name and files, or the user's own."""
-    for name, (folder, how) in _registered().items():
-        if folder == path and layout in (None, how):
-            return replace(_from_registry(name, {name: (folder, how)}), source="given")
+    registered = _registered()
+    same = [name for name, (folder, how) in registered.items() if folder == path and layout in (None, how)]
+    if same:
+        found = [_from_registry(name, registered) for name in same]
+        # The one of which most is known, then the one called like the folder.
+        first = min(found, key=lambda item: (item.manifest is None, item.name != path.name, item.name))
+        note = f"{path} was added as {' and '.join(sorted(same))}; it is taken as {first.name}" if same[1:] else ""
+        return replace(first, source="given", note=note)
     if layout is not None:
         return _at_home(Location(path.name, path, layout, "given"))
     for manifest in manifests().values():
@@ -537,6 +583,16 @@ def _given(path: Path, layout: str | None) -> Location:
     return _at_home(Location(path.name, path, readers.detect(path).name, "given"))
 
 
+def _detected(folder: Path, manifest: Manifest | None) -> str:
+    """Return the layout that a folder has; none if it has none and nothing is known of the files it should have."""
+    try:
+        return readers.detect(folder).name
+    except DataError:
+        if manifest is None or _globs(manifest):
+            raise
+        return ""
+
+
 def _at_home(location: Location) -> Location:
     """Return a location whose folder is the one that has the layout, which may lie one level down."""
     home = readers.get(location.layout).home(location.path)
@@ -544,9 +600,12 @@ def _at_home(location: Location) -> Location:
 
 
 def _has_files_of(manifest: Manifest, folder: Path) -> bool:
-    """Return whether a folder holds files that a set without a reader has; True where the manifest names none."""
-    globs = [item.glob for edition in manifest.editions for item in edition.files]
-    return not globs or any(next(folder.glob(glob), None) for glob in globs)
+    """Return whether a folder holds files that a set without a reader has."""
+    return any(next(folder.glob(glob), None) for glob in _globs(manifest))
+
+
+def _globs(manifest: Manifest) -> list[str]:
+    return [item.glob for edition in manifest.editions for item in edition.files]
 
 
 def _try_pictures(table: SampleTable) -> None:
@@ -719,7 +778,8 @@ def _remarks(table: SampleTable | None, manifest: Manifest | None) -> list[str]:
         how = folders if table.attrs.get("layout") == readers.FOLDER.name and table["camera"].any() else ""
         return [f"it has no identities: it can be searched and used for training without labels, but not scored{how}"]
     single = int((people < 2).sum())
-    return [f"{single} of {len(people)} people were seen by one camera only and cannot be queries"] if single else []
+    seen = f"{single} of {plural(len(people), 'person')} {'was' if single == 1 else 'were'} seen by one camera only"
+    return [f"{seen} and cannot be queries"] if single else []
 
 
 def _registry() -> Path:
@@ -744,7 +804,8 @@ def _registered() -> dict[str, tuple[Path, str]]:
     return found
 
 
-def _remember(name: str, folder: Path, layout: str) -> None:
+def _remember(name: str, folder: Path | None, layout: str = "") -> None:
+    """Write a folder into the list of registered ones, or take it out if None."""
     from filelock import FileLock
 
     path = _registry()
@@ -754,6 +815,8 @@ def _remember(name: str, folder: Path, layout: str) -> None:
         lock.acquire()
     with lock:
         content = {known: {"path": str(where), "layout": how} for known, (where, how) in _registered().items()}
-        content[name] = {"path": str(folder), "layout": layout}
+        content.pop(name, None)
+        if folder is not None:
+            content[name] = {"path": str(folder), "layout": layout}
         # Quoted, so that a set called 1e3 keeps its name.
         write_text(path, yaml.safe_dump(content, sort_keys=True, default_style='"', allow_unicode=True))

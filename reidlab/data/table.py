@@ -136,7 +136,7 @@ def described(table: SampleTable) -> str:
     tracklets = int(tracked.groupby(tracked["split"] == "train")["tracklet"].nunique().sum())
     parts = ", ".join(f"{split} {count}" for split, count in table["split"].value_counts(sort=False).items())
     words = [f"read {table.attrs.get('dataset', 'table')} as {table.attrs.get('layout', 'a table')}:"]
-    who = f"{people} {'person' if people == 1 else 'people'}" if (table["pid"] >= 0).any() else "unknown people"
+    who = plural(people, "person") if (table["pid"] >= 0).any() else "unknown people"
     words += [plural(pictures, "picture"), f"of {who}"]
     words += [f"in {plural(tracklets, 'tracklet')}"] if tracklets else []
     return " ".join([*words, f"by {plural(table['camid'].nunique(), 'camera')} ({parts})"])

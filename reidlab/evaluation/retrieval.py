@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reidlab.checks import check_integer
+from reidlab.checks import check_integer, plural
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation import kernels
 from reidlab.evaluation.distances import BLOCK_BYTES, distance_blocks
@@ -220,8 +220,8 @@ def _admitted(query: Embeddings, gallery: Embeddings, rule: Protocol) -> tuple[E
         return gallery, places
     if not len(places):
         raise DataError(
-            f"protocol {rule.name!r} leaves nothing of the gallery: all {len(gallery)} entries are junk, distractors "
-            "or queries"
+            f"protocol {rule.name!r} leaves nothing of the gallery of {len(gallery):,}: there are only junk, "
+            "distractors or queries"
         )
     return gallery.select(places), places
 
@@ -257,8 +257,9 @@ def _score(
     valid = hits.any(axis=0)
     if not valid.any():
         raise DataError(
-            f"protocol {rule.name!r}: none of the {len(query)} queries has a match in the gallery of {len(gallery)}; "
-            "check that identities are shared and, if the protocol ignores the query's own camera, seen by another one"
+            f"protocol {rule.name!r}: of {plural(len(query), 'query')} none has a match in the gallery of "
+            f"{len(gallery):,}; check that identities are shared and, if the protocol ignores the query's own camera, "
+            "seen by another one"
         )
     draws = np.maximum(hits.sum(axis=0), 1)
     means = {name: np.nansum(x, axis=0) / draws for name, x in (("ap", ap), ("inp", inp), ("first_rank", first))}

@@ -112,7 +112,7 @@ def current_runs(project: Project, profile: str, chapters: Sequence[str]) -> lis
     if problems:
         names = " ".join(chapter for chapter, _ in problems)
         texts = "; ".join(text for _, text in problems)
-        raise RunError(f"{texts}; run `reidlab run {names} --profile {profile}`")
+        raise RunError(f"{texts}; run `{project.command(f'run {names} --profile {profile}')}`")
     return runs
 
 

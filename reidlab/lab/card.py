@@ -28,7 +28,7 @@ class Card:
             changed = ", ".join(f"{key} = {value}" for key, value in info["overrides"].items())
             profile += f", with {changed}"
         resumed = sum(piece.get("resumed", False) for piece in info.get("pieces", ()))
-        time = duration(info["wall_s"]) + (f", {resumed} pieces of it in an earlier session" if resumed else "")
+        earlier = f", {plural(resumed, 'piece')} of it in an earlier session" if resumed else ""
         rows = [
             ("chapter", info["chapter"]),
             ("profile", profile),
@@ -40,7 +40,7 @@ class Card:
             ("versions", ", ".join(f"{name} {version}" for name, version in info["versions"].items())),
             ("device", hardware(info)),
             ("machine", info.get("machine", "unknown")),
-            ("measured", f"{day(info['started'])}, in {time}"),
+            ("measured", f"{day(info['started'])}, in {duration(info['wall_s'])}{earlier}"),
         ]
         if verified := info.get("verified"):
             text = f"on {day(verified['date'])}: seed {verified['seed']} equal bit for bit"

@@ -161,6 +161,8 @@ def _typed(value: Any, default: Any, where: str) -> Any:
             expected.__name__, f"a {expected.__name__}"
         )
         raise ConfigError(f"{where}: expected {kind} like {default!r}, found {value!r}{_meant(value, expected)}")
+    if expected is int and default > 0 > value:  # sizes and counts; a seed's default is 0
+        raise ConfigError(f"{where}: {value} is not allowed; expected a number of at least 0, like {default}")
     if expected is list and len({type(item) for item in default}) == 1:
         return [_typed(item, default[0], f"{where}[{index}]") for index, item in enumerate(value)]
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,11 @@ class Project:
         if found:
             raise ConfigError(f"chapter {name!r} is ambiguous: it may be {', '.join(found)}")
         raise ConfigError(f"{self.notebooks}: no chapter {name!r}{suggest(name, chapters)}")
+
+    def command(self, words: str) -> str:
+        """Return a command as a user types it for this project, such as ``reidlab run 01_person_reid``."""
+        own = self.root == paths.repository_root()
+        return f"reidlab {words}{'' if own else f' --project {shlex.quote(self.shown(self.root))}'}"
 
     def shown(self, path: Path) -> str:
         """Return ``path`` as a user may type it: relative to the working folder where it lies below it."""

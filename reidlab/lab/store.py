@@ -200,9 +200,12 @@ def load(profile: str, chapter: str, project: Project) -> StoredRun:
     chapter = project.chapter(chapter)
     folder = run_folder(project, profile, chapter)
     if not (folder / RUN_FILE).is_file():
+        found = sorted({path.parts[-3] for path in project.runs.glob(f"*/{chapter}/{RUN_FILE}")})
+        others = [name for name in found if "." not in name]
+        instead = f"it has one under {' and '.join(others)}, see --profile; else " if others else ""
         raise RunError(
-            f"{folder}: chapter {chapter} has no run under profile {profile}; "
-            f"run `reidlab run {chapter} --profile {profile}`"
+            f"{folder}: chapter {chapter} has no run under profile {profile}; {instead}"
+            f"run `{project.command(f'run {chapter} --profile {profile}')}`"
         )
     return open_run(folder)
 
@@ -295,7 +298,7 @@ def keep(chapter: str, profile: str, project: Project) -> Path:
     if changes := run.changes(project, pictures=False):
         raise RunError(
             f"chapter {run.chapter}, profile {profile}: the run is stale ({changes[0]}); "
-            f"run `reidlab run {run.chapter} --profile {profile}` before keeping it"
+            f"run `{project.command(f'run {run.chapter} --profile {profile}')}` before keeping it"
         )
     folder = kept_folder(project, profile, run.chapter)
     info = dict(run.info)

@@ -79,6 +79,8 @@ class OnnxFeatures(nn.Module):
         if found.ndim != 2 or len(found) != 2 or found.dtype != np.float32:
             shape = " x ".join(map(str, found.shape))
             raise DataError(f"{path}: gives {found.dtype} of {shape} for two pictures; {_HOW}")
+        if not np.isfinite(found).all():
+            raise DataError(f"{path}: gives features that are not finite (NaN or infinity); its weights are damaged")
         self.width = found.shape[1]
 
     def forward(self, images: Tensor) -> Features:
@@ -240,7 +242,9 @@ def read_onnx(path: str | os.PathLike[str], trainable: bool = False) -> OnnxEmbe
     import onnx
     from google.protobuf.message import DecodeError
 
-    check_file(path, DataError if os.path.lexists(path) else MissingDataError, _LARGEST)
+    size = check_file(path, DataError if os.path.lexists(path) else MissingDataError)
+    if size > _LARGEST:
+        raise DataError(f"{path}: has {size:,} bytes; an ONNX file is one protocol buffer, of at most {_LARGEST:,}")
     try:
         model = onnx.load_model_from_string(Path(path).read_bytes())
     except (DecodeError, ValueError) as error:

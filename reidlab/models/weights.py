@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def reason(error: BaseException) -> str:
     # Torch's first lines tell how to load a file that may run code.
     own = [line.partition("WeightsUnpickler error:")[2].strip() for line in lines if "WeightsUnpickler error:" in line]
     text = own[0] if own else lines[0] if lines else ""
-    if text.startswith("Weights only load failed"):
+    if text.startswith("Weights only load failed") or own == [""]:
         text = "it holds more than tensors and numbers"
     return printable(f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__)
 
@@ -78,7 +79,8 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], list[str]]:
             content: Any = load_file(path)
         else:
             # A stream, as torch would go by the ending of a name.
-            with torch.serialization.safe_globals(_UNREAD), open(path, "rb") as stream:
+            with torch.serialization.safe_globals(_UNREAD), open(path, "rb") as stream, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what torch cannot read is said in one line
                 content = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling raises almost anything; the reason stays in the chain
         raise DataError(
@@ -159,7 +161,7 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str], *, ignore: Seq
             sides = f". None of its names fits: it begins with {_some(list(tensors))}, expected {_some(list(wanted))}"
         raise DataError(
             f"{path}: its tensors do not fit {type(module).__name__}: {'; '.join(problems)}{sides}. "
-            "Check that depth, width and blocks are those the file was made with"
+            "The file must be of a network of the same depth, width and blocks"
         )
     for name in wanted.keys() & given.keys():
         if not torch.isfinite(given[name]).all():

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reidlab.checks import check_choice, check_integer, check_number
+from reidlab.checks import check_choice, check_integer, check_number, plural
 from reidlab.data.decoded import DataSet, Pictures
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.centring import centred_features
@@ -218,7 +218,7 @@ def run_loop(
 
 def _check(options: PseudoLabelOptions, unlabelled: Pictures, labelled: Pictures | None) -> None:
     if len(unlabelled) < 2:
-        raise DataError(f"unlabelled: {len(unlabelled)} pictures; at least 2 are needed")
+        raise DataError(f"unlabelled: {plural(len(unlabelled), 'picture')}; at least 2 are needed")
     if labelled is None:
         guided = options.clusterer == GUIDED
         for name, wanted in (("clusterer", guided), ("progressive", options.progressive), ("soft", options.soft)):

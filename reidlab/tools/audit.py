@@ -12,8 +12,7 @@ from reidlab.data import ImageCache
 from reidlab.data.table import BOX, SampleTable
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.protocols import DISTRACTOR_PID, JUNK_PID
-from reidlab.files import replacing
-from reidlab.tools.common import checked_file
+from reidlab.tools.common import checked_file, write_private_table
 from reidlab.tools.network import Say, image_network
 from reidlab.training.recipe import Recipe
 from reidlab.video.audit import audit_pictures
@@ -41,7 +40,7 @@ def audit_data_set(
 
     Args:
         table: sample table.
-        out: CSV file that gets the report; None writes none.
+        out: CSV file that gets the report, which only its owner may read; None writes none.
         weights: see :func:`~reidlab.tools.network.network_of`.
         iterations: training steps.
         seed: decides initial weights, batches, composites and the faults put in on purpose.
@@ -56,12 +55,12 @@ def audit_data_set(
         two tracklets.
 
     Raises:
-        ConfigError: there are no labels, or the file to write is a folder or lies in the data set's.
+        ConfigError: there are no labels, or the file to write is no ``.csv``, is a folder or lies in the data set's.
         DataError: a picture or the weights cannot be read, or see :func:`~reidlab.video.audit.audit`.
         StorageError: the file cannot be written.
     """
     if out is not None:
-        out = checked_file(out, root=root)
+        out = checked_file(out, ".csv", root=root, read=weights)
     recipe, table = recipe or Recipe(), table.reset_index(drop=True)
     name = table.attrs.get("dataset", "table")
     known = table["pid"] != JUNK_PID
@@ -89,6 +88,5 @@ def audit_data_set(
     paths = test.drop_duplicates("tracklet").set_index("tracklet")["path"]
     report = report.assign(path=report["tracklet"].map(paths), evidence_path=report["evidence"].map(paths))
     if out is not None:
-        with replacing(out) as draft:
-            report.to_csv(draft, index=False)
+        write_private_table(out, report)
     return report

@@ -1,15 +1,21 @@
-"""Shared by all tools: checking the place that is written, before the work."""
+"""Shared by all tools: checking the place that is written, before the work, and files about people."""
 
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from reidlab.errors import ConfigError, ReidlabError, StorageError
+from reidlab.files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def checked_output(out: str | Path, resume: bool = False, *, root: str | Path | None = None, room: int = 2**20) -> Path:
@@ -35,17 +41,35 @@ def checked_output(out: str | Path, resume: bool = False, *, root: str | Path | 
     return out
 
 
-def checked_file(out: str | Path, *, root: str | Path | None = None, room: int = 2**20) -> Path:
+def checked_file(
+    out: str | Path,
+    ending: str,
+    *,
+    root: str | Path | None = None,
+    read: str | Path | None = None,
+    room: int = 2**20,
+) -> Path:
     """Return the absolute path of a file to write; see :func:`checked_output`.
 
+    Args:
+        out: the file.
+        ending: that its name must have.
+        root: folder of the data set that is read; nothing is written into it.
+        read: a file that is read, such as weights, which is not written over.
+        room: bytes that are needed there.
+
     Raises:
-        ConfigError: it is a folder, or lies in the data set's folder.
+        ConfigError: it has another ending, is a folder or the file that is read, or lies in the data set's folder.
         StorageError: it cannot be written, or there is no room.
     """
     out = Path(out).expanduser().absolute()
     with _no_place(out, "file"):
+        if out.suffix != ending:
+            raise ConfigError(f"{out}: name a {ending} file to write")
         if out.exists() and not out.is_file():
             raise ConfigError(f"{out}: is {'a folder' if out.is_dir() else 'no regular file'}; name a file to write")
+        if read is not None and out.resolve() == Path(read).expanduser().resolve():
+            raise ConfigError(f"{out}: is the file that is read; name another file to write")
         _check_place(out, "file", root, room)
     return out
 
@@ -78,3 +102,32 @@ def _check_place(out: Path, what: str, root: str | Path | None, room: int) -> No
             f"{out}: {room / 2**20:,.0f} MiB are needed there and {free / 2**20:,.0f} MiB are free; free some space, "
             f"or choose a {what} on another disk"
         )
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a stream to a file that only its owner may read from the first byte on; an old file is replaced whole.
+
+    What tools write about single people is personal data: features, pages, clusters, suspicious labels. Networks,
+    values of rounds and data sets follow the umask, as other files do.
+
+    Args:
+        path: the file.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with replacing(path) as draft:
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            yield stream
+
+
+def write_private_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table without its index as CSV that only its owner may read; see :func:`private_file`.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with private_file(path) as stream:
+        stream.write(table.to_csv(index=False).encode(errors="surrogateescape"))

@@ -8,32 +8,31 @@ Features of people are personal data: only its owner may read it.
 from __future__ import annotations
 
 import json
-import os
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from reidlab.data import ImageCache
-from reidlab.data.catalogue import locate, open_set
+from reidlab.data.catalogue import folder_around, locate, open_set
 from reidlab.data.manifest import manifests
 from reidlab.data.table import BOX, make_table
 from reidlab.errors import ConfigError, DataError, ReidlabError
 from reidlab.evaluation import Embeddings
-from reidlab.files import replacing
+from reidlab.evaluation.protocols import WITH_LABELS, get
 from reidlab.models.weights import reason
 from reidlab.reading import check_file
-from reidlab.tools.common import checked_file
+from reidlab.tools.common import checked_file, private_file
 from reidlab.tools.embedder import Embedder
 from reidlab.training.extract import extract
 
 _BATCH = 64
 _ARRAYS = ("features", "pid", "camid", "tracklet", "split", "path", "notes")
+_NOTES = dict.fromkeys(("set", "folder", "embedder", "sha256", "layout", "protocol"), str) | {"distractor": int}
+_LENGTH = 1e-3  # by which a feature's may differ from 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +98,13 @@ def embed_table(
     """
     if len(table) == 0:
         raise DataError(f"{table.attrs.get('dataset', 'table')}: it has no pictures to embed")
-    found = extract(embedder.model, table, embedder.size, _BATCH, images=_pictures(table, embedder, quiet))
+    images = np.asarray(ImageCache(table, embedder.size, quiet=quiet))
+    try:
+        found = extract(embedder.model, table, embedder.size, _BATCH, images=images).normalized()
+    except DataError as error:
+        raise DataError(f"{embedder.name}: {error}; the network cannot be used for such pictures") from error
     whole = {**(notes or {}), "embedder": embedder.name, "sha256": embedder.digest}
-    return Embedded(table.reset_index(drop=True), found.normalized().features, whole)
-
-
-def _pictures(table: pd.DataFrame, embedder: Embedder, quiet: bool) -> np.ndarray:
-    return np.asarray(ImageCache(table, embedder.size, quiet=quiet))
+    return Embedded(table.reset_index(drop=True), found.features, whole)
 
 
 def write_embedded(embedded: Embedded, path: str | Path) -> Path:
@@ -119,7 +118,7 @@ def write_embedded(embedded: Embedded, path: str | Path) -> Path:
         ConfigError: the name does not end in ``.npz``.
         StorageError: it cannot be written.
     """
-    path = file_to_write(path, ".npz")
+    path = checked_file(path, ".npz")
     table = embedded.table
     arrays = {name: table[name].to_numpy(np.int64) for name in ("pid", "camid", "tracklet")}
     arrays |= {name: np.array(table[name].astype(str).tolist(), dtype=np.str_) for name in ("split", "path")}
@@ -151,14 +150,26 @@ def read_embedded(path: str | Path) -> Embedded:
         notes = json.loads(str(arrays["notes"]))
         if not isinstance(notes, dict):
             raise DataError(f"{path}: its notes are no JSON object; {expected}")
+        for name, kind in _NOTES.items():
+            if name in notes and type(notes[name]) is not kind:
+                raise DataError(f"{path}: its note {name!r} is {notes[name]!r}, expected {kind.__name__}; {expected}")
+        if notes.get("protocol", WITH_LABELS[0]) not in WITH_LABELS:
+            get(notes["protocol"])
         columns: dict[str, Any] = {name: arrays[name] for name in ("pid", "camid", "tracklet")}
         columns |= {name: arrays[name].tolist() for name in ("split", "path")}
         if "box" in arrays:
             columns |= dict(zip(BOX, arrays["box"].T, strict=True))
         table = make_table(str(notes.get("set", path.stem)), **columns)
         table.attrs["layout"] = f"embeddings of {notes.get('embedder', 'a network')}"
+        if not np.issubdtype(arrays["features"].dtype, np.floating):  # what is imaginary would be lost
+            raise DataError(f"features: {arrays['features'].dtype}, expected float32; {expected}")
         labels = (table[name].to_numpy() for name in ("pid", "camid", "tracklet"))
         features = Embeddings(arrays["features"], *labels).features
+        lengths = np.linalg.norm(features, axis=1)
+        wrong = (np.abs(lengths - 1) > _LENGTH) & (lengths > 0)  # a network may give nothing for a picture
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise DataError(f"features: row {row} has the length {lengths[row]:.4g}, expected 1; {expected}")
     except ReidlabError as error:
         if str(path) in str(error):
             raise
@@ -180,7 +191,7 @@ def read_or_embed(name: str | Path, embedder: Embedder | None, *, quiet: bool = 
         ConfigError: a set has no network to embed it, or the saved embeddings are another's.
         DataError: it cannot be read.
     """
-    if str(name).lower().endswith(".npz"):
+    if _is_saved(name):
         found = read_embedded(name)
         if embedder is not None and found.notes.get("sha256") != embedder.digest:
             made = found.notes.get("embedder", "another network")
@@ -195,38 +206,38 @@ def read_or_embed(name: str | Path, embedder: Embedder | None, *, quiet: bool = 
     return embed_set(name, embedder, quiet=quiet)
 
 
-def file_to_write(path: str | Path, ending: str, *sets: str | Path) -> Path:
+def file_to_write(path: str | Path, ending: str, *sets: str | Path, weights: str | Path) -> Path:
     """Return the absolute path of a file to write, once it is clear before the work that it can be written.
 
     Args:
         path: the file.
         ending: that its name must have.
-        *sets: names or folders of data sets, into which nothing is written; a file among them says nothing.
+        *sets: what is read: names or folders of data sets, pictures, and saved embeddings. Nothing is written into
+            the folder of a set, nor into that of the set which embeddings are of or a picture lies in.
+        weights: the network's file.
 
     Raises:
-        ConfigError: it has another ending, is a folder, lies in the folder of a set, or a set is not known.
+        ConfigError: it has another ending, is a folder or what is read, lies in the folder of a set, or a set is not
+            known.
+        DataError: saved embeddings cannot be read.
         StorageError: it cannot be written.
     """
-    path = Path(path).expanduser().absolute()
-    if path.suffix != ending:
-        raise ConfigError(f"{path}: name a {ending} file to write")
+    path = checked_file(path, ending, read=weights)
     for name in sets:
-        if not os.path.isfile(os.path.expanduser(name)):
-            checked_file(path, root=locate(name).path)
-    return checked_file(path)
+        checked_file(path, ending, root=_folder_of(name), read=name)
+    return path
 
 
-@contextmanager
-def private_file(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a stream to a file that only its owner may read from the first byte on; an old file is replaced whole.
+def _folder_of(name: str | Path) -> Path | None:
+    """Return the folder of the data set that is read or that a file is of; None where it is of none."""
+    path = Path(name).expanduser()
+    if not path.is_file():
+        return locate(name).path
+    if not _is_saved(name):
+        return folder_around(path)
+    folder = read_embedded(path).notes.get("folder")
+    return Path(folder) if folder else None
 
-    Args:
-        path: the file.
 
-    Raises:
-        StorageError: it cannot be written.
-    """
-    with replacing(path) as draft:
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            yield stream
+def _is_saved(name: str | Path) -> bool:
+    return str(name).lower().endswith(".npz")

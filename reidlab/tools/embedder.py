@@ -9,10 +9,10 @@ from typing import NamedTuple
 from torch import nn
 
 from reidlab.checks import check_integer
-from reidlab.errors import DataError, MissingDataError
+from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.files import digest
 from reidlab.reading import check_file
-from reidlab.tools.network import network_of
+from reidlab.tools.network import Say, network_of
 from reidlab.training.recipe import Recipe
 
 
@@ -32,20 +32,26 @@ class Embedder(NamedTuple):
     digest: str
 
 
-def read_embedder(path: str | os.PathLike[str], height: int = 64) -> Embedder:
+def read_embedder(path: str | os.PathLike[str], height: int | None = None, say: Say = lambda line: None) -> Embedder:
     """Return the network in a file: an ONNX embedder, an OSNet of torchreid's, or what ``reidlab learn`` wrote.
 
     Args:
         path: the file; an ONNX file's name ends in ``.onnx``.
-        height: of the pictures of a network of ``reidlab learn``, in pixels, where its file does not say.
+        height: of its pictures, in pixels, for a file that does not say; 64 where None.
+        say: gets a line on what was read.
 
     Raises:
-        ConfigError: the height is no whole number of at least 32.
+        ConfigError: the height is no whole number of at least 32, or another than the file says.
         MissingDataError: there is no such file.
         DataError: it cannot be read, or is none of the three.
     """
     path = Path(path).expanduser()
-    check_integer("height", height, 32)
+    recipe = Recipe() if height is None else Recipe((check_integer("height", height, 32), height // 2))
     check_file(path, DataError if os.path.lexists(path) else MissingDataError)
-    model, recipe = network_of(path, Recipe((height, height // 2)), 0)
+    model, recipe = network_of(path, recipe, 0, say)
+    if height not in (None, recipe.size[0]):
+        raise ConfigError(
+            f"--height {height} is not allowed: {path} is of a network for pictures of {recipe.size[0]} x "
+            f"{recipe.size[1]} pixels; leave the option out"
+        )
     return Embedder(model.eval(), recipe.size, path.name, digest(path))

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from reidlab.data.readers.mars import cleaned_labels
 from reidlab.data.table import BOX
-from reidlab.errors import DataError
+from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation import Embeddings, evaluate
 from reidlab.evaluation.centring import centred
-from reidlab.evaluation.protocols import get
+from reidlab.evaluation.cleaned import cleaned_protocol
+from reidlab.evaluation.protocols import WITH_LABELS, Protocol, get
 from reidlab.tools.embed import Embedded
 
 CROSS_CAMERA = "cross-camera"
@@ -25,8 +27,8 @@ def evaluate_embedded(embedded: Embedded, protocol: str | None = None, centre: b
 
     Args:
         embedded: a labelled data set with its features.
-        protocol: its name; None takes the set's own, that of Market-1501 where it has queries and a gallery, or else
-            ``cross-camera``.
+        protocol: see :func:`protocol_of`; None takes the set's own, that of Market-1501 where it has queries and a
+            gallery, or else ``cross-camera``.
         centre: whether to take each camera's mean feature out of its pictures' first: of the gallery's pictures, for
             the queries as well. That needs no label, and takes away what a camera adds to all its pictures.
 
@@ -35,8 +37,8 @@ def evaluate_embedded(embedded: Embedded, protocol: str | None = None, centre: b
         ``counts`` of pictures, people, cameras, queries, those of them without a match, and gallery entries.
 
     Raises:
-        ConfigError: there is no such protocol.
-        DataError: the set has no identities, or no queries and gallery where the protocol wants them.
+        ConfigError: there is no such protocol, or a camera cannot be centred.
+        DataError: the set has no identities, or no queries and gallery or tracklets where the protocol wants them.
     """
     name, splits = embedded.notes.get("set", "the set"), embedded.table["split"]
     if not embedded.labelled().any():
@@ -44,16 +46,19 @@ def evaluate_embedded(embedded: Embedded, protocol: str | None = None, centre: b
     divided = {"query", "gallery"} <= set(splits)
     if protocol is None:
         protocol = embedded.notes.get("protocol") or ("market1501" if divided else CROSS_CAMERA)
-    rule = get(protocol)
+    rule = protocol_of(protocol, embedded.notes.get("folder"))
     if rule.name not in WHOLE and not divided:
         raise DataError(
             f"{name}: protocol {rule.name!r} wants queries and a gallery, which it has not; --protocol cross-camera "
             "takes every picture as a query"
         )
     query, gallery = _whole(embedded, rule.name) if rule.name in WHOLE else _divided(embedded)
-    if centre:
-        query, gallery = centred(query, gallery)
-    scores = evaluate(query, gallery, rule)
+    try:
+        if centre:
+            query, gallery = centred(query, gallery)
+        scores = evaluate(query, gallery, rule)
+    except (ConfigError, DataError) as error:
+        raise type(error)(f"{name}: {error}") from error
     counts = {
         "pictures": len(embedded.table.drop_duplicates(_key(embedded))),
         "people": len(np.unique(query.pids)),
@@ -73,6 +78,19 @@ def evaluate_embedded(embedded: Embedded, protocol: str | None = None, centre: b
         "mINP": scores.mINP,
         "counts": counts,
     }
+
+
+def protocol_of(name: str, folder: str | None = None) -> Protocol:
+    """Return a protocol by its name; those with corrected labels find them in a data set's folder.
+
+    Raises:
+        ConfigError: there is none of that name.
+        MissingDataError: the folder has no corrected labels.
+        DataError: they cannot be read.
+    """
+    if name in WITH_LABELS and folder:
+        return cleaned_protocol(cleaned_labels(folder, f"protocol {name!r}"), released=name == WITH_LABELS[1])
+    return get(name)
 
 
 def _key(embedded: Embedded) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from reidlab.models import ReIDNet
 from reidlab.pseudolabel.loop import LoopResult, PseudoLabelOptions, Round, run_loop
 from reidlab.pseudolabel.unlabelled import STEPS, hsr
 from reidlab.seeding import derive
-from reidlab.tools.common import checked_output
+from reidlab.tools.common import checked_output, write_private_table
 from reidlab.tools.network import Say, world_network
 from reidlab.tools.starts import Start, keep_network, read_start
 
@@ -34,7 +35,8 @@ class Learnt:
 
     Attributes:
         folder: with the network (see :func:`~reidlab.tools.starts.keep_network`), ``clusters.csv`` (path, camera and
-            cluster of every picture; -1 is in none) and ``rounds.csv`` (values of every round).
+            cluster of every picture; -1 is in none; only its owner may read it) and ``rounds.csv`` (values of every
+            round).
         model: the network.
         rounds: what each round did.
     """
@@ -54,6 +56,7 @@ def learn_pictures(
     seed: int = 0,
     resume: bool = False,
     root: str | Path | None = None,
+    quiet: bool = True,
     say: Say = lambda line: None,
 ) -> Learnt:
     """Learn from unlabelled pictures, by the loop of chapter 4.
@@ -71,6 +74,7 @@ def learn_pictures(
         seed: of everything random.
         resume: whether to go on with an interrupted run, whose settings must be the same; there may be more rounds.
         root: the data set's folder, into which nothing may be written.
+        quiet: whether to leave out progress bars.
         say: gets a line before the first training and after every round.
 
     Raises:
@@ -91,11 +95,12 @@ def learn_pictures(
         options = options.with_(homogeneity=False)
     asked = _asked(rows, options, start, steps, seed)
     busy = f"{out}: another `reidlab learn` is at work there; wait for its end, or choose another folder"
-    with locked(out / STATE / LOCK, busy):
+    before = out.exists()
+    with locked(out / STATE / LOCK, busy), _nothing_left(out, before):
         begun = _check_begun(out, asked, resume)
-        pictures = Pictures(rows, np.asarray(ImageCache(rows, start.recipe.size)))
+        pictures = Pictures(rows, np.asarray(ImageCache(rows, start.recipe.size, quiet=quiet)))
         write_json(out / STATE / ASKED, asked)
-        model = _begin(start, steps["start"], seed, begun, say)
+        model = _begin(start, steps["start"], seed, begun, say, quiet)
         found = run_loop(
             model, pictures, options, start.recipe, steps["round"], derive(seed, "loop"), folder=out / STATE,
             resume=begun, watch=lambda item: say(_line(item)),
@@ -113,6 +118,27 @@ def _checked(out: str | Path, resume: bool, root: str | Path | None) -> Path:
     return checked_output(out, resume=True, root=root, room=2**24)
 
 
+def can_resume(out: Path) -> bool:
+    """Return whether a folder holds a round of an interrupted run, from which ``resume`` goes on."""
+    return any((out / STATE).glob("checkpoint-*"))
+
+
+@contextmanager
+def _nothing_left(out: Path, before: bool) -> Iterator[None]:
+    """Leave nothing if the block fails before a round is kept, and no folder that was not there before."""
+    try:
+        yield
+    except BaseException:
+        if not can_resume(out):
+            for name in (ASKED, LOCK):
+                (out / STATE / name).unlink(missing_ok=True)
+            with suppress(OSError):  # it holds something of others
+                (out / STATE).rmdir()
+                if not before:
+                    out.rmdir()
+        raise
+
+
 def _asked(
     rows: pd.DataFrame, options: PseudoLabelOptions, start: Start, steps: Mapping[str, int], seed: int
 ) -> dict[str, Any]:
@@ -127,7 +153,7 @@ def _asked(
 def _check_begun(out: Path, asked: dict[str, Any], resume: bool) -> bool:
     """Return whether a run was begun in a folder, once it is clear that it may go on."""
     state = out / STATE
-    if not any(state.glob("checkpoint-*")):
+    if not can_resume(out):
         return False  # there is nothing yet that could be lost
     if not resume:
         raise ConfigError(f"{out}: is not empty, a run was begun there; go on with --resume, or choose a new folder")
@@ -158,9 +184,9 @@ def _write(out: Path, found: LoopResult, pictures: Pictures) -> None:
     done = [item for item in found.rounds if not item.failed] or found.rounds
     rows = [{"round": item.number, "failed": item.failed, **item.values} for item in found.rounds]
     clusters = pictures.table[["path", "camid"]].assign(cluster=done[-1].labels)
-    for name, content in ((CLUSTERS, clusters), (ROUNDS, pd.DataFrame(rows))):
-        with replacing(out / name) as temporary:
-            content.to_csv(temporary, index=False)
+    write_private_table(out / CLUSTERS, clusters)
+    with replacing(out / ROUNDS) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False)
     first = found.rounds[0]
     if first.failed:
         raise RunError(f"{out}: nothing could be learnt: {_why(first, found.eps)}")
@@ -169,7 +195,7 @@ def _write(out: Path, found: LoopResult, pictures: Pictures) -> None:
 
 def _line(item: Round) -> str:
     values = item.values
-    shares = f"{values['clusters']:.0f} clusters, {values['outliers']:.0%} of the pictures in none"
+    shares = f"{plural(int(values['clusters']), 'cluster')}, {values['outliers']:.0%} of the pictures in none"
     return f"round {item.number}: {shares}{'; they cannot be trained on, so it ends here' if item.failed else ''}"
 
 
@@ -187,11 +213,13 @@ def _why(item: Round, radius: float | None) -> str:
     )
 
 
-def _begin(start: Start, steps: int, seed: int, begun: bool, say: Say) -> ReIDNet:
+def _begin(start: Start, steps: int, seed: int, begun: bool, say: Say, quiet: bool) -> ReIDNet:
     """Return the network to begin with; where a run was begun its checkpoint has the weights, and any network does."""
     if start.model is not None:
         return start.model
-    return start.recipe.network(2, derive(seed, "start")) if begun else world_network(start.recipe, steps, seed, say)
+    if begun:
+        return start.recipe.network(2, derive(seed, "start"))
+    return world_network(start.recipe, steps, seed, say, quiet)
 
 
 def learnt_from(table: pd.DataFrame) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from reidlab.pseudolabel import unlabelled
 from reidlab.seeding import derive
 from reidlab.training.determinism import seeded
 from reidlab.training.recipe import MobileNet, Recipe, Scratch, Start
+from reidlab.world import cached
 
 #: Gets a line to show.
 Say = Callable[[str], None]
@@ -102,6 +103,8 @@ def network_of(
         )
     model = mobile_network(seed) if any(map(_MOBILENET.search, names)) else recipe.network(2, seed)
     notes = load_weights(model, weights, ignore=("neck.classifier.",))
+    if size is None:
+        notes.append(f"it says no size of pictures, {recipe.size[0]} x {recipe.size[1]} pixels are taken")
     return model, _sized(recipe, size or recipe.size, weights, notes, say)
 
 
@@ -142,4 +145,5 @@ def world_network(recipe: Recipe, steps: int, seed: int, say: Say = lambda line:
         quiet: whether to leave out the progress bar.
     """
     say(f"training a network on the embedded world, {plural(steps, 'step')}")
+    cached(unlabelled.source_world(recipe, steps, seed), quiet=quiet)  # drawn here: no bar where none is wanted
     return unlabelled.world_network(recipe, steps, seed, progress=not quiet)

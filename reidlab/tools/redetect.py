@@ -10,7 +10,7 @@ from reidlab.files import disk_errors
 from reidlab.tools.common import checked_output
 from reidlab.tools.network import Say, image_network
 from reidlab.training.recipe import Recipe
-from reidlab.video.detectors import Detector, named_detector
+from reidlab.video.detectors import Detector, TrueBoxes, named_detector
 from reidlab.video.redetect import RedetectLink, check_redetectable, ide_embedder, redetect_table
 from reidlab.video.ssdlite import SSDLite
 
@@ -81,5 +81,6 @@ def detector_of(name: str, root: str | Path) -> Detector:
     if name == SSDLite.name:
         return SSDLite()
     if not name.lower().endswith(".onnx"):
-        check_choice("--detector", name, ("hog", SSDLite.name, "truth", "the path of an .onnx file"))
+        known = (TrueBoxes.name,) if name == TrueBoxes.name or (Path(root) / "truth.parquet").is_file() else ()
+        check_choice("--detector", name, ("hog", SSDLite.name, *known, "the path of an .onnx file"))
     return named_detector(name, root)

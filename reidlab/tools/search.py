@@ -21,7 +21,8 @@ from reidlab.data.table import BOX
 from reidlab.errors import ConfigError
 from reidlab.evaluation import Embeddings, distance_blocks
 from reidlab.evaluation.centring import centred
-from reidlab.tools.embed import Embedded, file_to_write, private_file
+from reidlab.tools.common import checked_file, private_file
+from reidlab.tools.embed import Embedded
 
 #: Height and width of the pictures on the page, in pixels.
 SHOWN = (128, 64)
@@ -92,7 +93,7 @@ def write_page(found: pd.DataFrame, query: Embedded, gallery: Embedded, path: st
         DataError: a picture cannot be read.
         StorageError: the file cannot be written.
     """
-    path = file_to_write(path, ".html")
+    path = checked_file(path, ".html")
     images = [_images(part, found[name]) for part, name in ((query, "query"), (gallery, "gallery"))]
     sections = []
     for row, group in found.groupby("query", sort=False):

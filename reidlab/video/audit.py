@@ -42,7 +42,7 @@ import pandas as pd
 from scipy.special import expit
 from torch import nn
 
-from reidlab.checks import check_integer
+from reidlab.checks import check_integer, plural
 from reidlab.data import ImageCache
 from reidlab.errors import DataError
 from reidlab.evaluation.distances import distance_blocks
@@ -163,8 +163,9 @@ class _Gallery:
         ids, labels, counts = np.unique(pids[~nobody], return_inverse=True, return_counts=True)
         if len(ids) < 2 or counts.max() < 2:
             raise DataError(
-                f"embeddings: {len(ids)} identities, the largest of {counts.max(initial=0)} tracklets, and "
-                f"{nobody.sum()} distractors; an audit needs two identities and one with two tracklets"
+                f"embeddings: {plural(len(ids), 'identity')}, the largest of "
+                f"{plural(counts.max(initial=0), 'tracklet')}, and {plural(nobody.sum(), 'distractor')}; an audit "
+                "needs two identities and one with two tracklets"
             )
         own = np.full(len(pids), -1)
         own[~nobody] = labels

@@ -35,12 +35,13 @@ def known(name, **more):
 
 @pytest.fixture(autouse=True)
 def sets(own_settings, monkeypatch):
-    """Five data sets that nobody has heard of; nothing of this machine is looked at."""
+    """Six data sets that nobody has heard of; nothing of this machine is looked at."""
     found = [
         known("street", folders=("Street-v1", "nested/street"), distractor=0, editions=(Edition("", COUNTS),)),
         known("square", editions=(Edition("whole", {"train": {"pictures": 9}}), Edition("half", COUNTS))),
         known("gone", status="withdrawn"),
         known("asked", status="on request", homepage="https://example.org/asked"),
+        known("digits", layout=""),
         known("films", layout="", editions=(Edition("", {}, (FileCount("*/*.png", 2, "frames"),)),)),
     ]
     monkeypatch.setattr(catalogue, "manifests", lambda: {item.name: item for item in found})
@@ -131,7 +132,7 @@ def test_the_list_has_all_sets_and_ones_own(street, lay, tmp_path):
     own = lay(tmp_path / "crops", "anna/cam1/a.jpg", "bert/cam1/b.jpg")
     catalogue.add("my-cameras", own)
     listed = {entry.name: entry for entry in catalogue.entries()}
-    assert set(listed) == {"street", "square", "gone", "asked", "films", "my-cameras"}
+    assert set(listed) == {"street", "square", "gone", "asked", "digits", "films", "my-cameras"}
     assert (listed["street"].path, listed["street"].source) == (street, "REIDLAB_DATA")
     assert (listed["street"].pictures, listed["street"].expected) == (7, 7)
     assert (listed["square"].path, listed["square"].pictures, listed["square"].expected) == (None, None, 9)
@@ -167,7 +168,7 @@ def test_what_cannot_be_read_is_not_added(lay, tmp_path):
     with pytest.raises(ConfigError, match="did you mean 'market1501'"):
         catalogue.add("mine", tmp_path / "a", layout="market1510")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="looks like no layout"):
+    with pytest.raises(DataError, match="holds no picture; the simplest layout is"):
         catalogue.add("mine", tmp_path / "empty")
     assert not (paths.config_dir() / "data.yml").exists()
 
@@ -201,7 +202,7 @@ def test_the_edition_that_fits_best_is_named(sets, lay):
 def test_wrong_numbers_are_named(street):
     (street / STREET[2]).unlink()
     report = catalogue.check("street")
-    assert report.problems == ("train has 2 pictures, expected 3", "train has 1 identities, expected 2")
+    assert report.problems == ("train has 2 pictures, expected 3", "train has 1 identity, expected 2")
     assert report.line == "street: train has 2 pictures, expected 3 (and 1 more)"
 
 
@@ -248,7 +249,7 @@ def test_own_data_are_checked_without_a_manifest(lay, tmp_path):
     own = lay(tmp_path / "crops", "anna/cam1/a.jpg", "anna/cam2/b.jpg", "bert/cam1/b.jpg")
     report = catalogue.check(own)
     assert report.line == "crops: readable; 3 pictures, every picture's header read"
-    assert report.notes == ("1 of 2 people were seen by one camera only and cannot be queries",)
+    assert report.notes == ("1 of 2 people was seen by one camera only and cannot be queries",)
     unlabelled = catalogue.check(lay(tmp_path / "frames", "cam1/a.jpg"))
     assert "it has no identities" in unlabelled.notes[0]
 
@@ -335,7 +336,7 @@ def test_a_folder_of_which_nothing_can_be_opened_is_not_added(lay, tmp_path):
     with pytest.raises(DataError, match=r"2 pictures cannot be read: .*a\.jpg \(it is no picture"):
         catalogue.add("other", own)
     (tmp_path / "films").mkdir()
-    with pytest.raises(DataError, match="looks like no layout"):
+    with pytest.raises(DataError, match="holds no picture; the simplest layout is"):
         catalogue.add("films", tmp_path / "films")
 
 
@@ -360,3 +361,55 @@ def test_an_edited_list_of_folders_is_checked(sets, tmp_path):
         catalogue.entries()
     (home / "data.yml").write_bytes(f"mine: {{path: {tmp_path}, layout: folder}}\n".encode("utf-16"))
     assert catalogue.find("mine").path == tmp_path
+
+
+def test_a_name_keeps_its_folder_until_it_is_replaced_or_removed(lay, tmp_path):
+    first, second = (lay(tmp_path / name, "anna/cam1/a.jpg") for name in ("first", "second"))
+    catalogue.add("mine", first)
+    catalogue.add("mine", first)
+    with pytest.raises(ConfigError, match=r"'mine' is the data set in .*first; choose another name, or --replace"):
+        catalogue.add("mine", second)
+    assert catalogue.find("mine").path == first
+    catalogue.add("mine", second, anew=True)
+    assert catalogue.remove("mine") == second
+    assert (second / "anna/cam1/a.jpg").is_file()
+    with pytest.raises(ConfigError, match="no data set 'mine'"):
+        catalogue.find("mine")
+    with pytest.raises(ConfigError, match=r"no folder was added as 'mine'; there is none"):
+        catalogue.remove("mine")
+
+
+def test_a_folder_of_several_names_is_taken_by_the_best_known_and_it_is_said(street, lay, tmp_path):
+    own = lay(tmp_path / "crops", "anna/cam1/a.jpg")
+    for name in ("zebra", "crops", "alpha"):
+        catalogue.add(name, own)
+    location = catalogue.locate(own)
+    assert location.name == "crops"
+    assert location.note == f"{own} was added as alpha and crops and zebra; it is taken as crops"
+    catalogue.add("street", street)
+    catalogue.add("a-street", street, layout="market1501")
+    assert catalogue.locate(street).manifest.name == "street"
+
+
+def test_a_set_of_which_no_file_is_known_is_read_as_what_it_is(lay, tmp_path):
+    own = lay(tmp_path / "crops", "anna/cam1/a.jpg")
+    assert catalogue.add("digits", own).layout == "folder"
+    other = lay(tmp_path / "other", "train-images.ubyte")
+    assert catalogue.add("digits", other, anew=True).reading == (
+        "nothing was read: no reader makes a sample table of it",
+    )
+    assert catalogue.check("digits").line == "digits: there; no reader and no manifest says what it should hold"
+
+
+def test_the_data_set_around_a_file_is_found(street, lay, tmp_path):
+    own = lay(tmp_path / "crops", "anna/cam1/a.jpg")
+    assert catalogue.folder_around(own / "anna" / "cam1" / "a.jpg") is None
+    catalogue.add("mine", own)
+    assert catalogue.folder_around(own / "anna" / "cam1" / "a.jpg") == own
+    assert catalogue.folder_around(street / "new.html") == street
+
+
+def test_numbers_and_nouns_agree():
+    assert str(catalogue.Count("train", "identities", 1, 2)) == "train has 1 identity, expected 2"
+    assert str(catalogue.Count("", "lists", 1, 2)) == "there is 1 lists, expected 2"
+    assert str(catalogue.Count("", "pictures", 0, 2)) == "there are 0 pictures, expected 2"

@@ -385,5 +385,5 @@ def test_every_reader_answers_a_file_and_an_empty_folder(tmp_path):
         with pytest.raises(MissingDataError):
             reader.read(tmp_path / "file")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"looks like no layout"):
+    with pytest.raises(DataError, match=r"holds no picture; the simplest layout is"):
         detect(tmp_path / "empty")

@@ -365,12 +365,15 @@ def test_what_cannot_be_scored_is_said_in_one_line():
             evaluate_distances(np.array([[0.0, value]]), query, gallery)
     with pytest.raises(DataError, match="gallery: it is empty"):
         evaluate(query, gallery.select(np.zeros(2, bool)))
-    for junk, message in (("ignored", "none of the 1 queries has a match"), ("dropped", "leaves nothing .* all 2")):
+    for junk, message in (
+        ("ignored", "of 1 query none has a match"),
+        ("dropped", "leaves nothing of the gallery"),
+    ):
         with pytest.raises(DataError, match=message):
             evaluate(query, labels([-1, -1], [2, 2]), Protocol("tried", junk=junk))
-    with pytest.raises(DataError, match="none of the 1 queries has a match"):
+    with pytest.raises(DataError, match="of 1 query none has a match"):
         evaluate(query, labels([0, 0], [2, 2]))
-    with pytest.raises(DataError, match="none of the 1 queries has a match"):
+    with pytest.raises(DataError, match="of 1 query none has a match"):
         evaluate(query, labels([2, 3], [2, 2]))
     with pytest.raises(DataError, match=r"\(1, 1\) and \(1, 2\)"):
         evaluate(query, Embeddings(np.zeros((1, 2)), [1], [2]))

@@ -44,6 +44,7 @@ def test_defaults_reach_the_chapters_that_have_the_parameter(project):
         ("01_tiny: {epochs: 2.5}", r"epochs: expected a whole number"),
         ("01_tiny: {epochs: true}", r"epochs: expected a whole number"),
         ("01_tiny: {epochs: null}", r"epochs: expected a whole number"),
+        ("01_tiny: {epochs: -5}", r"01_tiny: epochs: -5 is not allowed; expected a number of at least 0, like 2"),
         ("01_tiny: {seeds: 3}", r"seeds: expected a list like \[0\], found 3"),
         ("01_tiny: {seeds: [0, x]}", r"seeds\[1\]: expected a whole number"),
         ("01_tiny: {name: 3}", r"name: expected text like 'quiet', found 3$"),

@@ -247,3 +247,10 @@ def test_a_published_osnet_is_equal_as_a_torch_module():
     assert (model.size, model.width, len(list(model.parameters()))) == ((256, 128), 512, 242)
     x = pictures(2, (256, 128))
     np.testing.assert_allclose(model(x).embedding.detach().numpy(), by_runtime(path, x), atol=1e-4)
+
+
+def test_a_file_larger_than_a_protocol_buffer_is_refused_with_the_reason(tmp_path):
+    with (tmp_path / "big.onnx").open("wb") as stream:
+        stream.truncate(2**31)
+    with pytest.raises(DataError, match=r"big\.onnx: has 2,147,483,648 bytes; an ONNX file is one protocol buffer"):
+        read_onnx(tmp_path / "big.onnx")

@@ -1,6 +1,7 @@
 """Auditing a data set's labels with one call: tracklets and single pictures, weights from a file, what is refused."""
 
 import shutil
+import stat
 
 import pandas as pd
 import pytest
@@ -87,7 +88,9 @@ def test_weights_stand_in_for_training(worlds, tmp_path, untaught):
     said = []
     report = audit_data_set(test, weights=weights, say=said.append, **QUICK)
     pd.testing.assert_frame_equal(report, audit_data_set(table, weights=weights, **{**QUICK, "iterations": 1}))
-    assert said == [f"{weights}: left out 1 tensor (neck.classifier.weight)"]
+    assert said == [
+        f"{weights}: left out 1 tensor (neck.classifier.weight); it says no size of pictures, 32 x 16 pixels are taken"
+    ]
     assert untaught == []
     audit_data_set(test, **QUICK)
     assert untaught == [20]  # without people to train on, those of the embedded world
@@ -161,11 +164,14 @@ def test_the_report_is_written_whole_and_its_place_checked_first(worlds, tmp_pat
     report = audit_data_set(table, out=out, **QUICK)
     assert len(pd.read_csv(out)) == len(report)
     assert [path.name for path in out.parent.iterdir()] == ["report.csv"]
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600  # who may be whom is personal data
+    (tmp_path / "folder.csv").mkdir()
     monkeypatch.setattr(Recipe, "learn", lambda *_, **__: pytest.fail("trained before the place was checked"))
     for place, words in (
         (out / "below.csv", r"below\.csv: cannot be written \(Not a directory\)"),
-        (tmp_path, "is a folder; name a file to write"),
-        ("/proc/mine", "^/proc/mine: cannot be written"),
+        (tmp_path / "folder.csv", "is a folder; name a file to write"),
+        ("/proc/mine.csv", r"^/proc/mine\.csv: cannot be written"),
+        (tmp_path / "report.txt", r"report\.txt: name a \.csv file to write"),
     ):
         with pytest.raises(ReidlabError, match=words):
             audit_data_set(table, out=place, **QUICK)
@@ -174,8 +180,8 @@ def test_the_report_is_written_whole_and_its_place_checked_first(worlds, tmp_pat
 def test_a_write_that_fails_names_the_file_that_the_user_gave(worlds, tmp_path, monkeypatch):
     report = audit_data_set(MARS.read(worlds["mars"]), **QUICK)
 
-    def refused(self, place, **_):
-        raise PermissionError(13, "Permission denied", str(place))
+    def refused(self, **_):
+        raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(audit, "audit_pictures", lambda *_, **__: report)
     monkeypatch.setattr(pd.DataFrame, "to_csv", refused)

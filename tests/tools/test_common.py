@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,17 +61,22 @@ def test_a_folder_to_write_is_new_or_empty_and_can_be_written(tmp_path):
 
 
 def test_a_file_to_write_is_no_folder(tmp_path):
-    assert checked_file(tmp_path / "new" / "report.csv") == tmp_path / "new" / "report.csv"
+    assert checked_file(tmp_path / "new" / "report.csv", ".csv") == tmp_path / "new" / "report.csv"
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "report.csv").write_text("before")
-    assert checked_file(tmp_path / "report.csv").read_text() == "before"
-    os.mkfifo(tmp_path / "pipe")
-    for name, what in ((tmp_path, "is a folder"), (tmp_path / "pipe", "is no regular file")):
+    assert checked_file(tmp_path / "report.csv", ".csv").read_text() == "before"
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "folder.csv").mkdir()
+    for name, what in (("folder.csv", "is a folder"), ("pipe.csv", "is no regular file")):
         with pytest.raises(ConfigError, match=f"{name}: {what}; name a file to write"):
-            checked_file(name)
+            checked_file(tmp_path / name, ".csv")
+    with pytest.raises(ConfigError, match=r"a\.txt: name a \.csv file to write"):
+        checked_file(tmp_path / "a.txt", ".csv")
+    with pytest.raises(ConfigError, match=r"report\.csv: is the file that is read"):
+        checked_file(tmp_path / "report.csv", ".csv", read=tmp_path / "folder.csv" / ".." / "report.csv")
 
 
-@pytest.mark.parametrize("check", [checked_output, checked_file])
+@pytest.mark.parametrize("check", [checked_output, partial(checked_file, ending="")])
 def test_a_place_that_cannot_be_written_is_named_as_the_user_gave_it(tmp_path, monkeypatch, check):
     for name, reason in (("/proc/mine", "No such file or directory"), (tmp_path / ("x" * 250), "File name too long")):
         with pytest.raises(StorageError) as error:
@@ -91,7 +97,7 @@ def test_a_place_that_cannot_be_written_is_named_as_the_user_gave_it(tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("check", [checked_output, checked_file])
+@pytest.mark.parametrize("check", [checked_output, partial(checked_file, ending="")])
 def test_nothing_is_written_into_the_data_set(tmp_path, check):
     (tmp_path / "set" / "anna").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "set")

@@ -5,6 +5,7 @@ import stat
 import zipfile
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -19,6 +20,8 @@ from reidlab.tools.embed import embed_set, read_embedded, read_or_embed, write_e
 from reidlab.tools.embedder import read_embedder
 from reidlab.tools.evaluate import evaluate_embedded
 from reidlab.training.recipe import Recipe
+from reidlab.world import Scene, export_mars, scenario
+from tests.models import onnx_graphs
 from tests.tools import small_sets
 
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
@@ -159,10 +162,12 @@ def test_an_osnet_of_torchreids_embeds_as_it_is(tmp_path, prefix):
 @pytest.mark.parametrize("notes", [{}, {"size": "96x48"}])
 def test_a_network_of_learn_embeds_at_the_height_its_file_says_or_that_is_given(tmp_path, notes):
     path = save_weights(Recipe().network(5, 3), tmp_path / "network.safetensors", notes)
-    embedder = read_embedder(path, height=64 if notes else 96)
+    said = []
+    embedder = read_embedder(path, None if notes else 96, said.append)
     expected = Recipe().network(5, 3).eval()
     x = torch.randn(2, 3, 96, 48)
     assert embedder.size == (96, 48)
+    assert ("it says no size of pictures, 96 x 48 pixels are taken" in said[0]) == (not notes)
     torch.testing.assert_close(embedder.model(x).embedding, expected(x).embedding)
 
 
@@ -247,3 +252,64 @@ def test_a_published_embedder_on_the_sample_of_pku_reid(tmp_path, capsys):
     )
     assert (round(found["rank_1"], 3), round(found["mAP"], 3)) == (0.651, 0.497)
     assert (found["counts"]["people"], found["counts"]["queries"]) == (74, 1184)
+
+
+def test_saved_embeddings_are_of_length_1_real_and_with_notes_as_they_are_written(pictures, weights, tmp_path):
+    good = embed_set(str(pictures), read_embedder(weights))
+    path = write_embedded(good, tmp_path / "bad.npz")
+    held = dict(np.load(path))
+    nothing = np.zeros_like(good.features)
+    np.savez(path, **{**held, "features": nothing})
+    assert not read_embedded(path).features.any()  # a network may give nothing
+    for changes, words in (
+        ({"features": good.features + 1j}, r"bad\.npz: features: complex64, expected float32"),
+        ({"features": 3 * good.features}, r"bad\.npz: features: row 0 has the length 3, expected 1"),
+        ({"notes": json.dumps({"set": 5})}, r"bad\.npz: its note 'set' is 5, expected str"),
+        ({"notes": json.dumps({"distractor": True})}, r"bad\.npz: its note 'distractor' is True, expected int"),
+        ({"notes": json.dumps({"protocol": "cross-cam"})}, r"bad\.npz: protocol: .* did you mean 'cross-camera'"),
+        ({"path": held["path"].astype("S")}, r"bad\.npz: .*'path'"),
+    ):
+        np.savez(path, **{**held, **changes})
+        with pytest.raises(DataError, match=words):
+            read_embedded(path)
+
+
+def test_a_height_that_contradicts_the_file_is_refused(pictures, weights, tmp_path, capsys):
+    sized = save_weights(Recipe().network(5, 3), tmp_path / "network.safetensors", {"size": "96x48"})
+    assert "--height 64 is not allowed" in fails(
+        ["evaluate", str(pictures), "--weights", str(sized), "--height", "64"], capsys
+    )
+    with pytest.raises(ConfigError, match=r"embedder\.onnx is of a network for pictures of 16 x 8 pixels; leave"):
+        read_embedder(weights, 32)
+    assert read_embedder(sized, 96).size == (96, 48)
+
+
+def test_features_that_are_not_finite_name_the_network(pictures, tmp_path):
+    model = onnx_graphs.plain()
+    for item in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(item)
+        if values.dtype == np.float32 and values.ndim > 1:
+            item.CopyFrom(onnx.numpy_helper.from_array(values * np.float32(1e30), item.name))
+    onnx.save(model, tmp_path / "inf.onnx")
+    with pytest.raises(DataError, match=r"inf\.onnx: gives features that are not finite"):
+        read_embedder(tmp_path / "inf.onnx")
+    embedder = read_embedder(small_sets.embedder(tmp_path / "a.onnx"))
+    embedder.model.register_forward_hook(lambda model, given, out: type(out)(out[0] * torch.nan))
+    with pytest.raises(DataError, match=r"a\.onnx: features: row 0 .* the network cannot be used for such pictures"):
+        embed_set(str(pictures), embedder)
+
+
+def test_a_protocol_of_corrected_labels_finds_them_in_the_set(tmp_path, weights, capsys):
+    spec = scenario("video_faults", seed=2, train_people=2, test_people=4, distractors=1, cameras=2, tracklet_frames=2)
+    root = export_mars(Scene(spec), tmp_path / "tracks", quiet=True)
+    main_ok(["evaluate", str(root), "--weights", str(weights), "--protocol", "mars-cleaned", "--json"])
+    assert json.loads(capsys.readouterr().out)["protocol"] == "mars-cleaned"
+    (root / "info" / "clean_tracks_test_info.mat").unlink()
+    words = fails(["evaluate", str(root), "--weights", str(weights), "--protocol", "mars-cleaned"], capsys)
+    assert f"protocol 'mars-cleaned': {root} has no info/clean_tracks_test_info.mat" in words
+
+
+def test_numbers_and_nouns_agree(tmp_path, weights, capsys):
+    alone = small_sets.folder(tmp_path / "alone", people=1, pictures=1)
+    main_ok(["evaluate", str(alone), "--weights", str(weights)])
+    assert "2 pictures, 1 person, 2 cameras, 2 queries in a gallery of 2" in capsys.readouterr().out

@@ -19,7 +19,7 @@ from reidlab.errors import ConfigError, DataError, MissingDataError, RunError, S
 from reidlab.models import load_weights, save_weights
 from reidlab.pseudolabel import unlabelled
 from reidlab.pseudolabel.loop import Round
-from reidlab.tools import learn
+from reidlab.tools import learn, network
 from reidlab.tools.starts import NETWORK, read_start
 from reidlab.training.recipe import Backbone, Recipe
 from tests.pseudolabel import toy
@@ -55,6 +55,7 @@ def test_what_it_leaves_behind(tmp_path, folder, weights):
     made = learnt(folder, tmp_path / "out", weights)
     table = pd.read_csv(made.folder / learn.CLUSTERS)
     assert len(table) == 48
+    assert (made.folder / learn.CLUSTERS).stat().st_mode & 0o777 == 0o600  # who is whom is personal data
     assert sorted(table.path) == sorted(str(path) for path in folder.rglob("*.png"))
     np.testing.assert_array_equal(table.cluster, made.rounds[-1].labels)
     assert pd.read_csv(made.folder / learn.ROUNDS)["round"].tolist() == [1, 2]
@@ -82,6 +83,7 @@ def test_nothing_is_overwritten_and_a_stopped_run_goes_on(tmp_path, folder, weig
 
 def test_without_a_start_one_is_trained_on_the_embedded_world(monkeypatch, folder, tmp_path):
     asked, said = [], []
+    monkeypatch.setattr(network, "cached", lambda spec, quiet: None)
     monkeypatch.setattr(unlabelled, "from_world", lambda spec, size: asked.append(spec.name) or toy.data_set())
 
     def stop(line):
@@ -325,3 +327,44 @@ def test_the_command(tmp_path, folder, monkeypatch, capsys):
     assert "made" in said.out
     assert "read pictures" in said.err
     assert "48 pictures" in said.err
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_what_ends_before_a_round_is_kept_leaves_nothing(tmp_path, folder, weights, monkeypatch, before):
+    out = tmp_path / "out"
+    if before:
+        out.mkdir()
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learn, "run_loop", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        learnt(folder, out, weights)
+    assert out.exists() == before
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path, folder, monkeypatch, capsys):
+    def stopped(table, out, **_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learn, "learn_pictures", stopped)
+    assert command("learn", folder, tmp_path / "out") == 130
+    assert "interrupted; no round was done, nothing is left\n" in capsys.readouterr().err
+    (tmp_path / "out" / learn.STATE).mkdir(parents=True)
+    (tmp_path / "out" / learn.STATE / "checkpoint-last.pt").touch()
+    assert command("learn", folder, tmp_path / "out") == 130
+    assert "interrupted; --resume goes on after the last whole round\n" in capsys.readouterr().err
+
+
+def test_no_bar_is_shown_where_none_is_wanted(tmp_path, folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(network, "cached", lambda spec, quiet: asked.append(quiet))
+    monkeypatch.setattr(unlabelled, "from_world", lambda spec, size: toy.data_set())
+    learn_bar = Recipe.learn
+    monkeypatch.setattr(
+        Recipe, "learn", lambda self, *given, progress: asked.append(not progress) or learn_bar(self, *given)
+    )
+    learnt(folder, tmp_path / "out", None, steps={"start": 1, "round": 1}, options=OPTIONS.with_(rounds=1))
+    assert asked == [True, True]

@@ -3,13 +3,15 @@
 import re
 import stat
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reidlab.cli import main
+from reidlab.data import catalogue
 from reidlab.errors import ConfigError
-from reidlab.tools.embed import embed_set, read_or_embed, write_embedded
+from reidlab.tools.embed import embed_set, file_to_write, read_or_embed, write_embedded
 from reidlab.tools.embedder import read_embedder
 from reidlab.tools.search import search_sets, write_page
 from tests.tools import small_sets
@@ -142,3 +144,22 @@ def test_features_of_two_networks_are_not_compared(people):
     other = type(people)(people.table, people.features, {**people.notes, "sha256": "0", "embedder": "b.onnx"})
     with pytest.raises(ConfigError, match=r"embedded by two networks, embedder\.onnx and b\.onnx"):
         search_sets(people, other)
+
+
+def test_nothing_is_written_into_a_set_or_over_a_file_that_is_read(people, weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    root, picture = tmp_path / "people", people.table["path"][5]
+    saved = write_embedded(people, tmp_path / "people.npz")
+    page = tmp_path / "picture.html"
+    page.write_bytes(Path(picture).read_bytes())
+    outside = tmp_path / "found.html"
+    assert file_to_write(outside, ".html", saved, picture, weights=weights) == outside
+    with pytest.raises(ConfigError, match=f"lies in the folder of the data set, {root}"):
+        file_to_write(root / "found.html", ".html", saved, weights=weights)
+    with pytest.raises(ConfigError, match=r"picture\.html: is the file that is read"):
+        file_to_write(page, ".html", page, weights=weights)
+    with pytest.raises(ConfigError, match=r"weights\.npz: is the file that is read"):
+        file_to_write(tmp_path / "weights.npz", ".npz", root, weights=tmp_path / "weights.npz")
+    catalogue.add("mine", root)  # a picture alone is of no set that is known
+    with pytest.raises(ConfigError, match=f"lies in the folder of the data set, {root}"):
+        file_to_write(root / "found.html", ".html", picture, weights=weights)

@@ -276,8 +276,8 @@ def test_given_odds_of_two_people_decide_ambiguity():
     [
         ([0, 0, 0, 0], "0 identities, .*4 distractors; an audit needs"),
         ([-1, -1, -1, -1], "0 identities"),
-        ([1, 2, 3, 4], "4 identities, the largest of 1 tracklets"),
-        ([1, 1, 1, 0], "1 identities"),
+        ([1, 2, 3, 4], "4 identities, the largest of 1 tracklet,"),
+        ([1, 1, 1, 0], "1 identity, the largest of 3 tracklets, and 1 distractor;"),
     ],
 )
 def test_galleries_without_anything_to_compare_are_refused(pids, words):

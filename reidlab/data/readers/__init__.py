@@ -99,7 +99,8 @@ def detect(root: Path) -> Reader:
         if isinstance(error, ReidlabError):
             raise
         raise DataError(f"{error.filename or root}: cannot be read ({error.strerror})") from error
-    raise DataError(f"{root} looks like no layout that can be read; the simplest is: {FOLDER.expects}")
+    found = "looks like no layout that can be read" if next(walk(root), None) else "holds no picture"
+    raise DataError(f"{root} {found}; the simplest layout is: {FOLDER.expects}")
 
 
 def _refuse_names(root: Path) -> None:
