@@ -127,7 +127,8 @@ class CifarResNet(nn.Module):
                 check_integer("stages", outputs, 1, what="filters")
                 stride = 2 if number and not place else 1
                 block = BasicBlock(inputs, outputs, stride, _shortcut(inputs, outputs, stride, projection))
-                set_inner_widths(block, (inner,))
+                if inner != outputs:
+                    set_inner_widths(block, (inner,))
                 stage.append(block)
                 inputs = outputs
             self.add_module(f"layer{number + 1}", stage)
