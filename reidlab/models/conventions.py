@@ -30,7 +30,7 @@ class Convention:
 
     Attributes:
         meaning: the convention in words.
-        biases: the biases of what is counted, as parameters.
+        biases: the biases of what is counted: parameters, and one addition for each output.
         norm: parameters per normalised channel: 0, 1, or 2 for scale and shift.
         linear: the weights and products of linear layers.
         shortcuts: the 1x1 convolutions of shortcuts and their normalisations (``downsample`` in torchvision's names).
@@ -57,8 +57,11 @@ class Convention:
             if layer.kind == "norm":
                 params += self.norm * module.num_features
             elif layer.kind == "conv" or (layer.kind == "linear" and self.linear):
-                params += module.weight.numel() + (layer.params - module.weight.numel()) * self.biases
+                params += module.weight.numel()
                 operations += layer.macs * self.per_mac * (_places(module) if self.input_maps else 1)
+                if self.biases and module.bias is not None:
+                    params += module.bias.numel()
+                    operations += layer.elements
         return Counted(params, operations)
 
 
@@ -72,7 +75,7 @@ def _places(module: nn.Module) -> int:
 
 #: Conventions by the tables they reproduce.
 CONVENTIONS: dict[str, Convention] = {
-    "table-5.1": Convention(meaning="weights and biases of convolutions; MACs", biases=True),
+    "table-5.1": Convention(meaning="weights and biases of convolutions; MACs and an addition per bias", biases=True),
     "table-5.3": Convention(
         meaning="weights of convolutions, scale and shift of their normalisations, no classifier; MACs", norm=2
     ),
@@ -90,7 +93,9 @@ CONVENTIONS: dict[str, Convention] = {
         meaning="weights of convolutions and linear layers; two operations per MAC", linear=True, per_mac=2
     ),
     "survey-5": Convention(meaning="weights of convolutions and one value per normalised channel; MACs", norm=1),
-    "everything": Convention(meaning="every parameter; MACs", biases=True, norm=2, linear=True),
+    "everything": Convention(
+        meaning="every parameter; MACs and an addition per bias", biases=True, norm=2, linear=True
+    ),
 }
 
 

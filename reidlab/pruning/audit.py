@@ -8,7 +8,7 @@ Networks of other papers (Li et al., ThiNet) are built as these papers describe 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -22,7 +22,7 @@ from reidlab.models.conventions import CONVENTIONS, Counted, counted
 from reidlab.models.narrow_resnet import CifarResNet, cifar_stages, narrowed
 from reidlab.models.vdsr import VDSR, vdsr
 from reidlab.models.vgg import VGG, vgg_widths
-from reidlab.pruning.cycles import cycles
+from reidlab.pruning.cycles import FITTED, Layer, layers
 from reidlab.pruning.uniform import RULES, kept, uniform, uniform_cifar, uniform_vgg
 
 LUMINANCE, CIFAR, IMAGENET, PERSON = (1, 41, 41), (3, 32, 32), (3, 224, 224), (3, 256, 128)
@@ -117,6 +117,7 @@ def _entries() -> Iterator[Entry]:
     of = functools.partial
     whole: Build = vdsr
     yield Entry("Table 5.1", "original", whole, LUMINANCE, "table-5.1")
+    yield Entry("Table 5.1", "original-weights", whole, LUMINANCE)
     for share in VDSR_REDUCTIONS:
         build = of(VDSR, uniform((64,) * 19, share))
         yield Entry("Table 5.1", f"ur-{share}", build, LUMINANCE, "table-5.1", whole)
@@ -174,23 +175,32 @@ def _network(build: Build, shape: tuple[int, ...]) -> tuple[nn.Module, dict[str,
         return model, counted(model, shape)
 
 
-def records() -> Iterator[dict[str, Any]]:
+@functools.cache
+def _layers(entry: Entry) -> list[Layer]:
+    """Return the layers of an entry's network that take cycles."""
+    with torch.device("meta"):
+        return [layer for _, layer in layers(_network(entry.build, entry.shape)[0], entry.shape)]
+
+
+def records(array: tuple[int, int] = FITTED) -> Iterator[dict[str, Any]]:
     """Yield what every entry counts: ``params, operations, cycles``, and ``params_share`` and ``operations_share``.
 
-    Dimensions are ``source, item, entry`` and ``convention``. Cycles are those of the fitted array, without shortcuts,
-    of the networks whose tables print them.
+    Dimensions are ``source, item, entry`` and ``convention``. Cycles leave shortcuts out and are counted for the
+    networks whose tables print them.
+
+    Args:
+        array: rows and columns of the systolic array.
     """
     for entry in ENTRIES:
         dims = {"source": entry.source, "item": entry.item, "entry": entry.name, "convention": entry.convention}
-        model, found = _network(entry.build, entry.shape)
+        found = _network(entry.build, entry.shape)[1]
         for key, value in found[entry.convention]._asdict().items():
             yield {"key": key, "value": value, "unit": "count", **dims}
             if entry.whole:
                 whole = _network(entry.whole, entry.shape)[1][entry.convention]
                 yield {"key": f"{key}_share", "value": value / getattr(whole, key), **dims}
         if entry.item in CYCLES and entry.convention == CYCLES[entry.item]:
-            with torch.device("meta"):
-                total = sum(cycles(model, entry.shape).values())
+            total = sum(layer.cycles(array) for layer in _layers(entry))
             yield {"key": "cycles", "value": total, "unit": "cycles", **dims}
     yield from _mixed()
     yield from _spatial_nvan()
@@ -215,6 +225,27 @@ def _spatial_nvan() -> Iterator[dict[str, Any]]:
             value = frames * plain / (nvan.view("whole") * 1e9)
             dims = {"source": "dissertation", "item": "Section 8.4.1", "entry": f"resnet-34-last-stride-{stride}"}
             yield {"key": "operations_share", "value": value, "convention": "whole", **dims}
+
+
+def fitting(printed: Mapping[tuple[str, str], float], arrays: Iterable[tuple[int, int]]) -> pd.DataFrame:
+    """Compare printed cycles with those of arrays of many sizes.
+
+    Args:
+        printed: cycles by table and entry.
+        arrays: rows and columns of each array.
+
+    Returns:
+        One row per array, the best first: ``rows, columns, cells``, ``worst`` (the largest relative error of a count)
+        and ``mean`` (of the errors).
+    """
+    entries = {(entry.item, entry.name): entry for entry in ENTRIES}
+    found = []
+    for rows, columns in arrays:
+        counts = [sum(layer.cycles((rows, columns)) for layer in _layers(entries[key])) for key in printed]
+        errors = [abs(count / value - 1) for count, value in zip(counts, printed.values(), strict=True)]
+        error = {"worst": max(errors), "mean": sum(errors) / len(errors)}
+        found.append({"rows": rows, "columns": columns, "cells": rows * columns, **error})
+    return pd.DataFrame(found).sort_values("worst", ignore_index=True)
 
 
 def tried(keys: Sequence[str] = ("params", "operations")) -> pd.DataFrame:

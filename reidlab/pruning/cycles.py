@@ -10,6 +10,7 @@ array: 14 x 12 is a fit, the array with which the closed form gives all 14 cycle
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -68,42 +69,58 @@ def layer_cycles(
     return max(weights_end, pixels_end, outputs_end)
 
 
-def cycles(
-    model: nn.Module, input_shape: Sequence[int], array: tuple[int, int] = FITTED, shortcuts: bool = False
-) -> dict[str, int]:
-    """Return the cycles of each convolution and linear layer of a network for one sample, by name, in order of use.
+@dataclass(frozen=True)
+class Layer:
+    """What :func:`layer_cycles` needs to know of a layer; ``groups`` of them are done one after the other."""
+
+    filters: int
+    channels: int
+    kernel: tuple[int, int]
+    size: tuple[int, int]
+    stride: int = 1
+    groups: int = 1
+
+    def cycles(self, array: tuple[int, int] = FITTED) -> int:
+        """Return the cycles of all groups.
+
+        Raises:
+            ConfigError: the array is smaller than 1 x 1.
+        """
+        return self.groups * layer_cycles(self.filters, self.channels, self.kernel, self.size, self.stride, array)
+
+
+def layers(model: nn.Module, input_shape: Sequence[int], shortcuts: bool = False) -> list[tuple[str, Layer]]:
+    """Return the convolutions and linear layers that a network runs for one sample, with their names, in order of use.
 
     Args:
-        model: any network that takes one tensor, on the meta device too; layers with groups are done group by group.
+        model: any network that takes one tensor, on the meta device too.
         input_shape: of a sample, without the batch axis.
-        array: rows and columns of the array.
         shortcuts: whether convolutions of shortcuts count (``downsample`` in torchvision's names); Table 5.5 leaves
             them out.
 
     Raises:
-        ConfigError: the array is smaller than 1 x 1, or a convolution is not over two axes with one stride.
+        ConfigError: a convolution is not over two axes with one stride.
     """
-    found: dict[str, int] = {}
+    found: list[tuple[str, Layer]] = []
     names = {module: name for name, module in model.named_modules()}
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
-        name = names[module]
-        if not shortcuts and ".downsample." in f".{name}":
-            return
         if isinstance(module, nn.Linear):
-            count = layer_cycles(module.out_features, module.in_features, (1, 1), (1, 1), array=array)
-        else:
-            if len(set(module.stride)) > 1:
-                raise ConfigError(f"{name}: strides {module.stride}; expected one for both axes")
-            size = [side + 2 * pad for side, pad in zip(inputs[0].shape[2:], module.padding, strict=True)]
-            filters, channels = module.out_channels // module.groups, module.in_channels // module.groups
-            count = module.groups * layer_cycles(
-                filters, channels, module.kernel_size, (size[0], size[1]), module.stride[0], array
-            )
-        found[name] = found.get(name, 0) + count
+            found.append((names[module], Layer(module.out_features, module.in_features, (1, 1), (1, 1))))
+            return
+        if len(set(module.stride)) > 1:
+            raise ConfigError(f"{names[module]}: strides {module.stride}; expected one for both axes")
+        height, width = (side + 2 * pad for side, pad in zip(inputs[0].shape[2:], module.padding, strict=True))
+        filters, channels = module.out_channels // module.groups, module.in_channels // module.groups
+        layer = Layer(filters, channels, module.kernel_size, (height, width), module.stride[0], module.groups)
+        found.append((names[module], layer))
 
-    layers = [module for module in names if isinstance(module, nn.Conv2d | nn.Linear)]
-    handles = [module.register_forward_hook(note) for module in layers]
+    counted = [module for module in names if isinstance(module, nn.Conv2d | nn.Linear)]
+    handles = [
+        module.register_forward_hook(note)
+        for module in counted
+        if shortcuts or ".downsample." not in f".{names[module]}"
+    ]
     try:
         with evaluating(model), torch.no_grad():
             weight = next(model.parameters(), torch.zeros(()))
@@ -112,3 +129,14 @@ def cycles(
         for handle in handles:
             handle.remove()
     return found
+
+
+def cycles(
+    model: nn.Module, input_shape: Sequence[int], array: tuple[int, int] = FITTED, shortcuts: bool = False
+) -> int:
+    """Return the cycles of a network for one sample; arguments as of :func:`layers`, and the rows and columns.
+
+    Raises:
+        ConfigError: the array is smaller than 1 x 1, or a convolution is not over two axes with one stride.
+    """
+    return sum(layer.cycles(array) for _, layer in layers(model, input_shape, shortcuts))

@@ -29,10 +29,10 @@ WEIGHTS, SHORTCUT, PIXELS = 4 * 2 * 9, 4 * 2, 3 * 2
     ("fields", "params", "operations"),
     [
         ({}, WEIGHTS + SHORTCUT, (WEIGHTS + SHORTCUT) * PIXELS),
-        ({"biases": True}, WEIGHTS + SHORTCUT + 4, (WEIGHTS + SHORTCUT) * PIXELS),
+        ({"biases": True}, WEIGHTS + SHORTCUT + 4, (WEIGHTS + SHORTCUT + 4) * PIXELS),
         ({"norm": 2}, WEIGHTS + SHORTCUT + 8, (WEIGHTS + SHORTCUT) * PIXELS),
         ({"linear": True}, WEIGHTS + SHORTCUT + 20, (WEIGHTS + SHORTCUT) * PIXELS + 20),
-        ({"linear": True, "biases": True}, WEIGHTS + SHORTCUT + 4 + 25, (WEIGHTS + SHORTCUT) * PIXELS + 20),
+        ({"linear": True, "biases": True}, WEIGHTS + SHORTCUT + 4 + 25, (WEIGHTS + SHORTCUT + 4) * PIXELS + 25),
         ({"shortcuts": False}, WEIGHTS, WEIGHTS * PIXELS),
         ({"input_maps": True, "shortcuts": False}, WEIGHTS, WEIGHTS * PIXELS * 4),
         ({"per_mac": 2}, WEIGHTS + SHORTCUT, (WEIGHTS + SHORTCUT) * PIXELS * 2),
@@ -56,5 +56,5 @@ def test_each_convention_says_what_it_means():
 
 
 def test_an_unknown_convention_is_named():
-    with pytest.raises(ConfigError, match="convention: there is none called 'table-5.2'"):
+    with pytest.raises(ConfigError, match=r"convention: there is none called 'table-5\.2'"):
         counted(Tiny(), (2, 6, 4), "table-5.2")

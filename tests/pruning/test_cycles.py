@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from reidlab.errors import ConfigError
-from reidlab.pruning.cycles import cycles, layer_cycles
+from reidlab.pruning.cycles import Layer, cycles, layer_cycles, layers
 
 
 def test_one_cell_does_one_product_a_cycle():
@@ -31,20 +31,19 @@ def test_a_larger_array_is_never_slower():
 
 def test_a_network_is_the_sum_of_its_layers_and_shortcuts_can_count():
     model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Flatten(), nn.Linear(4 * 3 * 2, 7))
-    model.downsample = nn.Sequential(nn.Conv2d(7, 2, 1, groups=1))
+    model.downsample = nn.Sequential(nn.Conv2d(7, 2, 1))
     model.forward = lambda x: model.downsample(model[2](model[1](model[0](x)))[..., None, None])
-    linear = layer_cycles(7, 24, (1, 1), (1, 1))
-    expected = {"0": layer_cycles(4, 3, (3, 3), (8, 6), stride=2), "2": linear}
-    assert cycles(model, (3, 6, 4)) == expected
-    shortcut = {"downsample.0": layer_cycles(2, 7, (1, 1), (1, 1))}
-    assert cycles(model, (3, 6, 4), shortcuts=True) == expected | shortcut
+    expected = [("0", Layer(4, 3, (3, 3), (8, 6), stride=2)), ("2", Layer(7, 24, (1, 1), (1, 1)))]
+    assert layers(model, (3, 6, 4)) == expected
+    shortcut = ("downsample.0", Layer(2, 7, (1, 1), (1, 1)))
+    assert layers(model, (3, 6, 4), shortcuts=True) == [*expected, shortcut]
+    assert cycles(model, (3, 6, 4)) == layer_cycles(4, 3, (3, 3), (8, 6), 2) + layer_cycles(7, 24, (1, 1), (1, 1))
 
 
 def test_groups_are_done_one_after_the_other():
-    layer = nn.Conv2d(6, 6, 3, groups=6)
-    assert cycles(nn.Sequential(layer), (6, 5, 5)) == {"0": 6 * layer_cycles(1, 1, (3, 3), (5, 5))}
     with torch.device("meta"):
-        assert cycles(nn.Sequential(nn.Conv2d(6, 6, 3, groups=6)), (6, 5, 5)) == cycles(nn.Sequential(layer), (6, 5, 5))
+        model = nn.Sequential(nn.Conv2d(6, 6, 3, groups=6))
+    assert cycles(model, (6, 5, 5)) == 6 * layer_cycles(1, 1, (3, 3), (5, 5))
 
 
 @pytest.mark.parametrize(
