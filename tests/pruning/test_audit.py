@@ -81,6 +81,10 @@ def test_numbers_known_to_the_last_digit(counted, item, entry, key):
 #: Leading digits as printed, and the power of ten they stand for.
 LEADING = {
     ("dissertation", "Table 5.1", "original", "operations"): ("1.1", 9),
+    ("dissertation", "Table 5.1", "original", "cycles"): ("7.6", 6),
+    ("dissertation", "Table 5.1", "ur-0.0625", "cycles"): ("5.9", 6),
+    ("dissertation", "Table 5.1", "ur-0.125", "cycles"): ("5.5", 6),
+    ("dissertation", "Table 5.1", "ur-0.25", "cycles"): ("3.8", 6),
     ("dissertation", "Table 5.3", "original", "params"): ("2.0", 7),
     ("dissertation", "Table 5.3", "original", "operations"): ("3.9", 8),
     ("dissertation", "Table 5.3", "original", "cycles"): ("3.7", 6),
