@@ -6,6 +6,8 @@ had before rounding; none was computed by this package.
 
 import pytest
 
+from reidlab.lab import claims, project
+from reidlab.lab.statements import printed_differences
 from reidlab.pruning import audit
 from reidlab.pruning.cycles import FITTED
 
@@ -186,3 +188,40 @@ def test_the_named_array_fits_the_printed_cycles_best():
     best = audit.fitting(printed, arrays).iloc[0]
     assert (best.rows, best["columns"]) == FITTED
     assert best.worst < 0.05
+
+
+CHAPTER = "05b_accounting_audit"
+#: Claims that the ledger finds different: other networks than the text describes, misprints, and what nothing meets.
+DIFFERENT = {
+    "ch5-5.1-ur-0.25-macs-share",
+    *(f"ch5-5.3-ur-{share}-cycles" for share in ("0.375", "0.5", "0.625")),
+    "ch5-5.4-shallow-params-share",
+    "ch5-5.4-shallow-macs-share",
+    *(f"ch5-5.5-ur-{share}-{what}" for share in ("0.125", "0.25", "0.375", "0.5") for what in ("macs-share", "cycles")),
+    "ch5-5.7-cpo-share-of-original",
+    "ch6-6.2-thinet-30-macs-share",
+    "ch6-6.2-thinet-30-params-share",
+    "ch8-8.4.1-resnet-34-of-spatial-nvan",
+    "survey-3-resnet-50-thinet-params",
+    *(f"survey-5-{name}-macs" for name in ("resnet-50", "resnet-34", "resnet-18", "halved")),
+    "survey-5-resnet-18-params",
+    "survey-5-halved-params",
+}
+
+
+def test_the_claims_ask_for_what_is_counted_and_are_met_but_for_those_known(counted):
+    differences = {(row["item"], row["quantity"]): row["value"] for row in printed_differences(CHAPTER)}
+    different = set()
+    asked = [c for c in claims.read(project.Project.find()).claims if c.rule and c.rule.chapter == CHAPTER]
+    assert len(asked) == 103
+    for claim in asked:
+        where, key = claim.rule.where, claim.rule.key
+        if claim.basis == "consistent":
+            value = differences[where["item"], where["quantity"]]
+        else:
+            value = counted[where["source"], where["item"], where["entry"], key]
+        unit = {"params": "count", "operations": "count", "cycles": "cycles"}.get(key, "fraction")
+        if abs(claim.in_printed_unit(value, unit) - claim.rule.expected) > claim.rule.tolerance + 1e-9:
+            different.add(claim.id)
+            assert claim.note, f"{claim.id} differs and has no note why"
+    assert different == DIFFERENT
