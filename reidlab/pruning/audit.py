@@ -17,11 +17,22 @@ import pandas as pd
 import torch
 from torch import nn
 
-from reidlab.models import ResNet, cost, resnet, video_network
-from reidlab.models.conventions import CONVENTIONS, Counted, counted
-from reidlab.models.narrow_resnet import CifarResNet, cifar_stages, narrowed
-from reidlab.models.vdsr import VDSR, vdsr
-from reidlab.models.vgg import VGG, vgg_widths
+from reidlab.models import (
+    CONVENTIONS,
+    VDSR,
+    VGG,
+    CifarResNet,
+    Counted,
+    ResNet,
+    cifar_stages,
+    cost,
+    counted,
+    narrowed,
+    resnet,
+    vdsr,
+    vgg_widths,
+    video_network,
+)
 from reidlab.pruning.cycles import FITTED, Layer, layers
 from reidlab.pruning.uniform import RULES, kept, uniform, uniform_cifar, uniform_vgg
 
