@@ -15,7 +15,7 @@ FLOORS = [
     {"data", "models"},
     {"training"},
     {"study"},
-    {"baseline", "video", "pseudolabel"},
+    {"baseline", "video", "pseudolabel", "pruning"},
     {"tools"},
     {"lab", "plots"},
     {"cli"},

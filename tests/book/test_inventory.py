@@ -69,12 +69,14 @@ def test_fields_are_valid(item):
 
 
 def test_one_chapter_of_the_dissertation_is_measured_in_one_place():
-    """Only chapter 1, which introduces all others, is told in several chapters of the book."""
+    """Only chapter 1, which introduces all others, is told in several chapters; the audit counts for all of them."""
     places = defaultdict(set)
     for item in ITEMS:
         places[item.get("chapter")].add(status(item)["chapter"])
     for chapter in range(2, 9):
-        assert len({place[:2] for place in places[chapter]}) == 1, f"chapter {chapter}: {sorted(places[chapter])}"
+        assert len({place[:2] for place in places[chapter] - {"05b_accounting_audit"}}) == 1, (
+            f"chapter {chapter}: {sorted(places[chapter])}"
+        )
 
 
 def test_tables_are_never_illustrations():
