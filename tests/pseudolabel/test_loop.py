@@ -207,7 +207,7 @@ def test_what_cannot_be_run(parts, start):
         go(SIMPLE.with_(progressive=True), known=one)
     with pytest.raises(ConfigError, match="all 21 are of camera 1; take a method without mining"):
         go(SIMPLE.with_(mining=True), part=unlabelled.select(unlabelled.camids == 1))
-    with pytest.raises(DataError, match="unlabelled: 1 pictures"):
+    with pytest.raises(DataError, match="unlabelled: 1 picture;"):
         go(SIMPLE, part=unlabelled.select(np.array([0])))
     with pytest.raises(ConfigError, match="n_clusters"):
         go(SIMPLE.with_(clusterer=KMeans(1000)))
