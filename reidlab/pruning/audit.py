@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from reidlab.models import (
     CONVENTIONS,
@@ -178,10 +179,24 @@ def _entries() -> Iterator[Entry]:
 ENTRIES: tuple[Entry, ...] = tuple(_entries())
 
 
+#: What changes no shape and is slow on the meta device: drawing weights, normalising.
+_SHAPELESS = (torch.Tensor.normal_, torch.Tensor.uniform_, nn.init.kaiming_uniform_, nn.functional.batch_norm)
+
+
+class _Shapes(TorchFunctionMode):
+    """Leaves :data:`_SHAPELESS` out."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _SHAPELESS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 @functools.cache
 def _network(build: Build, shape: tuple[int, ...]) -> tuple[nn.Module, dict[str, Counted]]:
     """Make a network on the meta device, once, and return it with what all conventions count of it."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Shapes():
         model = build()
         return model, counted(model, shape)
 
@@ -189,7 +204,7 @@ def _network(build: Build, shape: tuple[int, ...]) -> tuple[nn.Module, dict[str,
 @functools.cache
 def _layers(entry: Entry) -> list[Layer]:
     """Return the layers of an entry's network that take cycles."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Shapes():
         return [layer for _, layer in layers(_network(entry.build, entry.shape)[0], entry.shape)]
 
 
@@ -229,7 +244,7 @@ def _mixed() -> Iterator[dict[str, Any]]:
 def _spatial_nvan() -> Iterator[dict[str, Any]]:
     """Sec. 8.4: ResNet-34's operations over Spatial-NVAN's, for four frames, at both strides of the last stage."""
     frames = 4
-    with torch.device("meta"):
+    with torch.device("meta"), _Shapes():
         nvan = cost(video_network("nvan-spatial", 702, size=PERSON[1:], frames=frames), (frames, *PERSON))
         for stride in (1, 2):
             plain = cost(resnet(34, last_stride=stride), PERSON).macs("conv")
