@@ -23,7 +23,7 @@ from reidlab.errors import ConfigError
 _HEADER = "# Written by `make lock` from pyproject.toml; do not edit by hand.\n"
 _ACCELERATOR = re.compile(r"^(nvidia-|triton\b|cuda-)", re.IGNORECASE)
 # Those of environment.yml. Not tracking: conda's pip installs requirements too, which would bring a second OpenCV.
-_EXTRAS = ("book", "test", "dev", "pruning", "federated")
+_EXTRAS = ("book", "test", "dev", "federated")
 
 
 def normalise(name: str) -> str:

@@ -75,6 +75,7 @@ class CoarseToFineAxial(ResidualAttention):
         if scales < 1 or channels % scales:
             raise ConfigError(f"scales: {channels} channels do not divide into {scales} slices")
         check_encoding(encoding, size)
+        self.widths = (channels // scales,) * scales  # of the slices of the input; fewer where channels were removed
         self.pools = nn.ModuleList([SpatialMax(2**scale) for scale in range(scales)])
         self.slices = nn.ModuleList()
         for pool in self.pools:
@@ -84,7 +85,7 @@ class CoarseToFineAxial(ResidualAttention):
     def attend(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B, C, T, H, W)."""
         parts = []
-        for part, pool, axes in zip(x.chunk(len(self.slices), dim=1), self.pools, self.slices, strict=True):
+        for part, pool, axes in zip(x.split(self.widths, dim=1), self.pools, self.slices, strict=True):
             if pool.factor == 1:
                 parts.append(axes(part))
             else:
