@@ -44,13 +44,9 @@ from reidlab.world import WorldSpec
 RULES = ("cross-camera", "market1501")
 #: What the records call the experiment, and the same networks tested with each camera's mean feature taken out.
 EXPERIMENT, CENTRED = "real", "real-centred"
-#: Where the network begins, by its name in the records, and its name in the tables.
-STARTS: Mapping[str, str] = {
-    "embedder": "published embedder",
-    "world": "embedded world",
-    "imagenet-world": "ImageNet, then the embedded world",
-    "imagenet": "ImageNet",
-}
+#: Where the network begins: a published embedder's file, people of the embedded world, these after ImageNet's weights,
+#: or ImageNet's weights alone.
+STARTS = ("embedder", "world", "imagenet-world", "imagenet")
 
 #: Rows of the starts that are no published embedder.
 SHORT = ("start", "hsr", "supervised")

@@ -10,6 +10,14 @@ from reidlab.intervals import student_interval
 from reidlab.pseudolabel.adaptation import TABLE
 from reidlab.pseudolabel.real_pictures import CENTRED, EXPERIMENT, RULES, STARTS
 
+#: What the tables call the starts.
+BEGINNINGS = {
+    "embedder": "published embedder",
+    "world": "embedded world",
+    "imagenet-world": "ImageNet, world",
+    "imagenet": "ImageNet",
+}
+
 #: What the tables call the rows, and what the last round's clusters were.
 WORDS = {
     "start": "as it is",
@@ -87,7 +95,7 @@ def found_by(start: str, *found: pd.DataFrame, method: str = "hsr") -> str:
             several = f"[{interval.low:.3f}, {interval.high:.3f}] over {interval.count} seeds"
             over = several if interval.count > 1 else "(one seed)"
             parts.append(f"from {sum(before) / len(before):.3f} to {interval.mean:.3f} {over} under {rule}")
-    what = f"{STARTS[start]}, {WORDS[method]}: rank-1 "
+    what = f"{BEGINNINGS[start]}, {WORDS[method]}: rank-1 "
     return f"{what}{', '.join(parts)}." if parts else f"{what}was not measured on this machine."
 
 
@@ -106,5 +114,5 @@ def _in_order(found: pd.DataFrame) -> pd.DataFrame:
     """Return records with a column ``row``, in the order of starts and methods."""
     starts, methods = list(STARTS), ["start", "centred", *TABLE, "supervised"]
     places = found["start"].map(starts.index) * len(methods) + found["method"].map(methods.index)
-    named = found.assign(row=found["start"].map(STARTS) + ": " + found["method"].map(WORDS))
+    named = found.assign(row=found["start"].map(BEGINNINGS) + ": " + found["method"].map(WORDS))
     return named.loc[places.sort_values(kind="stable").index]

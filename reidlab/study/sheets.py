@@ -94,12 +94,8 @@ def ranked_sheet(data: DataSet, found: Retrieval, protocol: Protocol | str, coun
 
 
 #: What figures call a network by the start that its records name.
-_NETWORKS = {
-    "scratch": "MobileNetV2 from scratch",
-    "imagenet": "MobileNetV2 from ImageNet",
-    "embedder": "a published embedder, not trained here",
-}
-_OWN = "this chapter's network"
+_NETWORKS = {"scratch": "from scratch", "imagenet": "from ImageNet", "embedder": "published"}
+_OWN = "this chapter's"
 
 
 def by_start(own: Callable[[pd.DataFrame], pd.Series], *found: pd.DataFrame) -> pd.DataFrame:
