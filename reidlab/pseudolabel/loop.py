@@ -28,7 +28,7 @@ from reidlab.pseudolabel.clusterers import ClusteringFailed, checked_labels, mak
 from reidlab.pseudolabel.homogeneity import part_based_homogeneity
 from reidlab.pseudolabel.learning import METRICS, PseudoLabelledSet, expanded, features_of, learn_pseudo
 from reidlab.pseudolabel.mining import MinedPairs, inter_camera_mining, pair_quality
-from reidlab.pseudolabel.selection import distance_threshold, medoids, select_reliable, soft_labels
+from reidlab.pseudolabel.selection import Threshold, distance_threshold, medoids, select_reliable, soft_labels
 from reidlab.pseudolabel.semantics import SemanticsGuidedAP
 from reidlab.seeding import derive
 from reidlab.training.checkpoints import Checkpoints, check_same_run
@@ -185,8 +185,8 @@ def run_loop(
 ) -> LoopResult:
     """Cluster, split, select and train, for as many rounds as the options say.
 
-    Where clustering gives fewer than two clusters, or outliers only, there is nothing to train on: the round says why
-    in :attr:`Round.failed`, the network is not changed, and the loop ends.
+    Where clustering gives fewer than two clusters or outliers only, or all labelled pictures have one feature, there is
+    nothing to train on: the round says why in :attr:`Round.failed`, the network is not changed, and the loop ends.
 
     Args:
         model: where to begin; it is left as it is.
@@ -276,6 +276,7 @@ class _State:
         anchors = None if self.labelled is None else features_of(self.model, self.labelled.images).whole
         try:
             clustered, exemplars, trace = self._cluster(whole, anchors, seed)
+            threshold = None if anchors is None else self._threshold(anchors, clustered, seed)
         except ClusteringFailed as error:
             labels = np.asarray(error.labels)
             nothing = np.empty(0, np.int64), np.zeros(len(labels), bool)
@@ -289,8 +290,7 @@ class _State:
         if options.homogeneity or exemplars is None:
             exemplars = medoids(whole, labels)
         selected, temperature = labels >= 0, math.nan
-        if self.labelled is not None:
-            threshold = distance_threshold(anchors, self.labelled.pids, seed)
+        if threshold is not None:
             unit = threshold.value if options.scaled else 1.0
             tau = options.reach * threshold.value + options.growth * unit * (number - 1)
             temperature = options.temperature * math.sqrt(unit)
@@ -327,6 +327,13 @@ class _State:
         finally:
             self.eps = getattr(clusterer, "eps_", self.eps)
         return labels, getattr(clusterer, "cluster_centers_indices_", None), []
+
+    def _threshold(self, anchors: np.ndarray, clustered: np.ndarray, seed: int) -> Threshold:
+        """Return tau_l of the labelled pictures; a network that has hardly begun may give all of them one feature."""
+        found = distance_threshold(anchors, self.labelled.pids, seed)
+        if found.value <= 0:
+            raise ClusteringFailed("all labelled pictures have one feature; train the network for longer", clustered)
+        return found
 
     def _learn(
         self, labels: np.ndarray, selected: np.ndarray, whole: np.ndarray, exemplars: np.ndarray, temperature: float,

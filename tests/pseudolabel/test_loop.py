@@ -9,9 +9,10 @@ from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
 
 from reidlab.data.decoded import Pictures
 from reidlab.errors import ConfigError, DataError
+from reidlab.pseudolabel import loop
 from reidlab.pseudolabel.learning import features_of
 from reidlab.pseudolabel.loop import PseudoLabelOptions, run_loop
-from reidlab.pseudolabel.selection import medoids, select_reliable
+from reidlab.pseudolabel.selection import Threshold, medoids, select_reliable
 from reidlab.training.recipe import picture_extractor
 from tests.pseudolabel import toy
 
@@ -162,6 +163,16 @@ def test_a_checkpoint_without_a_field_falls_back_to_the_one_before(tmp_path, par
             return
         assert [item.number for item in seen] == [2]
         assert same(again.model, whole.model)
+
+
+def test_a_network_that_gives_all_pictures_one_feature_ends_the_loop(parts, start, monkeypatch):
+    found = Threshold(0.0, 0.5, np.zeros(1), np.zeros(1))
+    monkeypatch.setattr(loop, "distance_threshold", lambda features, pids, seed: found)
+    result = run_loop(start, parts[1], SIMPLE.with_(soft=True), toy.RECIPE, 4, 3, labelled=parts[0])
+    assert [item.failed for item in result.rounds] == [
+        "all labelled pictures have one feature; train the network for longer"
+    ]
+    assert same(result.model, start)
 
 
 def test_identities_are_looked_at_for_measurements_only(parts, start):
