@@ -32,10 +32,10 @@ book: env  ## run every chapter (PROFILE=quick) and build the book
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/reidlab run --profile $(PROFILE) --jobs $(JOBS)
 	$(BIN)/reidlab book --profile $(PROFILE) $(BOOKFLAGS)
 
-# Two workers with a thread each: with two each they would wait for one another most of the time. A file's tests stay
-# with one worker, which makes what they share once.
+# Three workers with a thread each, one of which often waits for what it has started; with more threads they would wait
+# for one another most of the time. A file's tests stay with one worker, which makes what they share once.
 test: env  ## run the tests
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTESTFLAGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTESTFLAGS)
 
 pages: env  ## open the built book in a headless browser and check every page
 	$(BIN)/python -m pytest tests/book/test_pages.py $(PYTESTFLAGS)

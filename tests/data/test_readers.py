@@ -346,7 +346,7 @@ def test_layouts_are_recognised(tmp_path, lay, mars):
     assert detect(lay(tmp_path / "b", "0001/cam1/a.jpg")).name == "folder"
     assert detect(lay(tmp_path / "c", "train/1/01_1.png", "val/all_imgs/2/01_1.png")).name == "pku_reid"
     (tmp_path / "d").mkdir()
-    with pytest.raises(DataError, match="no layout"):
+    with pytest.raises(DataError, match="holds no picture"):
         detect(tmp_path / "d")
 
 

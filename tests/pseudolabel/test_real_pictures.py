@@ -40,6 +40,7 @@ def town(tmp_path, monkeypatch):
         Image.fromarray(image).save(path)
     onnx.save(onnx_graphs.plain(), tmp_path / "tiny.onnx")
     monkeypatch.setenv("REIDLAB_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     catalogue.add("town", tmp_path / "pictures")
     return tmp_path
 

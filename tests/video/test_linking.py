@@ -20,7 +20,7 @@ from tests.video.conftest import rows_of
 def study(own_cache):
     return LinkStudy(
         recipe=Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), optimisation={"p": 4, "k": 2}, frames=3),
-        steps={"pictures": 5, "clips": 10}, networks=("c2d", "non-local", "ap3d", "p3d-c"), detectors=("truth", "hog"),
+        steps={"pictures": 5, "clips": 10}, networks=("c2d", "ap3d"), detectors=("truth", "hog"),
         people=4, tracklet_frames=4,
     )  # fmt: skip
 

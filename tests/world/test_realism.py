@@ -53,6 +53,6 @@ def recall(frames: int) -> tuple[int, int]:
 
 
 def test_a_photographic_people_detector_finds_at_least_half_of_the_people():
-    found, total = recall(frames=60)
+    found, total = recall(frames=40)
     assert total >= 30
     assert found >= total / 2, f"found {found} of {total}"
