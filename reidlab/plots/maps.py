@@ -12,34 +12,42 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Polygon
 
-from reidlab.checks import plural
+from reidlab.checks import check_choice, plural
 from reidlab.errors import ConfigError
 from reidlab.plots import style
 from reidlab.plots.checks import check_labels, check_lengths, check_points
 
 OUTLIER = -1
+PROJECTIONS = ("umap", "t-sne")
 
 _DOTS = (0, (1.4, 1.6))
 _HOLLOW = {"color": style.JUNK, "mfc": "none"}
 
 
-def project(features: np.ndarray, seed: int, neighbours: int = 15) -> np.ndarray:
-    """Lay embeddings out in the plane with UMAP on cosine distance (McInnes et al., 2018).
+def project(features: np.ndarray, seed: int, how: str = "umap", neighbours: int = 15) -> np.ndarray:
+    """Lay embeddings out in the plane, by UMAP on cosine distance or by t-SNE on Euclidean distance.
 
     Args:
         features: (N, D) float, N > 3.
         seed: the layout is the same for the same seed, features and machine.
-        neighbours: size of the neighbourhood; cut to N - 1.
+        how: ``umap`` (McInnes et al., 2018) or ``t-sne`` (van der Maaten and Hinton, 2008).
+        neighbours: size of the neighbourhood; cut to N - 1, for t-SNE, whose perplexity it is, to a third of that.
 
     Returns:
-        (N, 2) float. Distances between far clumps carry no meaning; neighbourhoods do.
+        (N, 2) float. Distances between far clumps and their sizes carry no meaning; neighbourhoods do.
 
     Raises:
-        ConfigError: another shape, or fewer than four embeddings.
+        ConfigError: another shape, fewer than four embeddings, or an unknown projection.
     """
+    check_choice("how", how, PROJECTIONS)
     features = np.asarray(features, dtype=np.float32)
     if features.ndim != 2 or len(features) < 4:
         raise ConfigError(f"features: expected (N, D) with N of at least 4; got shape {features.shape}")
+    if how == "t-sne":
+        from sklearn.manifold import TSNE
+
+        near = min(neighbours, (len(features) - 1) // 3 + 1)
+        return TSNE(perplexity=near, init="pca", random_state=seed % 2**31).fit_transform(features)
     from umap import UMAP  # imported late: it compiles for seconds
 
     layout = UMAP(

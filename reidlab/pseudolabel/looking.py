@@ -8,41 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reidlab.checks import check_choice
-from reidlab.errors import ConfigError
 from reidlab.pseudolabel.loop import Round
 from reidlab.seeding import rng
 
-PROJECTIONS = ("t-sne", "umap")
-
 #: What the budgets of a study's experiments are called.
 BUDGETS = {"ablation": "longer", "ablation-short": "shorter", "centred-test": "longer, tested centred"}
-
-
-def projected(features: np.ndarray, how: str = "t-sne", seed: int = 0) -> np.ndarray:
-    """Project features to the plane, (N, 2).
-
-    Neighbourhoods are preserved; distances between groups and their sizes mean nothing.
-
-    Args:
-        features: (N, D), N at least 4.
-        how: the projection, ``t-sne`` (van der Maaten and Hinton, 2008) or ``umap`` (McInnes et al., 2018).
-        seed: of the projection.
-
-    Raises:
-        ConfigError: the projection is unknown, or there are fewer than 4 features.
-    """
-    check_choice("how", how, PROJECTIONS)
-    if len(features) < 4:
-        raise ConfigError(f"features: {len(features)} are too few to project; at least 4 are needed")
-    near = min(15, (len(features) - 1) // 3 + 1)
-    if how == "umap":
-        import umap
-
-        return umap.UMAP(n_neighbors=max(2, near), random_state=seed % 2**31, n_jobs=1).fit_transform(features)
-    from sklearn.manifold import TSNE
-
-    return TSNE(perplexity=near, init="pca", random_state=seed % 2**31).fit_transform(features)
 
 
 @dataclass(frozen=True, eq=False)

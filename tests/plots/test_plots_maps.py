@@ -80,11 +80,12 @@ class TestEmbeddingMap:
             plots.embedding_map(points, pids, camids)
 
 
-def test_project_keeps_clumps_together_and_repeats():
+@pytest.mark.parametrize("how", ["umap", "t-sne"])
+def test_project_keeps_clumps_together_and_repeats(how):
     rng = np.random.default_rng(0)
     centres = np.eye(16)[:3] * 10
     features = np.concatenate([centre + rng.normal(0, 0.1, (12, 16)) for centre in centres])
-    first, again = (plots.project(features, seed=3, neighbours=6) for _ in range(2))
+    first, again = (plots.project(features, 3, how, neighbours=6) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     means = first.reshape(3, 12, 2).mean(axis=1)
     inside = np.linalg.norm(first.reshape(3, 12, 2) - means[:, None], axis=2).max()
@@ -92,9 +93,11 @@ def test_project_keeps_clumps_together_and_repeats():
     assert inside < between
 
 
-def test_project_refuses_what_is_not_a_matrix():
+def test_project_refuses_what_is_not_a_matrix_and_what_it_does_not_know():
     with pytest.raises(ConfigError, match=r"got shape \(3, 2\)"):
         plots.project(np.zeros((3, 2)), seed=0)
+    with pytest.raises(ConfigError, match="how: there is none called 'pca'"):
+        plots.project(np.zeros((5, 2)), 0, "pca")
 
 
 class TestEmbeddingMaps:

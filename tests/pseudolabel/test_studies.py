@@ -452,20 +452,6 @@ def test_facts_are_those_of_the_manifests():
         assert (batch["key"], batch["value"]) == ("batch_pictures", pictures)
 
 
-@pytest.mark.parametrize("how", ["t-sne", "umap"])
-def test_projections_keep_groups_apart(how):
-    rng = np.random.default_rng(0)
-    features = np.concatenate([rng.normal(0, 1, (20, 8)), rng.normal(40, 1, (20, 8))]).astype(np.float32)
-    points = looking.projected(features, how, 3)
-    gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
-    assert gaps[:20, :20].max() < gaps[:20, 20:].max()
-    assert np.array_equal(points, looking.projected(features, how, 3))
-    with pytest.raises(ConfigError, match="how: there is none called 'pca'"):
-        looking.projected(features, "pca")
-    with pytest.raises(ConfigError, match="too few"):
-        looking.projected(features[:3])
-
-
 def test_shown_clusters(none):
     _, measured, place = none
     found, target = Round.from_arrays(measured.kept, "first"), place.target.train

@@ -10,6 +10,7 @@ from PIL import Image
 
 from reidlab.files import digest
 from reidlab.models import save_weights
+from reidlab.paths import compiled_dir
 from reidlab.training.recipe import Recipe
 from tests.kills import Command, check_completions
 from tests.pseudolabel import toy
@@ -26,7 +27,7 @@ def test_a_killed_learn_ends_as_an_undisturbed_one(tmp_path, pytestconfig):
             Image.fromarray(image).save(path)
         words = ["learn", "pictures", "out", "--start", weights, "--height", "32"]
         words += ["--rounds", "3", "--iterations", "4", "--resume"]
-        caches = {name: str(tmp_path / "compiled") for name in ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")}
+        caches = {"NUMBA_CACHE_DIR": str(compiled_dir()), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled")}
         return Command([*map(str, words)], home, caches)
 
     def result(home):
