@@ -140,6 +140,11 @@ class Rule:
             return [self.where]
         return [{**self.where, **side} for side in (self.larger, self.smaller) if isinstance(side, Mapping)]
 
+    def agrees(self, measured: float) -> bool:
+        """Return whether a number, in the printed unit, is as close to what is expected as the rule asks."""
+        # The last printed digit is rounded, and so is the sum of a float's own digits.
+        return abs(measured - self.expected) <= self.tolerance + 1e-9 * max(1.0, abs(self.expected))
+
 
 @dataclass(frozen=True)
 class Claim:

@@ -174,6 +174,32 @@ class Ledger:
         return best and (*best, _by_key(best[0].records))
 
 
+def judge_numbers(chosen: Sequence[Claim], table: pd.DataFrame) -> pd.DataFrame:
+    """Judge claims on numbers by records at hand, such as those of a run under way.
+
+    Args:
+        chosen: claims with a rule, none of them a trend.
+        table: records, as :meth:`~reidlab.lab.run.Run.records` returns them.
+
+    Returns:
+        A row per claim: ``claim, what, printed, unit, measured`` (in that unit), ``agrees, whose, source, item, note``.
+
+    Raises:
+        ClaimError: a claim's record is missing, or there are several that differ.
+    """
+    import pandas as pd
+
+    records, rows = _by_key(table), []
+    for claim in chosen:
+        if claim.rule is None or claim.kind == "trend":
+            raise ClaimError(f"{claim.file}: claim {claim.id!r}: it has no rule for a number")
+        row = _judge_number(claim, claim.rule, records)
+        said = {name: getattr(claim, name) for name in ("what", "printed", "unit", "whose", "source", "item", "note")}
+        agrees = row.name == "reproduced"
+        rows.append({"claim": claim.id, **said, "measured": row.measured, "agrees": agrees})
+    return pd.DataFrame(rows)
+
+
 def judge_differences(
     differences: Sequence[float], min_seeds: int, margin: float = 0.0, gain: float | None = None
 ) -> tuple[str, str, Interval]:
@@ -267,11 +293,9 @@ def _judge_number(claim: Claim, rule: Rule, table: _Records) -> Row:
     if len({record["seed"] for record in found}) < len(found):
         raise ClaimError(f"{len(found)} records with {shown} for one seed; narrow the filter")
     measured = claim.in_printed_unit(math.fsum(values) / len(values), found[0]["unit"])
-    # The last printed digit is rounded, and so is the sum of a float's own digits.
-    slack = 1e-9 * max(1.0, abs(rule.expected))
     text = f"measured {measured:.10g}, "
     text += f"implied {rule.expected:g}" if claim.printed is None else f"printed {claim.printed}"
-    if abs(measured - rule.expected) <= rule.tolerance + slack:
+    if rule.agrees(measured):
         return Row(claim, "reproduced", text, measured)
     return Row(claim, "differs", f"{claim.note}; {text}" if claim.note else text, measured)
 

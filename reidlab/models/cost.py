@@ -25,7 +25,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
@@ -33,7 +32,7 @@ from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _Av
 
 from reidlab.checks import check_choice
 from reidlab.errors import ConfigError
-from reidlab.models.modes import evaluating
+from reidlab.models.modes import watch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -221,14 +220,7 @@ def cost(model: nn.Module, input_shape: Sequence[int] = (3, 256, 128)) -> Cost:
         elements[name] = elements.get(name, 0) + (output.numel() if isinstance(output, Tensor) else 0)
 
     counted = [m for m in names if _works(m) or next(m.parameters(recurse=False), None) is not None]
-    handles = [module.register_forward_hook(note) for module in counted]
-    try:
-        with evaluating(model), torch.no_grad():
-            weight = next(model.parameters(), torch.zeros(()))
-            model(torch.zeros((1, *input_shape), dtype=weight.dtype, device=weight.device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    watch(model, input_shape, counted, note)
     order = {name: position for position, name in enumerate(macs)}
     layers = []
     for module in sorted(counted, key=lambda module: order.get(names[module], len(order))):

@@ -19,6 +19,7 @@ from reidlab.plots.images import cluster_galleries, contact_sheet, frame_with_bo
 from reidlab.plots.maps import cluster_maps, embedding_map, embedding_maps, project, split_cluster
 from reidlab.plots.points import interval_points, purity_points, trade_off
 from reidlab.plots.style import colours, context, use
+from reidlab.plots.tables import wrapped
 from reidlab.plots.tracklets import attention_strip, before_after, label_faults
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "trade_off",
     "training_curves",
     "use",
+    "wrapped",
 ]

@@ -12,12 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from reidlab.checks import check_integer
 from reidlab.errors import ConfigError
-from reidlab.models.modes import evaluating
+from reidlab.models.modes import watch
 
 #: Rows and columns of the array, fitted to the printed counts.
 FITTED = (14, 12)
@@ -116,18 +115,7 @@ def layers(model: nn.Module, input_shape: Sequence[int], shortcuts: bool = False
         found.append((names[module], layer))
 
     counted = [module for module in names if isinstance(module, nn.Conv2d | nn.Linear)]
-    handles = [
-        module.register_forward_hook(note)
-        for module in counted
-        if shortcuts or ".downsample." not in f".{names[module]}"
-    ]
-    try:
-        with evaluating(model), torch.no_grad():
-            weight = next(model.parameters(), torch.zeros(()))
-            model(torch.zeros((1, *input_shape), dtype=weight.dtype, device=weight.device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    watch(model, input_shape, [m for m in counted if shortcuts or ".downsample." not in f".{names[m]}"], note)
     return found
 
 

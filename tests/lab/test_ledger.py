@@ -16,7 +16,7 @@ from reidlab import files
 from reidlab.errors import ClaimError, RunError
 from reidlab.intervals import student_interval
 from reidlab.lab import claims, codehash, records, store
-from reidlab.lab.ledger import MOST_SEEDS, VERDICTS, Ledger, judge_differences, seeds_to_settle
+from reidlab.lab.ledger import MOST_SEEDS, VERDICTS, Ledger, judge_differences, judge_numbers, seeds_to_settle
 from reidlab.lab.pages import ledger_page
 from reidlab.lab.project import Project
 from tests.lab.made_up_project import make_project, write_chapter
@@ -262,6 +262,21 @@ def test_exact_numbers_agree_to_the_printed_digit(project, value, unit, printed,
     found = verdict(project, row(printed=printed, unit=printed_unit, rule=rule))
     assert found.name == expected
     assert ("measured" in found.verdict) == (expected == "differs")
+
+
+def test_numbers_are_judged_by_records_at_hand_as_by_kept_ones(project):
+    write_run(project, [{"key": "weights", "value": 5, "unit": "count"}], profile="quick")
+    write_claims(project, row(), row(id="b", printed=5), row(TREND, id="c"))
+    chosen = claims.read(project).claims
+    table = store.open_run(store.run_folder(project, "quick", "01_tiny")).records
+    found = judge_numbers(chosen[:2], table)
+    assert found.agrees.tolist() == [False, True]
+    assert found.agrees.tolist() == [r.name == "reproduced" for r in Ledger(project).rows()[:2]]
+    assert found.measured.tolist() == [5, 5]
+    with pytest.raises(ClaimError, match="claim 'c': it has no rule for a number"):
+        judge_numbers(chosen, table)
+    with pytest.raises(ClaimError, match="no record has key weights"):
+        judge_numbers(chosen[:2], table[:0])
 
 
 def test_a_difference_tells_its_reason(project):

@@ -7,7 +7,6 @@ import onnx
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 
 from reidlab import lab, plots
 from reidlab.data import catalogue
@@ -33,11 +32,7 @@ FEW = {"options": {"share": 0.2, "k1": 6, "k2": 2, "min_samples": 2}, "neighbour
 @pytest.fixture
 def town(tmp_path, monkeypatch):
     """A folder set called town and a tiny embedder below REIDLAB_DATA."""
-    people = toy.pictures(range(8))
-    for number, (pid, camid, image) in enumerate(zip(people.pids, people.camids, people.images)):
-        path = tmp_path / "pictures" / f"person{pid}" / f"door{camid}" / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
+    toy.write_people(tmp_path / "pictures", toy.pictures(range(8)))
     onnx.save(onnx_graphs.plain(), tmp_path / "tiny.onnx")
     monkeypatch.setenv("REIDLAB_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

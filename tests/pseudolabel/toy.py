@@ -1,6 +1,7 @@
 """A data set small enough to learn in seconds: people are colours, cameras tint them."""
 
 import numpy as np
+from PIL import Image
 
 from reidlab.data import make_table
 from reidlab.data.decoded import DataSet, Pictures
@@ -36,3 +37,11 @@ def data_set(people=12, test=6, **options):
         pictures(others, each=1, seed=5, split="query"),
         pictures(others, each=3, seed=6, split="gallery"),
     )
+
+
+def write_people(folder, people):
+    """Write pictures as ``person<pid>/door<camid>/<number>.png``."""
+    for number, (pid, camid, image) in enumerate(zip(people.pids, people.camids, people.images)):
+        path = folder / f"person{pid}" / f"door{camid}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)

@@ -223,11 +223,7 @@ def test_small_sets_are_learnt_or_it_is_said_what_is_missing(tmp_path, capsys, p
 
 
 def test_the_network_that_learn_wrote_audits_a_set_sorted_by_person_and_camera(tmp_path, capsys):
-    people = toy.pictures(range(8))
-    for number, (pid, camid, image) in enumerate(zip(people.pids, people.camids, people.images)):
-        path = tmp_path / "mine" / f"person{pid}" / f"door{camid}" / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
+    toy.write_people(tmp_path / "mine", toy.pictures(range(8)))
     (tmp_path / "mine" / "person3" / "door1" / "18.png").rename(tmp_path / "mine" / "person5" / "door1" / "wrong.png")
     weights = save_weights(Recipe((48, 24)).network(2, 0), tmp_path / "start.safetensors")
     options = ["--start", weights, "--height", "48", "--rounds", "1", "--iterations", "2"]

@@ -44,6 +44,14 @@ class InterruptAt(Hook):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+def resume(make_model, make_source, objective, config, folder):
+    """Go on from a folder's checkpoint, with a network whose own weights are others."""
+    return train(
+        make_model(seed=9), make_source(), objective, config, 1, hooks=[Hook()], out_dir=folder, resume=True,
+        progress=False,
+    )  # fmt: skip
+
+
 def test_training_lowers_the_loss_and_returns_the_same_model(source, make_model, objective, config):
     model = make_model()
     result = train(model, source, objective, dataclasses.replace(config, iterations=60), seed=0, progress=False)
@@ -98,10 +106,7 @@ def test_a_crashed_run_resumes_to_identical_weights_and_history(
         train(
             make_model(), make_source(), objective, config, 1, hooks=[StopAt(crash)], out_dir=tmp_path, progress=False
         )
-    resumed = train(
-        make_model(seed=9), make_source(), objective, config, 1, hooks=[Hook()], out_dir=tmp_path, resume=True,
-        progress=False,
-    )  # fmt: skip
+    resumed = resume(make_model, make_source, objective, config, tmp_path)
     assert identical(whole.model, resumed.model)
     pd.testing.assert_frame_equal(whole.history.drop(columns="seconds"), resumed.history.drop(columns="seconds"))
     on_disk = pd.read_csv(tmp_path / "history.csv")
@@ -121,10 +126,7 @@ def test_an_interrupt_finishes_the_iteration_saves_and_is_raised_again(
     assert signal.getsignal(signal.SIGINT) is handler
     state = torch.load(tmp_path / "checkpoint-last.pt", weights_only=True)
     assert state["iteration"] == 5
-    resumed = train(
-        make_model(seed=9), make_source(), objective, config, 1, hooks=[Hook()], out_dir=tmp_path, resume=True,
-        progress=False,
-    )  # fmt: skip
+    resumed = resume(make_model, make_source, objective, config, tmp_path)
     assert identical(whole.model, resumed.model)
 
 
@@ -530,9 +532,6 @@ def test_batches_made_ahead_change_nothing(tmp_path, make_model, objective, conf
         )
     assert not any(thread.name.startswith("next-batch") for thread in threading.enumerate())
     # Whether batches are made ahead is no part of what a run is: it resumes the other way.
-    resumed = train(
-        make_model(seed=9), make_source(), objective, config, 1, hooks=[Hook()], out_dir=tmp_path, resume=True,
-        progress=False,
-    )  # fmt: skip
+    resumed = resume(make_model, make_source, objective, config, tmp_path)
     assert identical(whole.model, resumed.model)
     pd.testing.assert_frame_equal(whole.history.drop(columns="seconds"), resumed.history.drop(columns="seconds"))
