@@ -56,6 +56,12 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(skip)
 
 
+def pytest_collection_finish(session):
+    """The suite's own processes keep all cores busy: worlds are drawn where they are asked for, whatever their size."""
+    if writing := sys.modules.get("reidlab.world.writing"):
+        writing._WORTH_A_POOL = float("inf")
+
+
 @pytest.fixture(autouse=True)
 def _stays_on_this_machine():
     before = len(_outside)
