@@ -18,6 +18,11 @@ _NO_PROXY = {
     "https_proxy": "http://127.0.0.1:9",
     "no_proxy": "localhost,127.0.0.1,::1",
 }
+# They come first, so that no worker is left alone with one; the first compiles for the others, which start processes.
+_LONGEST = (
+    "video/test_linking.py", "lab/test_kills.py", "lab/test_runner.py", "tools/test_learn_kills.py",
+    "video/test_networks.py", "baseline/test_studies.py", "pseudolabel/test_studies.py", "lab/test_book.py",
+)  # fmt: skip
 _outside: list[str] = []
 
 
@@ -54,12 +59,16 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if item.get_closest_marker("environment"):
                 item.add_marker(skip)
+    places = {ROOT / "tests" / name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_collection_finish(session):
     """The suite's own processes keep all cores busy: worlds are drawn where they are asked for, whatever their size."""
     if writing := sys.modules.get("reidlab.world.writing"):
         writing._WORTH_A_POOL = float("inf")
+    if opencv := sys.modules.get("cv2"):
+        opencv.setNumThreads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -411,7 +411,7 @@ def tracks(tmp_path_factory):
 
 def test_audit_labels_lists_suspects_and_writes_the_whole_list(capsys, tracks, tmp_path):
     out = tmp_path / "suspects.csv"
-    words = ("data", "audit-labels", str(tracks), "--iterations", "40", "--out", str(out))
+    words = ("data", "audit-labels", str(tracks), "--iterations", "8", "--out", str(out))
     code, text, _ = call(capsys, *words, "--top", "2", "--json")
     assert code == 0
     suspects = json.loads(text)

@@ -1,5 +1,6 @@
 """Chapter 2a's study on tiny worlds: what is trained on what, and which rows it gives."""
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -23,9 +24,17 @@ RECIPE = Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), optimisation={
 @pytest.fixture(scope="module")
 def study(own_cache):
     return NetworkStudy(
-        recipe=RECIPE, steps={"pictures": 3, "clips": 11}, short={"clips": 10},
+        recipe=RECIPE, steps={"pictures": 2, "clips": 11}, short={"clips": 10},
         networks=("c2d", "nvan", "nvan-spatial"), people=4, tracklet_frames=5,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _counted_once():
+    """Counting NVAN's networks takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(costs, "nvan_costs", functools.cache(costs.nvan_costs))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +76,7 @@ def test_gains_are_differences(measured):
 
 
 def test_equal_budgets_are_recorded_as_both_experiments(study):
-    once = replace(study, steps={"pictures": 3, "clips": 10}, networks=("c2d",), ablations=())
+    once = replace(study, steps={"pictures": 2, "clips": 10}, networks=("c2d",), ablations=())
     rows = [row for row in once.measure(EMBEDDED, 3).rows if row.get("experiment") and row["key"] == "mAP"]
     assert [row["experiment"] for row in rows] == ["networks", "networks-short"]
     assert rows[0]["value"] == rows[1]["value"]

@@ -19,7 +19,7 @@ def detect(frame: np.ndarray) -> np.ndarray:
     hog = cv2.HOGDescriptor()
     hog.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
     large = cv2.resize(frame[:, :, ::-1], None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
-    windows, _ = hog.detectMultiScale(large, winStride=(8, 8), padding=(16, 16), scale=1.06)
+    windows, _ = hog.detectMultiScale(large, winStride=(8, 8), padding=(16, 16), scale=1.1)
     x, y, w, h = np.asarray(windows, dtype=float).reshape(-1, 4).T / SCALE
     return np.stack([x + MARGIN_X * w, y + MARGIN_Y * h, (1 - 2 * MARGIN_X) * w, (1 - 2 * MARGIN_Y) * h], axis=1)
 
