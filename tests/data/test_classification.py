@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -140,7 +141,25 @@ def test_pictures_of_another_kind_are_refused(images, labels, message):
         LabelledPictures(images, labels, ("a", "b"))
 
 
-@pytest.mark.parametrize("version", ["binary", "python"])
+def written_by_python_2(images, labels):
+    """The bytes of a batch as Python 2 pickled the official ones: text without an encoding, arrays by numpy.core."""
+    array = b"cnumpy.core.multiarray\n_reconstruct\n" + b"cnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    kind = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    pixels = b"T" + images.size.to_bytes(4, "little") + images.tobytes()
+    state = b"(K\x01" + b"K%cM\x00\x0c\x86" % len(images) + kind + b"\x89" + pixels + b"tb"
+    numbers = b"](" + b"".join(b"K%c" % label for label in labels) + b"e"
+    return b"\x80\x02}(U\x04data" + array + state + b"U\x06labels" + numbers + b"U\x0bbatch_labelU\x01xu."
+
+
+@pytest.fixture
+def python_2(python, small_batches):
+    for name, (images, labels) in zip(FILES, small_batches):
+        (python / name).write_bytes(written_by_python_2(images, labels))
+    assert pickle.loads((python / "test_batch").read_bytes(), encoding="bytes")[b"data"].shape == (20, 3072)
+    return python
+
+
+@pytest.mark.parametrize("version", ["binary", "python", "python_2"])
 def test_cifar_is_read_from_its_official_files(version, small_batches, request):
     folder = request.getfixturevalue(version)
     for place in (folder, folder.parent):
@@ -250,6 +269,20 @@ def test_a_text_is_no_parquet_file(tmp_path):
         cifar10_jpeg(tmp_path / "x.parquet")
     with pytest.raises(DataError, match="there is no such file"):
         cifar10_jpeg(tmp_path / "none.parquet")
+
+
+def test_damaged_files_are_refused_or_read(python, parquet):
+    """Bytes changed at random: one of our errors, or other pictures."""
+    random = rng(0, "damage")
+    for path, read in ((python / "test_batch", lambda path: cifar10(path.parent)), (parquet[0], cifar10_jpeg)):
+        whole = path.read_bytes()
+        for _ in range(60):
+            content = bytearray(whole)
+            for place in random.choice([*range(150), *range(len(whole) - 1500, len(whole))], 3):
+                content[place] = random.integers(256)
+            path.write_bytes(content)
+            with suppress(DataError):
+                assert len(read(path).test) == 20
 
 
 def test_folders_of_classes(tmp_path, lay):
