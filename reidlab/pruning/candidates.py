@@ -70,7 +70,7 @@ class Candidates:
         )
 
     def removals(self, gone: np.ndarray) -> dict[str, list[int]]:
-        """Return candidates by layer and index in the network as it is, as :func:`reidlab.pruning.removal.removed` asks.
+        """Return candidates by layer and index in the network as it is, for :func:`reidlab.pruning.removal.removed`.
 
         Args:
             gone: (G,) labels.
@@ -96,7 +96,7 @@ class Candidates:
         Raises:
             ConfigError: a filter is no candidate.
         """
-        known = {name: label for name, label in zip(self.names, self.labels.tolist())}
+        known = dict(zip(self.names, self.labels.tolist()))
         wanted = [(layer, index) for layer, indices in named.items() for index in indices]
         if missing := [name for name in wanted if name not in known]:
             raise ConfigError(f"{missing[0][0]}: filter {missing[0][1]} is none that can be removed")
@@ -159,8 +159,8 @@ def candidates(model: nn.Module, couplings: Couplings, *, minimum: float = 0.1, 
                     names.setdefault(label, (layer, index))
     role = "both" if gate == "norm" else "out"
     gates = [(axis.module, axis.labels) for axis in couplings.axes if axis.role == role and _is_gate(model, axis)]
-    gated = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(labels for _, labels in gates)]))
-    labels = np.array(sorted(label for label in names if label in set(gated.tolist())), dtype=np.int64)
+    gated = set(np.concatenate([np.empty(0, dtype=np.int64), *(labels for _, labels in gates)]).tolist())
+    labels = np.array(sorted(label for label in names if label in gated), dtype=np.int64)
     if not len(labels):
         raise ConfigError(_without_gates(model, gate, bool(names)))
     gates = [(name, np.where(np.isin(own, labels), own, -1)) for name, own in gates]

@@ -29,6 +29,7 @@ from scipy.interpolate import RegularGridInterpolator
 from sklearn.isotonic import IsotonicRegression
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+from torch.overrides import TorchFunctionMode
 
 from reidlab.checks import check_integer, check_number
 from reidlab.errors import ConfigError, RunError
@@ -148,6 +149,18 @@ def _layer_bytes(shape: Shape, inputs: int, outputs: int, given: Sequence[int]) 
     return made.SerializeToString()
 
 
+class _Permuted(TorchFunctionMode):
+    """The exporter writes a movedim from the last axis with an axis of -1, which ONNX has not."""
+
+    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func is not Tensor.movedim:
+            return func(*args, **(kwargs or {}))
+        x, source, target = args
+        axes = list(range(x.ndim))
+        axes.insert(target % x.ndim, axes.pop(source % x.ndim))
+        return x.permute(axes)
+
+
 class _First(nn.Module):
     """A network's embedding where it has one, else its output."""
 
@@ -156,7 +169,8 @@ class _First(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        found = self.model(x)
+        with _Permuted():
+            found = self.model(x)
         return found if isinstance(found, Tensor) else found.embedding
 
 
@@ -423,7 +437,7 @@ class Latency:
         )
 
     def impact(self, widths: Widths, limit: float) -> Impact:
-        """Return what each candidate saves, at least :data:`FLOOR` of its layer's time per channel, and the objective."""
+        """Return what each candidate saves, at least :data:`FLOOR` of its layer's time per channel, and R."""
         saved = np.zeros(len(widths.rows))
         for row in self.table.grids:
             mine = np.flatnonzero(widths.rows == row)

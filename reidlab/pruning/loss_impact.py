@@ -48,16 +48,15 @@ class LossImpact:
         self.count = 0
         self._gates: tuple[Candidates, list[nn.Module], Tensor, Tensor, Tensor] | None = None
 
-    def begin(self, model: nn.Module, candidates: Candidates, kept: np.ndarray | None = None) -> None:
+    def begin(self, model: nn.Module, candidates: Candidates) -> None:
         """Start an iteration.
 
         Args:
             model: the network as it is.
-            candidates: its candidates.
-            kept: (K before,) which of the earlier iteration's candidates are left; None for all.
+            candidates: its K candidates; a carried average must be of the same.
         """
         carried = self.average == "carried" and self.value is not None
-        self.value = (self.value if kept is None else self.value[torch.from_numpy(kept)]) if carried else None
+        self.value = self.value if carried else None
         self.count = 0
         places = np.concatenate([candidates.places(labels) for _, labels in candidates.gates])
         channel = np.flatnonzero(places >= 0)

@@ -1,4 +1,4 @@
-"""Resource impact: what share of a resource a filter's removal saves (Eqs. 6.6, 6.16), without counting the network anew.
+"""Resource impact: what share of a resource a filter's removal saves (Eqs. 6.6, 6.16), without recounting.
 
 Removing a filter takes an output channel from its convolutions and an input channel from those that read it. What a
 layer of i inputs and o outputs costs is known, mostly a * i * o + b * o, so that one pass over the layers gives the
