@@ -17,7 +17,7 @@ from reidlab.errors import DataError
 from reidlab.files import write_json, write_text
 from reidlab.models.weights import save_weights
 from reidlab.pruning.caie import Result, Settings, check_budgets, prune
-from reidlab.pruning.latency import Latency, OnnxTimer, latency_of, write_onnx_of
+from reidlab.pruning.latency import Latency, Timer, latency_of, write_onnx_of
 from reidlab.pruning.resources import Layers
 from reidlab.tools.common import checked_output
 from reidlab.tools.network import Say
@@ -55,7 +55,7 @@ def prune_to_budget(
     loss: Callable[[nn.Module, Any], Tensor] | None = None,
     finetune: Callable[[nn.Module], None] | None = None,
     settings: Settings | None = None,
-    timer: OnnxTimer | None = None,
+    timer: Timer | None = None,
     seed: int = 0,
     resume: bool = False,
     say: Say = lambda line: None,

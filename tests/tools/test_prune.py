@@ -10,7 +10,6 @@ import torch
 from reidlab.errors import ConfigError, DataError
 from reidlab.models import ReIDNet, resnet
 from reidlab.pruning.caie import Settings
-from reidlab.pruning.latency import OnnxTimer
 from reidlab.tools.prune import prune_to_budget
 
 
@@ -52,11 +51,21 @@ def test_files_of_a_pruned_network(model, data, tmp_path):
     assert again.result.trace == made.result.trace
 
 
-def test_a_latency_is_really_measured_and_widths_are_multiples(model, data, tmp_path):
-    made = prune_to_budget(
-        model, data, tmp_path / "out", {"latency": 0.95}, minibatches=1, timer=OnnxTimer(seconds=0, least=3)
+class Clock:
+    """A millisecond for every 100 weights."""
+
+    def layer(self, shape, inputs, outputs):
+        return inputs * outputs / 100
+
+    def network(self, model, input_shape):
+        return sum(p.numel() for p in model.parameters()) / 100
+
+
+def test_a_latency_is_met_by_widths_in_chunks(model, data, tmp_path):
+    made = prune_to_budget(model, data, tmp_path / "out", {"latency": 0.7}, minibatches=1, timer=Clock())
+    assert (
+        made.result.limits["latency"][2] == Clock().network(made.result.model, ()) <= made.result.limits["latency"][1]
     )
-    assert "latency" in made.result.limits
     widths = [after for name, (_, after) in made.result.widths.items() if "classifier" not in name]
     assert all(width % 8 == 0 for width in widths)
 
