@@ -151,9 +151,11 @@ class Ledger:
             there = ", ".join(sorted(recorded))
             return [f"{where}: chapter {rule.chapter} records no {rule.key!r}; it records {there}"]
         evidence = self._find(rule.chapter, rule.profile)
-        if evidence is None or evidence[1] or (claim.needs and _data_problem(claim, rule, evidence[0].info["data"])):
+        if evidence is None or evidence[0].is_older(self.project):
             return []
-        table = evidence[2]
+        run, _, table = evidence
+        if claim.needs and _data_problem(claim, rule, run.info["data"]):
+            return []
         return [
             f"{where}: no record of {rule.key!r} in profile {rule.profile} has {_show(wanted)}"
             for wanted in rule.filters()

@@ -131,21 +131,26 @@ class StoredRun:
 
         return records.read(self.folder / RECORDS_FILE)
 
-    def changes(self, project: Project, pictures: bool = True) -> list[str]:
+    def changes(self, project: Project, pictures: bool = True, verified: bool = True) -> list[str]:
         """Say how today's code differs from the one that ran, or that verified its records; empty if it does not.
 
         Args:
             project: where today's chapters are.
             pictures: whether what only the page shows counts: it does for a page, not for records.
+            verified: whether code that verified the records counts as the one that ran.
         """
         try:
             code = codehash.of_chapter(project.notebook(self.chapter))
         except ReidlabError as error:
             return [str(error)]
         changes = code.changes_since(self.info["code"] or {}, pictures)
-        if changes and not pictures and (verified := self.info.get("verified")):
-            return code.changes_since(verified["code"], pictures)
+        if changes and not pictures and verified and (entry := self.info.get("verified")):
+            return code.changes_since(entry["code"], pictures)
         return changes
+
+    def is_older(self, project: Project) -> bool:
+        """Return whether other code ran than today's, verified or not: it may lack rows that came since."""
+        return bool(self.changes(project, pictures=False, verified=False))
 
     def is_stale(self, project: Project) -> bool:
         """Return whether today's code could give other records."""

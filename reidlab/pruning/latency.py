@@ -209,7 +209,11 @@ def write_onnx_of(model: nn.Module, path: str | os.PathLike[str], input_shape: S
 
 
 def shapes_of(layers: Layers) -> dict[int, Shape]:
-    """Return the layers that are timed, by their number."""
+    """Return the layers that are timed, by their number.
+
+    Raises:
+        ConfigError: a convolution is transposed, or its padding is a word.
+    """
     found = {}
     for row, layer in enumerate(layers.layers):
         module = layers.model.get_submodule(layer.name)
