@@ -625,6 +625,18 @@ def test_a_rule_that_no_fresh_record_fits_is_named(project):
     assert "no record of 'rank1' in profile standard has loss tripplet" in problem
 
 
+def test_a_verified_run_may_lack_rows_that_came_after_it(project):
+    today = codehash.of_chapter(project.notebook("01_tiny")).as_dict()
+    before = today | {"records": today["records"] | {"notebook": "0" * 16}}
+    entry = {"seed": 0, "date": "2024-03-04T05:06:07+00:00", "records": 10, "left_out": [], "code": today["records"]}
+    entry |= {"versions": {}, "machine": "made up", "device": "cpu", "threads": 1}
+    write_run(project, losses([0.6] * 5, [0.5] * 5), kept=True, code=before, verified=entry)
+    write_claims(project, row(TREND, rule={"larger": {"loss": "newer"}}))
+    assert not store.kept("01_tiny", "standard", project).is_stale(project)
+    assert Ledger(project).problems() == []
+    assert Ledger(project).rows()[0].name == "not run"
+
+
 @pytest.mark.parametrize(
     ("key", "problems"),
     [
