@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from reidlab import files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -222,3 +224,42 @@ def _is_temporary(path: Path) -> bool:
         return False
     suspicious = path.suffix == ".tmp" or path.name.startswith((".reidlab-", ".running-", "kernel-"))
     return suspicious or (path.parts[0] == "tmp" and len(path.parts) == 2)
+
+
+class Killed(BaseException):
+    """Stands for a kill within a test's own process: nothing catches it."""
+
+
+def check_resumed(run, same, tmp_path, monkeypatch, kills: int) -> int:
+    """Stop a function at seeded moments, just before a file is put in place, and check what it gives when it goes on.
+
+    Args:
+        run: from a folder that it saves to, None for memory, to its result.
+        same: whether two results are the same.
+        tmp_path: where the folders are made; the one of the undisturbed run is called ``whole``.
+        monkeypatch: pytest's.
+        kills: how many moments are drawn.
+
+    Returns:
+        How many files the undisturbed run put in place.
+    """
+    undisturbed = run(None)
+    real, changes, left = os.replace, [0], [0]
+
+    def counted(*args):
+        changes[0] += 1
+        if changes[0] == left[0]:
+            raise Killed
+        return real(*args)
+
+    monkeypatch.setattr(os, "replace", counted)
+    assert same(run(tmp_path / "whole"), undisturbed)
+    total = changes[0]
+    for moment in random.Random(0).sample(range(1, total + 1), kills):
+        folder = tmp_path / str(moment)
+        changes[0], left[0] = 0, moment
+        with pytest.raises(Killed):
+            run(folder)
+        left[0] = 0
+        assert same(run(folder), undisturbed)
+    return total

@@ -33,7 +33,7 @@ from torch.overrides import TorchFunctionMode
 
 from reidlab.checks import check_integer, check_number
 from reidlab.errors import ConfigError, RunError
-from reidlab.files import read_json, replacing, write_json
+from reidlab.files import read_json, write_json
 from reidlab.models.modes import evaluating
 from reidlab.paths import cache_dir
 from reidlab.pruning.resources import Counts, Impact, Layers, Widths, relative
@@ -191,21 +191,6 @@ def onnx_bytes(model: nn.Module, input_shape: Sequence[int]) -> bytes:
             opset_version=_OPSET, input_names=["input"], output_names=["output"],
         )  # fmt: skip
     return stream.getvalue()
-
-
-def write_onnx_of(model: nn.Module, path: str | os.PathLike[str], input_shape: Sequence[int]) -> Path:
-    """Write what :func:`onnx_bytes` returns; an existing file is replaced only by a complete one.
-
-    Raises:
-        ConfigError: the name does not end in ``.onnx``.
-        StorageError: it cannot be written.
-    """
-    path = Path(path)
-    if path.suffix != ".onnx":
-        raise ConfigError(f"{path}: choose a name that ends in .onnx")
-    with replacing(path) as draft:
-        draft.write_bytes(onnx_bytes(model, input_shape))
-    return path
 
 
 def shapes_of(layers: Layers) -> dict[int, Shape]:

@@ -8,10 +8,10 @@ does for each layer: the time of one such count, times the number of groups of c
 """
 
 import argparse
-import time
 from statistics import median
 
 import torch
+from clock import seconds
 from torch.nn import functional as F
 
 from reidlab.models import resnet
@@ -23,12 +23,6 @@ from reidlab.pruning.removal import removed
 from reidlab.pruning.resources import Layers, resource
 
 LIMIT, LIMIT_S = 1.3, 1.0
-
-
-def seconds(work) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from statistics import median
 
 import numba
 import numpy as np
+from clock import seconds
 from threadpoolctl import threadpool_limits
 
 from reidlab.evaluation.jaccard import jaccard_distances
@@ -74,13 +75,6 @@ def searches(threads: int) -> dict:
         faiss.omp_set_num_threads(threads)
         found["faiss IndexFlatL2"] = by_faiss
     return found
-
-
-def seconds(function, *arguments) -> float:
-    """Time of one call."""
-    began = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - began
 
 
 def peak() -> float:

@@ -9,10 +9,10 @@ times the product, in at most 4 GB.
 
 import argparse
 import resource
-import time
 from statistics import median
 
 import numpy as np
+from clock import seconds
 
 from reidlab.evaluation import Embeddings, evaluate, evaluate_distances
 from reidlab.evaluation.distances import distance_blocks
@@ -36,13 +36,6 @@ def problem(queries: int, gallery: int, people: int, cameras: int) -> tuple[Embe
             row += centres[pid]
         parts.append(Embeddings(features, pids + 1, random.integers(1, cameras + 1, count)))
     return parts[0], parts[1]
-
-
-def seconds(work) -> float:
-    """Return the wall time of ``work()``."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def peak_gb() -> float:

@@ -13,6 +13,7 @@ import time
 from statistics import median
 
 import torch
+from clock import seconds
 from torch import nn
 
 from reidlab.models.vgg import VGG, vgg_widths
@@ -22,12 +23,6 @@ from reidlab.pruning.evaluation import BatchEvaluation
 from reidlab.pruning.removal import removed
 
 LIMIT_S = 0.5
-
-
-def seconds(work) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def main() -> None:

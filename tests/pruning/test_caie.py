@@ -1,8 +1,6 @@
 """CAIE where the optimum is known by enumeration, and prunings that are stopped and go on."""
 
 import json
-import os
-import random
 from itertools import combinations
 
 import numpy as np
@@ -19,6 +17,7 @@ from reidlab.pruning.couplings import follow
 from reidlab.pruning.latency import latency_of
 from reidlab.pruning.loss_impact import AVERAGES, SCORES
 from reidlab.pruning.resources import Layers, resource
+from tests.kills import check_resumed
 from tests.pruning.networks import network
 
 SHAPE = (3, 8, 8)
@@ -229,37 +228,17 @@ def test_a_latency_is_met_as_measured(model):
 # --- stopped and resumed ----------------------------------------------------------------------------------------------
 
 
-class Killed(BaseException):
-    pass
-
-
 def same(a, b):
     states = a.model.state_dict(), b.model.state_dict()
     return a.trace == b.trace and all(torch.equal(x, y) for x, y in zip(*(s.values() for s in states), strict=True))
 
 
 def test_a_pruning_that_is_killed_anywhere_resumes_to_the_same_result(model, tmp_path, monkeypatch):
-    settings = {"average": "carried"}
-    undisturbed = run(model, settings=settings)
-    real, changes, left = os.replace, [0], [0]
+    def carried(folder):
+        return run(model, settings={"average": "carried"}, folder=folder)
 
-    def counted(*args):
-        changes[0] += 1
-        if changes[0] == left[0]:
-            raise Killed
-        return real(*args)
-
-    monkeypatch.setattr(os, "replace", counted)
-    assert same(run(model, settings=settings, folder=tmp_path / "whole"), undisturbed)
+    check_resumed(carried, same, tmp_path, monkeypatch, kills=5)
     assert len(list((tmp_path / "whole").glob("*.safetensors"))) == 1
-    total = changes[0]
-    for moment in random.Random(0).sample(range(1, total + 1), 5):
-        folder = tmp_path / str(moment)
-        changes[0], left[0] = 0, moment
-        with pytest.raises(Killed):
-            run(model, settings=settings, folder=folder)
-        left[0] = 0
-        assert same(run(model, settings=settings, folder=folder), undisturbed)
 
 
 def test_a_folder_of_another_pruning_is_refused(model, tmp_path):

@@ -1,8 +1,5 @@
 """CPO on networks whose performance is a table of their widths, so that each step is known beforehand."""
 
-import os
-import random
-
 import pytest
 import torch
 
@@ -13,6 +10,7 @@ from reidlab.pruning import cpo
 from reidlab.pruning.cpo import Settings, search, sensitivity
 from reidlab.pruning.evaluation import BatchEvaluation
 from reidlab.pruning.removal import widths
+from tests.kills import Killed, check_resumed
 
 EXAMPLE = torch.zeros(1, 1, 8, 8)
 
@@ -150,10 +148,6 @@ def by_weights(model):
     )
 
 
-class Killed(BaseException):
-    pass
-
-
 def run(model, folder, evaluate=by_weights):
     return search(
         model, EXAMPLE, evaluate, [1.5, 3.0], layers=["body.0", "body.2"], retrain=noise, folder=folder,
@@ -170,27 +164,9 @@ def same(a, b):
 
 
 def test_a_search_that_is_killed_anywhere_resumes_to_the_same_result(model, tmp_path, monkeypatch):
-    undisturbed = run(model, None)
-    assert {s.kind for s in undisturbed.steps} == {"probe", "prune", "step back", "stop"}
-    real, changes, left = os.replace, [0], [0]
-
-    def counted(*args):
-        changes[0] += 1
-        if changes[0] == left[0]:
-            raise Killed
-        return real(*args)
-
-    monkeypatch.setattr(os, "replace", counted)
-    assert same(run(model, tmp_path / "whole"), undisturbed)
-    total = changes[0]
-    assert total > 20
-    for moment in random.Random(0).sample(range(1, total + 1), 10):  # before weights or the log of a step are in place
-        folder = tmp_path / str(moment)
-        changes[0], left[0] = 0, moment
-        with pytest.raises(Killed):
-            run(model, folder)
-        left[0] = 0
-        assert same(run(model, folder), undisturbed)
+    # Before weights or the log of a step are in place.
+    assert check_resumed(lambda folder: run(model, folder), same, tmp_path, monkeypatch, kills=10) > 20
+    assert {s.kind for s in run(model, None).steps} == {"probe", "prune", "step back", "stop"}
 
 
 def test_a_search_that_is_killed_while_it_evaluates_goes_on_where_it_was(model, tmp_path):
