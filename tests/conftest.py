@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from reidlab.lab.notebook import ADDRESS_GRAMMAR
+
 ROOT = Path(__file__).resolve().parents[1]
 _PLACE = "REIDLAB_TESTS_PLACE"
 # What tests start, such as pip, asks a proxy that is not there.
@@ -45,6 +47,8 @@ def pytest_configure(config):
         tempfile.tempdir = None
         if not config.getoption("--package-index"):
             os.environ |= _NO_PROXY | {name.upper(): value for name, value in _NO_PROXY.items()}
+    # Nothing here asks for it, and every worker would build it.
+    sys.modules.setdefault(ADDRESS_GRAMMAR, None)
     sys.addaudithook(_watch)
 
 

@@ -26,7 +26,7 @@ from reidlab.errors import ConfigError, RunError
 from reidlab.lab import pages, runner, store
 from reidlab.lab.addresses import outside_requests
 from reidlab.lab.ledger import Ledger
-from reidlab.lab.notebook import parameters_of
+from reidlab.lab.notebook import ADDRESS_GRAMMAR, parameters_of
 from reidlab.lab.project import Project
 from reidlab.lab.store import StoredRun
 from reidlab.reading import read_yaml
@@ -220,7 +220,8 @@ def _run_jupyter_book(source: Path, output: Path, strict: bool) -> Path:
         arguments += ["-W", "-n", "--keep-going"]
     settings = source / "docutils.conf"
     files.write_text(settings, _NO_INSERTION)
-    start = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    start = f"import sys; sys.modules[{ADDRESS_GRAMMAR!r}] = None; "
+    start += "from jupyter_book.cli.main import main; sys.exit(main())"
     result = subprocess.run(
         [sys.executable, "-c", start, *arguments],
         capture_output=True,

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from reidlab.lab.notebook import without_address_grammar
+
 # Two kernels that start at the same time may be given the same port, and one of them dies before its first cell.
 _STARTS = 3
 
@@ -47,8 +49,9 @@ def execute(job: Mapping[str, Any], say: Callable[..., None]) -> dict[str, Any]:
         job: see :func:`main`.
         say: called with the number of each code cell as it starts.
     """
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
+    with without_address_grammar():
+        import papermill
+        from papermill.exceptions import PapermillExecutionError
 
     total = job["code_cells"] + bool(job["parameters"])
     reached = 0

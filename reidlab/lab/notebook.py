@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import re
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,24 @@ _PARSER = threading.Lock()
 _MAGIC = re.compile(r"^\s*([%!?]|.*\?$)")
 # A cell in another language, such as %%bash; what %%time and its like stand above is Python.
 _FOREIGN = re.compile(r"^\s*%%(?!time\b|timeit\b|capture\b|prun\b)")
+
+
+#: A grammar of web addresses that jsonschema builds wherever it is imported, in a second or two, for a format that
+#: neither notebooks nor the book's settings are checked for; without it, jsonschema leaves that format out.
+ADDRESS_GRAMMAR = "rfc3987_syntax"
+
+
+@contextmanager
+def without_address_grammar() -> Iterator[None]:
+    """Import notebook libraries in the block without :data:`ADDRESS_GRAMMAR`."""
+    loaded = ADDRESS_GRAMMAR in sys.modules
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault(ADDRESS_GRAMMAR, None)  # Python's own sign for a module that cannot be imported
+    try:
+        yield
+    finally:
+        if not loaded:
+            del modules[ADDRESS_GRAMMAR]
 
 
 @dataclass(frozen=True)

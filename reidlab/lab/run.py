@@ -27,6 +27,7 @@ from reidlab import files
 from reidlab.checks import check_name
 from reidlab.errors import ReidlabError, RunError
 from reidlab.lab import codehash, environment, pieces, records, store
+from reidlab.lab.notebook import without_address_grammar
 from reidlab.lab.parameters import check_same, plain
 from reidlab.lab.project import Project
 
@@ -213,7 +214,8 @@ class Run:
         if _shell() is None:
             return
         try:
-            from myst_nb import glue
+            with without_address_grammar():
+                from myst_nb import glue
         except ImportError:
             return
         glue(name, plain, display=False)

@@ -1,10 +1,12 @@
 """The process around one notebook: how an end becomes an event."""
 
 import errno
+import sys
 import types
 
 import pytest
 
+from reidlab.lab import notebook
 from reidlab.lab.execute import execute
 
 papermill = pytest.importorskip("papermill")
@@ -74,3 +76,15 @@ def test_an_error_in_a_cell_names_the_cell(monkeypatch):
         raise PapermillExecutionError(4, 3, "1 / 0", "ZeroDivisionError", "division by zero", [])
 
     assert run(monkeypatch, fails)[0] == {"event": "failed", "cell": 3, "reason": "ZeroDivisionError: division by zero"}
+
+
+@pytest.mark.parametrize("before", [{}, {notebook.ADDRESS_GRAMMAR: types.ModuleType(notebook.ADDRESS_GRAMMAR)}])
+def test_notebook_libraries_are_imported_without_the_grammar_of_addresses(monkeypatch, before):
+    monkeypatch.delitem(sys.modules, notebook.ADDRESS_GRAMMAR, raising=False)
+    for name, module in before.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    with notebook.without_address_grammar():
+        # What has it already keeps it.
+        assert sys.modules[notebook.ADDRESS_GRAMMAR] is before.get(notebook.ADDRESS_GRAMMAR)
+    assert sys.modules.get(notebook.ADDRESS_GRAMMAR) is before.get(notebook.ADDRESS_GRAMMAR)
+    assert (notebook.ADDRESS_GRAMMAR in sys.modules) == bool(before)
