@@ -1,8 +1,9 @@
 """Kills a command at seeded moments, lets the same command finish, and compares with a run that nobody disturbed.
 
-A moment is a time, or the n-th change of files: a hook in every Python process of the command counts them, and kills
-just before the one that was drawn. What is killed is the command's first process alone, as by the system when memory is
-short, or all of its processes, as when the machine loses power.
+A moment is a time after the first change of files (a start spends most of its time with imports, which change none), or
+the n-th change: a hook in every Python process of the command counts them, and kills just before the one that was
+drawn. What is killed is the command's first process alone, as by the system when memory is short, or all of its
+processes, as when the machine loses power.
 """
 
 import os
@@ -11,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from reidlab import files
+from reidlab import cli, files
 
 ROOT = Path(__file__).resolve().parents[1]
 _LIMIT_S = 300
@@ -72,6 +74,14 @@ class Command:
 
     def start(self, at_change: int = 0) -> subprocess.Popen:
         """Start it in a session of its own; it is killed before its n-th change of files, with 0 at none."""
+        place, surroundings = self._prepare(at_change)
+        return subprocess.Popen(
+            [sys.executable, *self.program, *self.words],
+            env=surroundings, cwd=self.home, start_new_session=True, stdin=subprocess.DEVNULL, text=True,
+            stdout=(place / "output").open("w"), stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def _prepare(self, at_change: int) -> tuple[Path, dict[str, str]]:
         place = self.home / ".kills"
         for name in ("kills", "tmp", "home", "cache"):
             (self.home / (f".{name}" if name == "kills" else name)).mkdir(exist_ok=True)
@@ -87,11 +97,7 @@ class Command:
         } | (self.environment or {})  # fmt: skip
         surroundings.pop("XDG_CACHE_HOME", None)
         surroundings.pop("XDG_RUNTIME_DIR", None)
-        return subprocess.Popen(
-            [sys.executable, *self.program, *self.words],
-            env=surroundings, cwd=self.home, start_new_session=True, stdin=subprocess.DEVNULL, text=True,
-            stdout=(place / "output").open("w"), stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        return place, surroundings
 
     @property
     def output(self) -> str:
@@ -109,18 +115,49 @@ class Command:
         return {int(pid) for pid in noted if _is_of(int(pid), self.home)}
 
     def finish(self) -> float:
-        """Run it to its end, which must be a good one, and return the seconds that it took."""
+        """Run it to its end, which must be a good one, and return the seconds that it took from its first change."""
+        process = self.start()
+        self._wait_for_changes(process)
         begun = time.monotonic()
-        status = self.start().wait(_LIMIT_S)
+        status = process.wait(_LIMIT_S)
         assert status == 0, f"status {status}: {self.output[-2000:]}"
         return time.monotonic() - begun
+
+    def finish_here(self) -> float:
+        """Like :meth:`finish`, in this process, which has imported all that a start imports first."""
+        assert self.program == ("-m", "reidlab"), self.program
+        place, surroundings = self._prepare(0)
+        hook: dict = {}
+        exec(_HOOK, hook)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in {*os.environ} - {*surroundings}:
+                patch.delenv(name)
+            for name, value in surroundings.items():
+                patch.setenv(name, value)
+            patch.setenv("KILLS_FIRST", "0")
+            patch.chdir(self.home)
+            patch.setattr(tempfile, "tempdir", None)
+            # This process is no process of the command.
+            (place / "pids").touch()
+            hook["_install"](f"{self.home}/", str(place / "count"), os.devnull, 0)
+            begun = time.monotonic()
+            with pytest.raises(SystemExit) as left:
+                cli.main(list(self.words))
+            assert left.value.code == 0
+            return time.monotonic() - begun
+
+    def _wait_for_changes(self, process: subprocess.Popen) -> None:
+        deadline = time.monotonic() + _LIMIT_S
+        while not self.changes and process.poll() is None:
+            assert time.monotonic() < deadline, "it changes no files"
+            time.sleep(0.02)
 
     def kill(self, draw: random.Random, seconds: float, changes: int) -> str:
         """Start it and kill it at a drawn moment.
 
         Args:
             draw: source of the moment.
-            seconds: how long it takes when nobody disturbs it.
+            seconds: how long it takes from its first change when nobody disturbs it.
             changes: how often it then changes files.
 
         Returns:
@@ -130,6 +167,8 @@ class Command:
         after_s = draw.uniform(0.05, 1.0) * seconds
         alone, at_once = draw.random() < 0.5, draw.random() < 0.5
         process = self.start(at_change)
+        if not at_change:
+            self._wait_for_changes(process)
         try:
             process.wait(_LIMIT_S if at_change else after_s)
         except subprocess.TimeoutExpired:
@@ -162,7 +201,12 @@ class Command:
 
 
 def check_completions(
-    make: Callable[[Path], Command], result: Callable[[Path], object], place: Path, kills: int, seed: int = 0
+    make: Callable[[Path], Command],
+    result: Callable[[Path], object],
+    place: Path,
+    kills: int,
+    seed: int = 0,
+    here: bool = False,
 ) -> int:
     """Check that a command that was killed, once or twice, and started again gives what an undisturbed one gives.
 
@@ -174,6 +218,7 @@ def check_completions(
         place: where the folders are made.
         kills: how many times a command is killed.
         seed: of the moments.
+        here: whether the undisturbed one runs in this process; those that are killed and finish never do.
     """
     draw = random.Random(seed)
 
@@ -184,7 +229,7 @@ def check_completions(
 
     calm = fresh("undisturbed")
     # The first start fills caches that a second one finds; moments are drawn for a start like those that are killed.
-    seconds = calm.finish()
+    seconds = calm.finish_here() if here else calm.finish()
     changes, wanted = calm.changes, result(calm.home)
     assert calm.left_behind() == []
     done = 0

@@ -214,11 +214,12 @@ class Run:
         if _shell() is None:
             return
         try:
-            with without_address_grammar():
-                from myst_nb import glue
+            from myst_nb import glue
         except ImportError:
             return
-        glue(name, plain, display=False)
+        # It imports notebook libraries when it is called.
+        with without_address_grammar():
+            glue(name, plain, display=False)
 
     def card(self) -> Any:
         """Return the run card, which Jupyter shows as a table."""

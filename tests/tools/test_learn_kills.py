@@ -37,5 +37,5 @@ def test_a_killed_learn_ends_as_an_undisturbed_one(tmp_path, pytestconfig):
         names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*"))
         return digest(out / "network.safetensors"), *(table.to_csv() for table in tables), names
 
-    check_completions(make, result, tmp_path, kills=pytestconfig.getoption("--kills", 2))
+    check_completions(make, result, tmp_path, kills=pytestconfig.getoption("--kills", 2), here=True)
     assert (tmp_path / "undisturbed" / "out" / "network.safetensors").is_file()
