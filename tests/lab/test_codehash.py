@@ -117,39 +117,58 @@ def test_of_the_lab_only_the_records_count(package):
     assert modules(package, "from reidlab import lab\nlab.start('x')") == {"reidlab.lab.records"}
 
 
-def test_what_imports_load_is_in_the_closure():
-    rooms = [name for name in PACKAGES if name != "reidlab.lab"]
-    loads = [f"import {name}" for name in rooms]
-    command = "; ".join([*loads, "import sys; print(*(m for m in sys.modules if m.split('.')[0] == 'reidlab'))"])
-    loaded = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
-    found = codehash.of_cells([f"from {name} import *" for name in rooms]).modules
-    assert set(loaded.stdout.split()) - {"reidlab"} <= set(found)
-
-
-RAN = """
-import sys
+CELLS = (
+    "from reidlab import world\nspec = world.WorldSpec(train_people=2, test_people=2, distractors=0, cameras=2)\n"
+    "world.Scene(spec).frame(1, 0)",
+    "from reidlab.models import cost, resnet\ncost(resnet(18, width=4), (3, 32, 16))",
+)
+ROOMS = [name for name in PACKAGES if name != "reidlab.lab"]
+# Each cell in a process that has imported what cells use and nothing else, then all rooms: one start for all of them.
+RAN = f"""
+import importlib, os, sys
 import reidlab.data, reidlab.evaluation, reidlab.world, reidlab.models
-ran = set()
-sys.setprofile(lambda frame, *_: ran.add(str(frame.f_globals.get("__name__"))))
-exec({cell!r})
-sys.setprofile(None)
-print(*(name for name in ran if name.split(".")[0] == "reidlab"))
+
+def ran(cell):
+    found = set()
+    sys.setprofile(lambda frame, *_: found.add(str(frame.f_globals.get("__name__"))))
+    exec(cell, {{}})
+    sys.setprofile(None)
+    return found
+
+def tell(names):
+    print(*(name for name in names if name.split(".")[0] == "reidlab"), flush=True)
+
+for cell in {CELLS!r}:
+    child = os.fork()
+    if not child:
+        tell(ran(cell))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+for room in {ROOMS!r}:
+    importlib.import_module(room)
+tell(list(sys.modules))
 """
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        "from reidlab import world\nspec = world.WorldSpec(train_people=2, test_people=2, distractors=0, cameras=2)\n"
-        "world.Scene(spec).frame(1, 0)",
-        "from reidlab.models import cost, resnet\ncost(resnet(18, width=4), (3, 32, 16))",
-    ],
-)
-def test_what_runs_is_in_the_closure_though_it_is_re_exported(cell):
-    ran = subprocess.run([sys.executable, "-c", RAN.format(cell=cell)], capture_output=True, text=True, check=True)
-    found = set(codehash.of_cells([cell]).modules)
-    assert len(ran.stdout.split()) > 1
-    assert set(ran.stdout.split()) <= found
+@pytest.fixture(scope="module")
+def by_python():
+    """The modules whose code each cell ran, and then those that importing all rooms loads."""
+    done = subprocess.run([sys.executable, "-c", RAN], capture_output=True, text=True, check=True)
+    *ran, loaded = [set(line.split()) for line in done.stdout.splitlines()]
+    return dict(zip(CELLS, ran, strict=True)), loaded
+
+
+def test_what_imports_load_is_in_the_closure(by_python):
+    found = codehash.of_cells([f"from {name} import *" for name in ROOMS]).modules
+    assert set(ROOMS) <= by_python[1]
+    assert by_python[1] - {"reidlab"} <= set(found)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_runs_is_in_the_closure_though_it_is_re_exported(by_python, cell):
+    ran, found = by_python[0][cell], set(codehash.of_cells([cell]).modules)
+    assert len(ran) > 1
+    assert ran <= found
     assert {"reidlab.world", "reidlab.models", "reidlab.training.loop"}.isdisjoint(found)
 
 
