@@ -49,7 +49,8 @@ def recall(frames: int) -> tuple[int, int]:
             people = clear[["x", "y", "w", "h"]].to_numpy()
             x, y = np.maximum(people[:, :2].min(axis=0) - AROUND_PX, 0).astype(int)
             right, bottom = ((people[:, :2] + people[:, 2:]).max(axis=0) + AROUND_PX).astype(int)
-            detections = detect(scene.frame(camera.camid, frame)[y:bottom, x:right]) + [x, y, 0, 0]
+            detections = detect(scene.frame(camera.camid, frame)[y:bottom, x:right])
+            detections[:, :2] += (x, y)
             for box in people:
                 total += 1
                 found += bool(len(detections)) and overlaps(box, detections).max() > 0.4
