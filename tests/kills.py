@@ -1,9 +1,9 @@
 """Kills a command at seeded moments, lets the same command finish, and compares with a run that nobody disturbed.
 
-A moment is a time after the first change of files (a start spends most of its time with imports, which change none), or
-the n-th change: a hook in every Python process of the command counts them, and kills just before the one that was
-drawn. What is killed is the command's first process alone, as by the system when memory is short, or all of its
-processes, as when the machine loses power.
+A moment is the n-th change of files, or a while after it, whatever imports and compiling took before: a hook in every
+Python process of the command counts changes, and kills just before the one that was drawn. What is killed is the
+command's first process alone, as by the system when memory is short, or all of its processes, as when the machine
+loses power.
 """
 
 import os
@@ -114,16 +114,12 @@ class Command:
         noted = (self.home / ".kills" / "pids").read_text().split() if (self.home / ".kills" / "pids").exists() else ()
         return {int(pid) for pid in noted if _is_of(int(pid), self.home)}
 
-    def finish(self) -> float:
-        """Run it to its end, which must be a good one, and return the seconds that it took from its first change."""
-        process = self.start()
-        self._wait_for_changes(process)
-        begun = time.monotonic()
-        status = process.wait(_LIMIT_S)
+    def finish(self) -> None:
+        """Run it to its end, which must be a good one."""
+        status = self.start().wait(_LIMIT_S)
         assert status == 0, f"status {status}: {self.output[-2000:]}"
-        return time.monotonic() - begun
 
-    def finish_here(self) -> float:
+    def finish_here(self) -> None:
         """Like :meth:`finish`, in this process, which has imported all that a start imports first."""
         assert self.program == ("-m", "reidlab"), self.program
         place, surroundings = self._prepare(0)
@@ -140,37 +136,30 @@ class Command:
             # This process is no process of the command.
             (place / "pids").touch()
             hook["_install"](f"{self.home}/", str(place / "count"), os.devnull, 0)
-            begun = time.monotonic()
             with pytest.raises(SystemExit) as left:
                 cli.main(list(self.words))
             assert left.value.code == 0
-            return time.monotonic() - begun
 
-    def _wait_for_changes(self, process: subprocess.Popen) -> None:
-        deadline = time.monotonic() + _LIMIT_S
-        while not self.changes and process.poll() is None:
-            assert time.monotonic() < deadline, "it changes no files"
-            time.sleep(0.02)
-
-    def kill(self, draw: random.Random, seconds: float, changes: int) -> str:
+    def kill(self, draw: random.Random, changes: int) -> str:
         """Start it and kill it at a drawn moment.
 
         Args:
             draw: source of the moment.
-            seconds: how long it takes from its first change when nobody disturbs it.
-            changes: how often it then changes files.
+            changes: how often it changes files when nobody disturbs it.
 
         Returns:
             What was done, for messages.
         """
-        at_change = draw.randint(1, changes) if draw.random() < 0.6 else 0
-        after_s = draw.uniform(0.05, 1.0) * seconds
+        change = draw.randint(1, changes)
+        after_s = draw.uniform(0, 1) if draw.random() < 0.4 else None
         alone, at_once = draw.random() < 0.5, draw.random() < 0.5
-        process = self.start(at_change)
-        if not at_change:
-            self._wait_for_changes(process)
+        process = self.start(change if after_s is None else 0)
+        deadline = time.monotonic() + _LIMIT_S
+        while after_s is not None and self.changes < change and process.poll() is None:
+            assert time.monotonic() < deadline, f"{self.changes} of {changes} changes: {self.output[-2000:]}"
+            time.sleep(0.01)
         try:
-            process.wait(_LIMIT_S if at_change else after_s)
+            process.wait(_LIMIT_S if after_s is None else after_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -179,7 +168,7 @@ class Command:
                 os.kill(pid, signal.SIGKILL)
         if not at_once:
             self.wait_for_orphans()
-        moment = f"change {at_change} of {changes}" if at_change else f"{after_s:.2f} of {seconds:.2f} s"
+        moment = f"change {change} of {changes}" + (f" and {after_s:.2f} s" if after_s is not None else "")
         end = "killed" if process.returncode == -signal.SIGKILL else f"ended before with {process.returncode}"
         return f"{moment}, {'the first process' if alone else 'all processes'}, {end}"
 
@@ -228,8 +217,7 @@ def check_completions(
         return make(home)
 
     calm = fresh("undisturbed")
-    # The first start fills caches that a second one finds; moments are drawn for a start like those that are killed.
-    seconds = calm.finish_here() if here else calm.finish()
+    (calm.finish_here if here else calm.finish)()
     changes, wanted = calm.changes, result(calm.home)
     assert calm.left_behind() == []
     done = 0
@@ -237,7 +225,7 @@ def check_completions(
         command = fresh(f"killed-{done}")
         moments = []
         for _ in range(min(draw.choice([1, 1, 2]), kills - done)):
-            moments.append(command.kill(draw, seconds, changes))
+            moments.append(command.kill(draw, changes))
             done += 1
         told = "; then ".join(moments)
         status = command.start().wait(_LIMIT_S)

@@ -1,12 +1,14 @@
 """The run as a notebook sees it, without a runner around it."""
 
 import json
+import sys
 
 import pytest
 
 from reidlab import lab
 from reidlab.errors import RunError
-from reidlab.lab import store
+from reidlab.lab import notebook, store
+from reidlab.lab import run as runs
 from reidlab.lab.store import CONTEXT_FILE, DIRECTORY_VARIABLE
 from tests.lab.made_up_study import MadeUpStudy
 
@@ -39,6 +41,17 @@ def test_a_run_given_a_folder_writes_there(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["records.parquet", "run.json"]
     assert (info["seeds"], info["records"], info["keys"], info["glue"]) == ([3], 1, ["mAP"], {"best": 0.5})
     assert store.open_run(folder).records["value"].tolist() == [0.5]
+
+
+def test_a_kernel_glues_without_building_the_grammar_of_addresses(run, monkeypatch):
+    myst_nb = pytest.importorskip("myst_nb")
+    monkeypatch.delitem(sys.modules, notebook.ADDRESS_GRAMMAR, raising=False)
+    monkeypatch.setattr(runs, "_shell", lambda: "a kernel's")
+    glued = []
+    monkeypatch.setattr(myst_nb, "glue", lambda *told, display: glued.append((*told, sys.modules["rfc3987_syntax"])))
+    run.glue("best", 0.5)
+    assert glued == [("best", 0.5, None)]
+    assert notebook.ADDRESS_GRAMMAR not in sys.modules
 
 
 def test_the_card_shows_everything_and_no_host(run):
