@@ -38,7 +38,7 @@ from reidlab.training.determinism import seeded
 _log = logging.getLogger(__name__)
 _TRACE = "trace.json"
 _SLACK = 1e-9
-_TURNS, _NEAR = 30, 2e-3  # how often weights turn, and what of a resource may go beyond a budget
+_TURNS, _NEAR = 20, 2e-3  # how often weights turn, and what of a resource may go beyond a budget
 
 _CLOSE = 1.1  # to a latency's limit: from there on the network is timed in every iteration
 
@@ -71,7 +71,13 @@ def by_caie(loss: np.ndarray, shares: np.ndarray, objective: np.ndarray, weight:
     return np.where(effective > 0, loss / np.where(effective > 0, effective, 1), np.inf)
 
 
-def by_aim(loss: np.ndarray, shares: np.ndarray, objective: np.ndarray, weight: float) -> np.ndarray:
+def by_aim(
+    loss: np.ndarray,
+    shares: np.ndarray,
+    objective: np.ndarray,
+    weight: float,
+    reach: Callable[[np.ndarray], tuple[bool, np.ndarray]] | None = None,
+) -> np.ndarray:
     """Rank as CAIE does, with weights of the resources under which the budgets are met together.
 
     Where R counts the savings (Eq. 6.17), those of a met budget do not count, and filters that save much of it go on
@@ -85,6 +91,8 @@ def by_aim(loss: np.ndarray, shares: np.ndarray, objective: np.ndarray, weight: 
         shares: (N, K) resource impacts r.
         objective: (N,) R; 0 where a budget is met.
         weight: not used.
+        reach: from an order of filters to whether they meet all budgets, and what of each resource (N,) they then save
+            beyond need; sums of r where None, though filters that share a layer save less together.
 
     Returns:
         (K,) importance; infinite where a filter takes more than it is worth. With one budget it is :func:`by_caie`'s.
@@ -93,22 +101,25 @@ def by_aim(loss: np.ndarray, shares: np.ndarray, objective: np.ndarray, weight: 
         >>> by_aim(np.ones(3), np.array([[0.2, 0.2, 0.1], [0.3, 0.0, 0.0]]), np.array([0.3, 0.0]), 0.0).argsort()
         array([1, 2, 0])
     """
+
+    def by_sums(order: np.ndarray) -> tuple[bool, np.ndarray]:
+        saved = np.cumsum(shares[:, order], axis=1)
+        enough = (saved >= objective[:, None] - _SLACK).all(axis=0)
+        return bool(enough.any()), saved[:, int(enough.argmax()) if enough.any() else -1] - objective
+
     weights, step = objective / objective.sum(), 0.5
     best, least = by_caie(loss, shares, objective, weight), (True, np.inf)
-    for _ in range(_TURNS):
+    for _ in range(_TURNS if len(objective) > 1 else 0):
         effective = weights @ shares
         importance = np.where(effective > 0, loss / np.where(effective > 0, effective, 1), np.inf)
         order = np.argsort(importance, kind="stable")[: int(np.isfinite(importance).sum())]
-        saved = np.cumsum(shares[:, order], axis=1)
-        enough = (saved >= objective[:, None] - _SLACK).all(axis=0)
-        meets = bool(enough.any())
-        excess = (saved[:, int(enough.argmax()) if meets else -1] if len(order) else 0) - objective
+        meets, excess = (reach or by_sums)(order) if len(order) else (False, -objective)
         if (found := (not meets, float(np.abs(excess).max()))) < least:
             best, least = importance, found
         if meets and excess.max() <= _NEAR:
             break
-        excess -= excess.mean()
-        weights, step = weights - step * excess / (np.linalg.norm(excess) or 1), 0.85 * step
+        excess = excess - excess.mean()
+        weights, step = weights - step * excess / (np.linalg.norm(excess) or 1), 0.8 * step
     return best
 
 
@@ -323,11 +334,12 @@ def choose(
     objective = np.array([impact.objective for impact in impacts])
     blocks = _blocks(candidates_, loss, settings.chunk)
     sums = np.stack([np.array([values[block].sum() for block in blocks]) for values in (loss, *shares)])
-    ranked = sums[1:]
     if settings.ranking == "caie-aimed":  # it looks ahead, and some never go
         stay = _staying(candidates_, loss)
-        ranked = ranked * [not stay[block].any() for block in blocks]
-    importance = RANKINGS[settings.ranking](sums[0], ranked, objective, settings.weight)
+        free = sums[1:] * [not stay[block].any() for block in blocks]
+        importance = by_aim(sums[0], free, objective, settings.weight, _reach(resources, limits, widths, blocks))
+    else:
+        importance = RANKINGS[settings.ranking](sums[0], sums[1:], objective, settings.weight)
     order = np.argsort(importance, kind="stable")[: int(np.isfinite(importance).sum())]
     useful = sums[1:].T @ objective > 0
     goal = None if left is None else np.linalg.norm(objective) / max(left, 1)
@@ -374,6 +386,46 @@ def _take(room: Room, block: list[int]) -> bool:
                 room.put_back(earlier)
             return False
     return True
+
+
+def _reach(
+    resources: Sequence[Resource], limits: Sequence[float], widths: Widths, blocks: list[list[int]]
+) -> Callable[[np.ndarray], tuple[bool, np.ndarray]]:
+    """Return what :func:`by_aim` asks, counted for the widths that an order of blocks really leaves."""
+    number = np.empty(widths.counts.filters, dtype=np.int64)
+    for place, block in enumerate(blocks):
+        number[block] = place
+    owner, size = number[widths.columns], len(widths.counts.outputs)
+    now = np.array([item.total(widths.counts) for item in resources])
+    spare = np.maximum(np.array(limits) / now - 1, 0)
+
+    def reach(order: np.ndarray) -> tuple[bool, np.ndarray]:
+        rank = np.full(len(blocks), len(order))
+        rank[order] = np.arange(len(order))
+        ranks, of_filters = rank[owner], rank[number]
+
+        def saved(count: int) -> np.ndarray:
+            gone = ranks < count
+            inputs, outputs = (
+                whole - np.bincount(widths.rows, part * gone, size)
+                for whole, part in ((widths.counts.inputs, widths.inputs), (widths.counts.outputs, widths.outputs))
+            )
+            counts = Counts(inputs, outputs, int((of_filters >= count).sum()))
+            return (limits - np.array([item.total(counts) for item in resources])) / now
+
+        few, enough = 0, len(order)
+        excess = saved(enough)
+        if (excess < -_SLACK).any():
+            return False, excess - spare
+        while enough - few > 1:
+            middle = (few + enough) // 2
+            if (found := saved(middle)).min() >= -_SLACK:
+                enough, excess = middle, found
+            else:
+                few = middle
+        return True, excess - spare
+
+    return reach
 
 
 def _staying(found: Candidates, loss: np.ndarray) -> np.ndarray:

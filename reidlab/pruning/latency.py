@@ -202,6 +202,7 @@ def onnx_bytes(model: nn.Module, input_shape: Sequence[int]) -> bytes:
         torch.onnx.export(
             _First(model).eval(), (torch.zeros((1, *input_shape), device=device),), stream, dynamo=False,
             opset_version=_OPSET, input_names=["input"], output_names=["output"],
+            dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
         )  # fmt: skip
     return stream.getvalue()
 
