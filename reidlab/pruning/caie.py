@@ -38,7 +38,7 @@ from reidlab.training.determinism import seeded
 _log = logging.getLogger(__name__)
 _TRACE = "trace.json"
 _SLACK = 1e-9
-_TURNS, _NEAR = 20, 2e-3  # how often weights turn, and what of a resource may go beyond a budget
+_TURNS, _NEAR = 40, 2e-3  # how often weights turn, and what of a resource may go beyond a budget
 
 _CLOSE = 1.1  # to a latency's limit: from there on the network is timed in every iteration
 
@@ -107,7 +107,8 @@ def by_aim(
         enough = (saved >= objective[:, None] - _SLACK).all(axis=0)
         return bool(enough.any()), saved[:, int(enough.argmax()) if enough.any() else -1] - objective
 
-    weights, step = objective / objective.sum(), 0.5
+    weights, step, before = objective / objective.sum(), 0.5, np.zeros(len(objective))
+    crossed, shrink = False, 0.5 if len(objective) == 2 else 0.7
     best, least = by_caie(loss, shares, objective, weight), (True, np.inf)
     for _ in range(_TURNS if len(objective) > 1 else 0):
         effective = weights @ shares
@@ -118,8 +119,10 @@ def by_aim(
             best, least = importance, found
         if meets and excess.max() <= _NEAR:
             break
-        excess = excess - excess.mean()
-        weights, step = weights - step * excess / (np.linalg.norm(excess) or 1), 0.8 * step
+        turn = (excess - excess.mean()) / (np.linalg.norm(excess - excess.mean()) or 1)
+        crossed = crossed or bool(turn @ before < 0)  # the weights are bracketed
+        step *= shrink if crossed else 2 if before.any() else 1
+        weights, before = weights - step * turn, turn
     return best
 
 
