@@ -187,14 +187,16 @@ class _First(nn.Module):
         return found if isinstance(found, Tensor) else found.embedding
 
 
-def onnx_bytes(model: nn.Module, input_shape: Sequence[int]) -> bytes:
-    """Return a network as ONNX: ``input`` (N, ...) in, ``output`` out, the embedding where it has one.
+def onnx_bytes(model: nn.Module, input_shape: Sequence[int], *, free: bool = False) -> bytes:
+    """Return a network as ONNX: ``input`` (1, ...) in, ``output`` out, the embedding where it has one.
 
     Unlike :func:`reidlab.models.write_onnx` it takes networks for clips and classifiers, too.
 
     Args:
         model: takes one tensor; it is left as it is.
         input_shape: of a sample, without the batch axis.
+        free: whether the batch may have any size. A network that asks for its length (those for clips do) is then
+            exported wrongly: compare.
     """
     stream, device = io.BytesIO(), next(model.parameters()).device
     with evaluating(model), torch.no_grad(), warnings.catch_warnings():
@@ -202,7 +204,7 @@ def onnx_bytes(model: nn.Module, input_shape: Sequence[int]) -> bytes:
         torch.onnx.export(
             _First(model).eval(), (torch.zeros((1, *input_shape), device=device),), stream, dynamo=False,
             opset_version=_OPSET, input_names=["input"], output_names=["output"],
-            dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
+            dynamic_axes={name: {0: "batch"} for name in ("input", "output")} if free else None,
         )  # fmt: skip
     return stream.getvalue()
 
