@@ -166,9 +166,8 @@ def thinned(model, size, seed=0):
         (lambda: RECIPE.network(3, 0), (32, 16)),
         (lambda: mobile_network(0), (64, 32)),
         (lambda: OSNet(0.25, features=16), (64, 32)),
-        (lambda: OSNet(0.5, features=16), (64, 32)),
     ],
-    ids=["own", "mobilenetv2", "osnet", "osnet-0.5"],
+    ids=["own", "mobilenetv2", "osnet"],
 )
 def test_a_narrower_network_is_read_by_its_tensors_shapes(make, size, tmp_path):
     whole = make()
