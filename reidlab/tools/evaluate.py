@@ -119,12 +119,12 @@ def _check_cameras(name: str, query: Embeddings, gallery: Embeddings, rule: Prot
     if len(cameras) == 1:
         problem = "all pictures are of one camera"
     elif (counts < 2).all():
-        problem = f"no person is seen by two of its {len(cameras)} cameras"
+        problem = f"each person is seen by one of its {len(cameras)} cameras only"
     else:
         return
     raise DataError(
-        f"{name}: {problem}, and protocol {rule.name!r} finds people in another camera than the query's; --protocol "
-        "leave-one-out finds them in all pictures, whatever their camera"
+        f"{name}: {problem}, and protocol {rule.name!r} needs two; --protocol leave-one-out finds people in all "
+        "pictures, whatever their camera"
     )
 
 

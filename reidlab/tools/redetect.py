@@ -103,8 +103,8 @@ def _numbered(table: SampleTable, say: Say) -> tuple[SampleTable, pd.DataFrame |
         if len(values) > most:
             fewer = " of its sequences" if "sequence" in table else ""
             raise DataError(
-                f"{name}: {plural(len(values), what)}, and the layout of MARS, which is made, has room for {most:,}; give "
-                f"a folder with some{fewer} only"
+                f"{name}: {plural(len(values), what)}, and the layout of MARS, which is made, has room for {most:,}; "
+                f"give a folder with some{fewer} only"
             )
         table = table.assign(**{column: np.where(old >= least, np.searchsorted(values, old) + 1, old)})
         numbers = "identities" if column == "pid" else "cameras"

@@ -81,14 +81,18 @@ def search_sets(
     return found
 
 
-def shown_queries(found: pd.DataFrame) -> str:
-    """Return how many queries there are in ranked lists, and of how many: ``12 of 96 queries, evenly taken``.
+def shown_queries(found: pd.DataFrame, name: str = "") -> str:
+    """Return how many queries there are in ranked lists, and of how many: ``12 of 96 queries, taken evenly ...``.
 
     Args:
         found: what :func:`search_sets` returned.
+        name: of the set that they are of; left out where empty.
     """
     count, whole = found["query"].nunique(), found.attrs.get("queries", 0)
-    return f"{count:,} of {whole:,} queries, taken evenly over their order" if count < whole else plural(count, "query")
+    of = f" of {name}" if name else ""
+    if count >= whole:
+        return f"{plural(count, 'query')}{of}"
+    return f"{count:,} of {whole:,} queries{of}, taken evenly over their order"
 
 
 def write_page(found: pd.DataFrame, query: Embedded, gallery: Embedded, path: str | Path) -> Path:
@@ -123,7 +127,7 @@ def write_page(found: pd.DataFrame, query: Embedded, gallery: Embedded, path: st
         '<meta name="viewport" content="width=device-width">\n'
         f"<title>Search in {names[1]}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f"<h1>Search in {names[1]}</h1>\n"
-        f"<p>{shown_queries(found)}, of {names[0]}; the nearest pictures by "
+        f"<p>{shown_queries(found, names[0])}; the nearest pictures by "
         f"{_text(gallery.notes.get('embedder', ''))}{centred}; distances are 1 minus the cosine. "
         "This page holds pictures of people: it is personal data, and only you may read the file.</p>\n"
         f"{''.join(sections)}</body>\n</html>\n"
