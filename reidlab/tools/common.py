@@ -27,7 +27,7 @@ def check_option(option: str, value: str, known: Iterable[str]) -> None:
     """Check that an option's value is one of those that are known.
 
     Args:
-        option: such as ``--layout``.
+        option: as it is given, with its dashes.
         value: what was given.
         known: all that are allowed, in the order in which the message lists them where none is near.
 

@@ -69,6 +69,9 @@ def read_as_weights(path: Path) -> Iterator[None]:
 
 def _plain(path: Path, error: DataError) -> str:
     """Return the message of an error of the readers, reworded where it shows another program's words."""
+    with path.open("rb") as stream:
+        begin = stream.read(9)
+    header = begin[8:] == b"{"  # behind its length, in a file of safetensors
     said, cause = str(error), printable(" ".join(str(error.__cause__ or "").split()))
     if "not a readable weight file" in said:
         if found := re.search(r"Unsupported (?:global|class): (?:GLOBAL )?(\S+)", cause):
@@ -78,15 +81,13 @@ def _plain(path: Path, error: DataError) -> str:
             )
         if "TorchScript" in cause:
             return f"{path}: is TorchScript, a network with its code; save its state_dict(), or export it to ONNX"
-        if "central directory" in cause or "SafetensorError" in said:
+        if "central directory" in cause or header:
             return f"{path}: is cut off or damaged; fetch or write it again"
         if _is_graph(path):
             return f"{path}: is an ONNX file; give it a name that ends in .onnx"
         return f"{path}: not a readable weight file; {_EXPECTED}"
     if "is no ONNX file (" in said:
-        with path.open("rb") as stream:
-            torchs = stream.read(9)
-        if torchs.startswith((b"PK", b"\x80")) or torchs[8:] == b"{":
+        if begin.startswith((b"PK", b"\x80")) or header:
             return f"{path}: holds weights, but no ONNX file; give it a name that ends in .pth or .safetensors"
         return f"{path}: is no ONNX file, or one that is cut off; export or fetch it again"
     if found := re.search(r"has (\d+) inputs and (\d+) outputs, expected one", said):

@@ -352,7 +352,7 @@ def test_features_that_are_nothing_are_said(pictures, weights, tmp_path):
     (line,) = read_or_embed(path, None).table.attrs["notes"]
     assert line == f"features of 2 pictures are zero, and as near to one as to another: {good.table['path'][3]}"
     write_embedded(type(good)(good.table, 0 * holes, good.notes), path)
-    with pytest.raises(DataError, match="people: features are all zero; embedder.onnx cannot tell people apart"):
+    with pytest.raises(DataError, match=r"people: features are all zero; embedder\.onnx cannot tell people apart"):
         read_or_embed(path, None)
 
 
@@ -399,5 +399,5 @@ def test_people_of_one_camera_are_scored_by_another_protocol(tmp_path, weights):
         evaluate_embedded(embedded)
     assert evaluate_embedded(embedded, "leave-one-out")["counts"]["queries"] == 12
     apart = embedded.table.assign(camid=embedded.table["pid"])
-    with pytest.raises(DataError, match="^one: each person is seen by one of its 4 cameras only, and protocol"):
+    with pytest.raises(DataError, match=r"^one: each person is seen by one of its 4 cameras only, and protocol"):
         evaluate_embedded(type(embedded)(apart, embedded.features, embedded.notes))
