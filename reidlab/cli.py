@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,7 +18,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from reidlab.checks import check_number, plural, printable
-from reidlab.errors import ReidlabError
+from reidlab.errors import ConfigError, ReidlabError, RunError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +27,29 @@ if TYPE_CHECKING:
 
 
 class _Commands(TyperGroup):
-    """Ctrl-C in a command is one line."""
+    """Ctrl-C in a command is one line, and so is a broken pipe between processes, of which click says nothing."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             _interrupted()
+        except BrokenPipeError as error:
+            raise RunError(f"BrokenPipeError: {error}; a process that took part in the work has ended") from error
+
+
+class _Terminal(Console):
+    """`reidlab evaluate ... | head`: once nobody reads on, the command ends its work without a word."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        _discard(self.file)
+
+
+def _discard(stream: IO[str]) -> None:
+    """Let what is written to a stream from now on go nowhere."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 app = typer.Typer(
@@ -48,8 +64,8 @@ data_app = typer.Typer(help="Data sets: which are found, where, and whether they
 app.add_typer(data_app, name="data")
 
 _state = {"debug": False}
-_out = Console()
-_err = Console(stderr=True)
+_out = _Terminal()
+_err = _Terminal(stderr=True)
 
 Chapters = Annotated[
     list[str] | None, typer.Argument(metavar="CHAPTER", help="Names or numbers; all of the profile if none.")
@@ -71,6 +87,12 @@ LayoutOption = Annotated[
         "own, such as market1501.",
     ),
 ]
+#: Of reidlab.evaluation.protocols, which takes long to import.
+_PROTOCOLS = (
+    "cross-camera, leave-one-out, market1501, market1501-trapezoidal, dukemtmc-reid, msmt17, cuhk03-np, "
+    "cuhk03-single-shot, pku-reid, mars-ste-nvan, mars-cf-aan, video-toolbox, veri776, no-camera-rule, mars-cleaned, "
+    "mars-cleaned-released"
+)
 _TALLEST = 4096  # pixels; twice that is no picture of a person
 _EMBEDDER = "An ONNX embedder, an OSNet of torchreid's, or network.safetensors of `learn`."
 EmbedderOption = Annotated[Path, typer.Option("--weights", help=_EMBEDDER)]
@@ -89,6 +111,11 @@ CentreOption = Annotated[
 WeightsOption = Annotated[
     Path | None,
     typer.Option("--weights", help=f"{_EMBEDDER} One is trained if none is given."),
+]
+
+StepsOption = Annotated[
+    int | None,
+    typer.Option("--iterations", min=1, help="Training steps of the network, without --weights; 300 if not given."),
 ]
 
 
@@ -115,19 +142,24 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         with _ended_in_order():
             app(arguments, prog_name="reidlab")
-    except BrokenPipeError:
-        # `reidlab claims | head`: the reader has seen enough.
-        sys.stderr.close()
-        sys.exit(0)
     except KeyboardInterrupt:
         _say_interrupted()
         sys.exit(130)
     except Exception as error:
         if _state["debug"]:
             raise
-        ours = isinstance(error, ReidlabError)
-        _say_error(str(error) if ours else f"{type(error).__name__}: {error} (`reidlab --debug ...` shows where)")
+        if isinstance(error, ReidlabError):
+            _say_error(_by_option(error, words))
+        else:
+            _say_error(f"{type(error).__name__}: {error} (`reidlab --debug ...` shows where)")
         sys.exit(1)
+
+
+def _by_option(error: ReidlabError, words: Sequence[str]) -> str:
+    """Return a message that names an option as it was given: ``--layout``, where functions know it as ``layout``."""
+    field = re.match(r"[a-z]+(?=: )", str(error)) if isinstance(error, ConfigError) else None
+    given = field and any(word.partition("=")[0] == f"--{field[0]}" for word in words)
+    return f"--{error}" if given else str(error)
 
 
 @contextmanager
@@ -256,7 +288,7 @@ def claims(
         return
     rows = ledger.rows()
     if as_json:
-        print(json.dumps([row.as_dict() for row in rows], indent=2, allow_nan=False))
+        _print(json.dumps([row.as_dict() for row in rows], indent=2, allow_nan=False))
         return
 
     table = [("claim", "item", "kind", "printed", "measured", "verdict")]
@@ -347,6 +379,7 @@ def data_add(
     """Tell reidlab where a data set lies; the folder is read, never changed."""
     from reidlab.data import catalogue
 
+    _check_layout(layout)
     entry = catalogue.add(name, path, layout, anew=replace)
     what = f"{entry.name} ({entry.layout or 'no reader'})"
     _say(f"added {what}: {entry.path}", *(f"  {line}" for line in entry.reading))
@@ -368,14 +401,26 @@ def data_check(
 ) -> None:
     """Compare a data set with its manifest and say in one line what is there, or what is wrong."""
     from reidlab.data import catalogue
+    from reidlab.tools.common import takes_a_set
 
-    report = catalogue.check(name, deep, quiet=not _err.is_terminal, layout=layout)
+    _check_layout(layout)
+    with takes_a_set(name):
+        report = catalogue.check(name, deep, quiet=not _err.is_terminal, layout=layout)
     if report.ok:
         _say(report.line)
     _say(*(f"  {line}" for line in (*report.reading, *(report.notes if report.ok else ()))))
     if not report.ok:
         _say_error(report.line)
         raise typer.Exit(1)
+
+
+def _check_layout(layout: str | None) -> None:
+    """Say all that there is before a folder is read, the layouts of a user's own folders first."""
+    from reidlab.data.readers import READERS
+    from reidlab.tools.common import check_option
+
+    if layout is not None:
+        check_option("--layout", layout, sorted(READERS, key=lambda name: not name.startswith("folder")))
 
 
 @data_app.command("make-world")
@@ -412,21 +457,22 @@ def data_audit_labels(
     weights: WeightsOption = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many suspects to show.")] = 20,
     out: Annotated[Path | None, typer.Option("--out", help="Write the whole list to this .csv file.")] = None,
-    iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,
+    iterations: StepsOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Write the suspects as JSON.")] = False,
 ) -> None:
     """Rank the test tracklets (or pictures) by how suspicious their labels are, and say whose they may be instead."""
+    steps = _steps(iterations, weights)
     table, place = _read(name)
     from reidlab.tools.audit import audit_data_set  # it takes seconds, which a mistyped name need not wait for
 
     report = audit_data_set(
-        table, out=out, weights=weights, iterations=iterations, seed=seed, quiet=not _err.is_terminal, root=place,
+        table, out=out, weights=weights, iterations=steps, seed=seed, quiet=not _err.is_terminal, root=place,
         say=_note,
     )  # fmt: skip
     suspects = report.head(top)
     if as_json:
-        print(suspects.to_json(orient="records", indent=2))
+        _print(suspects.to_json(orient="records", indent=2))
         return
     root = os.path.commonpath([*report["path"], *report["evidence_path"]])
     shown = [("score", "kind", "tracklet", "label", "camera", "may be", "picture", "looks like")]
@@ -435,6 +481,13 @@ def data_audit_labels(
         shown.append((f"{row.score:.2f}", row.kind, row.tracklet, row.pid, row.camid, row.suggested_pid, *paths))
     _say_columns(shown)
     _say(f"pictures lie in {root}")
+
+
+def _steps(iterations: int | None, weights: Path | None) -> int:
+    """Return the training steps of a small network, once it is said where they have no effect."""
+    if iterations is not None and weights is not None:
+        _note(f"--iterations {iterations}: has no effect, as the network is read from --weights")
+    return iterations or 300
 
 
 @data_app.command("redetect")
@@ -446,15 +499,16 @@ def data_redetect(
     height: Annotated[
         int, typer.Option("--height", min=16, max=_TALLEST, help="Height of the new pictures, in pixels.")
     ] = 128,
-    iterations: Annotated[int, typer.Option("--iterations", min=1, help="Training steps.")] = 300,
+    iterations: StepsOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
 ) -> None:
     """Detect the person of each tracklet again inside its pictures (re-Detect and Link) and write a new set."""
+    steps = _steps(iterations, weights)
     table, root = _read(name)
     from reidlab.tools.redetect import redetect_data_set
 
     made = redetect_data_set(
-        table, root, out, detector, weights=weights, size=(height, height // 2), iterations=iterations, seed=seed,
+        table, root, out, detector, weights=weights, size=(height, height // 2), iterations=steps, seed=seed,
         quiet=not _err.is_terminal, say=_note,
     )  # fmt: skip
     _say(f"made {made}")
@@ -617,6 +671,11 @@ def embed(
     height: HeightOption = None,
 ) -> None:
     """Compute the feature of every picture and keep them in a file that only you may read."""
+    from reidlab.data.catalogue import locate
+    from reidlab.tools.common import takes_a_set
+
+    with takes_a_set(name):
+        locate(name)  # a mistyped name need not wait for what follows
     from reidlab.tools.embed import embed_set, file_to_write, write_embedded
     from reidlab.tools.embedder import read_embedder
 
@@ -638,10 +697,11 @@ def search(
     height: HeightOption = None,
 ) -> None:
     """Search a gallery for the people of query pictures and show the ranked lists as one offline page."""
-    from reidlab.tools.embed import file_to_write, read_or_embed
+    from reidlab.tools.embed import check_height, file_to_write, read_or_embed
     from reidlab.tools.embedder import read_embedder
-    from reidlab.tools.search import search_sets, write_page
+    from reidlab.tools.search import search_sets, shown_queries, write_page
 
+    check_height(height, query, gallery)
     file_to_write(out, ".html", query, gallery, weights=weights)
     embedder = read_embedder(weights, height, _note)
     asked = read_or_embed(query, embedder, quiet=not _err.is_terminal)
@@ -649,7 +709,10 @@ def search(
     for part in (asked,) if searched is asked else (asked, searched):
         _say_read(part)
     found = search_sets(asked, searched, top, centre, most)
-    _say(f"made {write_page(found, asked, searched, out)}; it holds pictures of people, and only you may read it")
+    _say(
+        f"made {write_page(found, asked, searched, out)}: {shown_queries(found)}; it holds pictures of people, and "
+        "only you may read it"
+    )
 
 
 @app.command("evaluate")
@@ -657,7 +720,12 @@ def evaluate(
     name: Annotated[str, typer.Argument(metavar="SET", help="A labelled data set, its folder, or what `embed` wrote.")],
     weights: Annotated[Path | None, typer.Option("--weights", help=_EMBEDDER)] = None,
     protocol: Annotated[
-        str | None, typer.Option("--protocol", help="Such as cross-camera or market1501; the set's own if not given.")
+        str | None,
+        typer.Option(
+            "--protocol",
+            help=f"{_PROTOCOLS}; the set's own if not given, market1501 where it has queries and a gallery, or else "
+            "cross-camera.",
+        ),
     ] = None,
     centre: CentreOption = False,
     height: HeightOption = None,
@@ -666,19 +734,19 @@ def evaluate(
     """Score an embedder on a labelled data set under a named protocol."""
     import json
 
-    from reidlab.evaluation import protocols
-    from reidlab.tools.embed import read_or_embed
+    from reidlab.tools.embed import check_height, read_or_embed
     from reidlab.tools.embedder import read_embedder
-    from reidlab.tools.evaluate import evaluate_embedded
+    from reidlab.tools.evaluate import check_protocol, evaluate_embedded
 
-    if protocol is not None and protocol not in protocols.WITH_LABELS:
-        protocols.get(protocol)  # before the work
+    if protocol is not None:
+        check_protocol(protocol)  # before the work
+    check_height(height, name)
     embedder = None if weights is None else read_embedder(weights, height, _note)
     embedded = read_or_embed(name, embedder, quiet=not _err.is_terminal)
     _say_read(embedded)
     scores = evaluate_embedded(embedded, protocol, centre)
     if as_json:
-        print(json.dumps(scores, indent=2, allow_nan=False))
+        _print(json.dumps(scores, indent=2, allow_nan=False))
         return
     count = scores["counts"]
     without = f" ({count['queries_without_match']:,} without a match)" if count["queries_without_match"] else ""
@@ -702,8 +770,10 @@ def _read(name: str) -> tuple[pd.DataFrame, Path]:
     """Return the sample table and the folder of a data set, and say what was read."""
     from reidlab.data.catalogue import open_set
     from reidlab.data.table import described
+    from reidlab.tools.common import takes_a_set
 
-    table, root = open_set(name)
+    with takes_a_set(name):
+        table, root = open_set(name)
     for line in (described(table), *table.attrs.get("notes", ())):
         _note(line)
     return table, root
@@ -719,7 +789,14 @@ def _say_columns(rows: Sequence[Iterable[object]]) -> None:
     # Not rich's table: it is slow, and cuts names in narrow terminals and where the output is no terminal.
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
-    print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells))
+    _print("\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells))
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # `reidlab claims | head`: the reader has seen enough
+        _discard(sys.stdout)
 
 
 def _note(line: str) -> None:

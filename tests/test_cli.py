@@ -329,6 +329,34 @@ def test_data_sets_are_listed_added_and_checked(root, capsys, tmp_path):
     assert errors.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [["data", "list"], ["--version"]])
+def test_a_reader_that_has_seen_enough_is_no_error(words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "reidlab", *words]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_option_is_named_as_it_is_given_and_all_of_its_values(root, capsys, tmp_path):
+    pictures(tmp_path / "mine")
+    for words in (["data", "check", tmp_path / "mine"], ["data", "add", "mine", tmp_path / "mine"]):
+        status, _, errors = call(capsys, *words, "--layout", "nonsense")
+        assert status == 1
+        assert "--layout: there is none called 'nonsense'; there is: folder, folder_camera_person, folder_per" in errors
+        assert "mot_shared" in errors
+    status, _, errors = call(capsys, "data", "make-world", tmp_path / "world", "--scenario=nonsense")
+    assert (status, errors.partition(": there")[0]) == (1, "error: --scenario")
+
+
+def test_training_steps_of_a_network_that_is_read_are_said_to_be_of_no_effect(capsys):
+    assert (cli._steps(None, None), cli._steps(None, "a.onnx"), cli._steps(7, None)) == (300, 300, 7)
+    assert capsys.readouterr().err == ""
+    cli._steps(7, "a.onnx")
+    assert capsys.readouterr().err == "--iterations 7: has no effect, as the network is read from --weights\n"
+
+
 def test_names_of_files_and_sets_are_text_on_the_terminal(root, capsys, tmp_path, monkeypatch):
     pictures(tmp_path / "a\x1b[31m\u202e" / "mine")
     own = tmp_path / "a\x1b[31m\u202e" / "mine"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from reidlab.errors import ConfigError, ReidlabError, RunError, StorageError
+from reidlab.checks import suggest
+from reidlab.errors import ConfigError, MissingDataError, ReidlabError, RunError, StorageError
 from reidlab.files import locked, read_json, replacing
 
 if TYPE_CHECKING:
@@ -19,6 +21,63 @@ if TYPE_CHECKING:
 
 #: What a run that can be interrupted keeps in its folder: its state, and in that what it was asked for and a lock.
 STATE, ASKED, LOCK = "state", "asked.json", "lock"
+
+
+def check_option(option: str, value: str, known: Iterable[str]) -> None:
+    """Check that an option's value is one of those that are known.
+
+    Args:
+        option: as it is given, with its dashes.
+        value: what was given.
+        known: all that are allowed, in the order in which the message lists them where none is near.
+
+    Raises:
+        ConfigError: naming the option and its value, and what was meant, or all that there is.
+    """
+    known = list(known)
+    if value not in known:
+        near = suggest(value, known)
+        near = near if near.startswith("; did you mean") else f"; there is: {', '.join(known)}"
+        raise ConfigError(f"{option}: there is none called {value!r}{near}")
+
+
+@contextmanager
+def takes_a_set(name: str | Path) -> Iterator[None]:
+    """Name the path once, and say what is taken, where the block searches a data set and finds a file or nothing.
+
+    Raises:
+        MissingDataError: there is no such folder.
+    """
+    try:
+        yield
+    except MissingDataError as error:
+        path = Path(name).expanduser()
+        text = str(error).removeprefix(f"{name}: ")
+        if not text.startswith(f"{path.absolute()} "):
+            raise
+        wanted = "a data set is taken, by its name or its folder"
+        if path.suffix.lower() == ".npz":
+            wanted += "; what `reidlab embed` wrote is for `evaluate` and `search`"
+        raise MissingDataError(f"{text}; {wanted}" if path.is_file() else text) from error
+
+
+@contextmanager
+def lasting(advice: str) -> Iterator[None]:
+    """Say by the options of a command what to do where the block trains and its loss is no longer finite.
+
+    Args:
+        advice: what to do.
+
+    Raises:
+        RunError: the loss is not finite.
+    """
+    try:
+        yield
+    except RunError as error:
+        found = re.match(r"iteration (\d+): the loss is not finite", str(error))
+        if found is None:
+            raise
+        raise RunError(f"the loss is not finite at training step {found[1]}; {advice}") from error
 
 
 def checked_output(out: str | Path, resume: bool = False, *, root: str | Path | None = None, room: int = 2**20) -> Path:

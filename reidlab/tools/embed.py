@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reidlab.checks import plural
 from reidlab.data import ImageCache
 from reidlab.data.catalogue import folder_around, locate, open_set
 from reidlab.data.manifest import manifests
@@ -25,14 +26,16 @@ from reidlab.evaluation import Embeddings
 from reidlab.evaluation.protocols import WITH_LABELS, get
 from reidlab.models.weights import reason
 from reidlab.reading import check_file
-from reidlab.tools.common import checked_file, private_file
+from reidlab.tools.common import checked_file, private_file, takes_a_set
 from reidlab.tools.embedder import Embedder
 from reidlab.training.extract import extract
 
 _BATCH = 64
 _ARRAYS = ("features", "pid", "camid", "tracklet", "split", "path", "notes")
-_NOTES = dict.fromkeys(("set", "folder", "embedder", "sha256", "layout", "protocol"), str) | {"distractor": int}
+_NOTES = dict.fromkeys(("set", "folder", "embedder", "sha256", "layout", "protocol"), str)
+_NOTES |= dict.fromkeys(("distractor", "height"), int)
 _LENGTH = 1e-3  # by which a feature's may differ from 1
+_SAME = 1e-6  # by which equal features may differ: a batch of another size is summed in another order
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +45,8 @@ class Embedded:
     Attributes:
         table: sample table of N rows.
         features: (N, D) float32, of length 1.
-        notes: ``set`` and ``folder``; ``embedder`` and its ``sha256``; ``protocol``, ``distractor`` and ``layout`` of
-            the set, as far as they are known.
+        notes: ``set`` and ``folder``; ``embedder``, its ``sha256`` and the ``height`` of its pictures; ``protocol``,
+            ``distractor`` and ``layout`` of the set, as far as they are known.
     """
 
     table: pd.DataFrame
@@ -72,11 +75,12 @@ def embed_set(name: str | Path, embedder: Embedder, *, quiet: bool = True) -> Em
 
     Raises:
         ConfigError: no data set has that name.
-        MissingDataError: it is not on this machine.
-        DataError: it, or a picture, cannot be read.
+        MissingDataError: it is not on this machine, or a file.
+        DataError: it, or a picture, cannot be read, or its features do not tell pictures apart.
     """
-    table, root = open_set(name)
-    return embed_table(table, embedder, notes_of(name, table, root), quiet=quiet)
+    with takes_a_set(name):
+        table, root = open_set(name)
+    return _telling(embed_table(table, embedder, notes_of(name, table, root), quiet=quiet))
 
 
 def notes_of(name: str | Path, table: pd.DataFrame, root: Path) -> dict[str, Any]:
@@ -114,8 +118,37 @@ def embed_table(
         found = extract(embedder.model, table, embedder.size, _BATCH, images=images).normalized()
     except DataError as error:
         raise DataError(f"{embedder.name}: {error}; the network cannot be used for such pictures") from error
-    whole = {**(notes or {}), "embedder": embedder.name, "sha256": embedder.digest}
+    whole = {**(notes or {}), "embedder": embedder.name, "sha256": embedder.digest, "height": embedder.size[0]}
     return Embedded(table.reset_index(drop=True), found.features, whole)
+
+
+def _telling(embedded: Embedded) -> Embedded:
+    """Return a set whose features tell pictures apart, with a note on those that are nothing.
+
+    Raises:
+        DataError: they do not: the order of ties would be all that a ranking shows.
+    """
+    features, notes = embedded.features, embedded.notes
+    nothing = ~features.any(axis=1)
+    problem = ""
+    if features.shape[1] == 1:
+        problem = "features are a single number each, of which scaling to length 1 leaves the sign"
+    elif nothing.all():
+        problem = "features are all zero"
+    elif len(features) > 1 and np.ptp(features, axis=0).max() < _SAME:
+        problem = f"features of all {len(features):,} pictures are the same"
+    if problem:
+        raise DataError(
+            f"{notes.get('set', 'the set')}: {problem}; {notes.get('embedder', 'such a network')} cannot tell people "
+            "apart, embed with another network"
+        )
+    if nothing.any():
+        first = embedded.table["path"][int(np.argmax(nothing))]
+        line = (
+            f"features of {plural(int(nothing.sum()), 'picture')} are zero, and as near to one as to another: {first}"
+        )
+        embedded.table.attrs["notes"] = (*embedded.table.attrs.get("notes", ()), line)
+    return embedded
 
 
 def write_embedded(embedded: Embedded, path: str | Path) -> Path:
@@ -199,22 +232,45 @@ def read_or_embed(name: str | Path, embedder: Embedder | None, *, quiet: bool = 
         quiet: whether to leave out progress bars.
 
     Raises:
-        ConfigError: a set has no network to embed it, or the saved embeddings are another's.
-        DataError: it cannot be read.
+        ConfigError: a set has no network to embed it, or the saved embeddings are another's, or of pictures of another
+            height.
+        DataError: it cannot be read, or its features do not tell pictures apart.
     """
     if _is_saved(name):
         found = read_embedded(name)
         if embedder is not None and found.notes.get("sha256") != embedder.digest:
             made = found.notes.get("embedder", "another network")
             raise ConfigError(f"--weights {embedder.name}: {name} was made by {made}, another file; embed the set anew")
-        return found
+        if embedder is not None and (height := found.notes.get("height", embedder.size[0])) != embedder.size[0]:
+            raise ConfigError(
+                f"--height {embedder.size[0]}: {name} was made of pictures {height} pixels high; give that height, or "
+                "embed the set anew"
+            )
+        return _telling(found)
     if embedder is None:
         raise ConfigError(f"--weights: {name} is to be embedded; give the file of a network")
     path = Path(name).expanduser().absolute()
     if path.is_file():
         table = make_table(path.name, path=[str(path)], pid=-1, camid=1, split="query")
-        return embed_table(table, embedder, {"set": path.name, "folder": str(path)}, quiet=quiet)
+        return _telling(embed_table(table, embedder, {"set": path.name, "folder": str(path)}, quiet=quiet))
     return embed_set(name, embedder, quiet=quiet)
+
+
+def check_height(height: int | None, *sets: str | Path) -> None:
+    """Check that a height of pictures is of use: saved embeddings need none.
+
+    Args:
+        height: None where none is given.
+        *sets: what is read: names or folders of data sets, pictures, and saved embeddings.
+
+    Raises:
+        ConfigError: a height is given and all are saved embeddings.
+    """
+    if height is not None and all(map(_is_saved, sets)):
+        raise ConfigError(
+            f"--height {height}: has no effect, as {' and '.join(map(str, dict.fromkeys(sets)))} "
+            "holds features, made at their own height; leave the option out"
+        )
 
 
 def file_to_write(path: str | Path, ending: str, *sets: str | Path, weights: str | Path) -> Path:
@@ -243,7 +299,8 @@ def _folder_of(name: str | Path) -> Path | None:
     """Return the folder of the data set that is read or that a file is of; None where it is of none."""
     path = Path(name).expanduser()
     if not path.is_file():
-        return locate(name).path
+        with takes_a_set(name):
+            return locate(name).path
     if not _is_saved(name):
         return folder_around(path)
     folder = read_embedded(path).notes.get("folder")

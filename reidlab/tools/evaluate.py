@@ -12,7 +12,8 @@ from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation import Embeddings, evaluate
 from reidlab.evaluation.centring import centred
 from reidlab.evaluation.cleaned import cleaned_protocol
-from reidlab.evaluation.protocols import WITH_LABELS, Protocol, get
+from reidlab.evaluation.protocols import PROTOCOLS, WITH_LABELS, Protocol, get
+from reidlab.tools.common import check_option
 from reidlab.tools.embed import Embedded
 
 CROSS_CAMERA = "cross-camera"
@@ -38,7 +39,8 @@ def evaluate_embedded(embedded: Embedded, protocol: str | None = None, centre: b
 
     Raises:
         ConfigError: there is no such protocol, or a camera cannot be centred.
-        DataError: the set has no identities, or no queries and gallery or tracklets where the protocol wants them.
+        DataError: the set has no identities, or no queries and gallery, tracklets or people in two cameras where the
+            protocol wants them.
     """
     name, splits = embedded.notes.get("set", "the set"), embedded.table["split"]
     if not embedded.labelled().any():
@@ -53,6 +55,7 @@ def evaluate_embedded(embedded: Embedded, protocol: str | None = None, centre: b
             "takes every picture as a query"
         )
     query, gallery = _whole(embedded, rule.name) if rule.name in WHOLE else _divided(embedded)
+    _check_cameras(name, query, gallery, rule)
     try:
         if centre:
             query, gallery = centred(query, gallery)
@@ -91,6 +94,38 @@ def protocol_of(name: str, folder: str | None = None) -> Protocol:
     if name in WITH_LABELS and folder:
         return cleaned_protocol(cleaned_labels(folder, f"protocol {name!r}"), released=name == WITH_LABELS[1])
     return get(name)
+
+
+def check_protocol(name: str) -> None:
+    """Check that there is a protocol of that name.
+
+    Raises:
+        ConfigError: there is none; the message lists all.
+    """
+    check_option("--protocol", name, (*WHOLE, *(known for known in (*PROTOCOLS, *WITH_LABELS) if known not in WHOLE)))
+
+
+def _check_cameras(name: str, query: Embeddings, gallery: Embeddings, rule: Protocol) -> None:
+    """Check that cameras can be told apart where a protocol leaves out those of the query.
+
+    Raises:
+        DataError: there is one camera, or all people are in one each.
+    """
+    if getattr(rule.matcher, "camera_rule", "none") == "none":
+        return
+    cameras = np.union1d(query.camids, gallery.camids)
+    seen = np.unique(np.stack([np.r_[query.pids, gallery.pids], np.r_[query.camids, gallery.camids]]), axis=1)
+    counts = np.unique(seen[0, seen[0] >= 0], return_counts=True)[1]
+    if len(cameras) == 1:
+        problem = "all pictures are of one camera"
+    elif (counts < 2).all():
+        problem = f"each person is seen by one of its {len(cameras)} cameras only"
+    else:
+        return
+    raise DataError(
+        f"{name}: {problem}, and protocol {rule.name!r} needs two; --protocol leave-one-out finds people in all "
+        "pictures, whatever their camera"
+    )
 
 
 def _key(embedded: Embedded) -> list[str]:

@@ -20,7 +20,7 @@ from reidlab.models import ReIDNet
 from reidlab.pseudolabel.loop import LoopResult, PseudoLabelOptions, Round, run_loop
 from reidlab.pseudolabel.unlabelled import STEPS, hsr
 from reidlab.seeding import derive
-from reidlab.tools.common import ASKED, STATE, check_begun, checked_run, working, write_private_table
+from reidlab.tools.common import ASKED, STATE, check_begun, checked_run, lasting, working, write_private_table
 from reidlab.tools.network import Say, world_network
 from reidlab.tools.starts import Start, keep_network, read_start
 
@@ -78,8 +78,8 @@ def learn_pictures(
     Raises:
         ConfigError: the folder holds something already, lies in the data set's, or its run had other settings.
         DataError: a picture cannot be read, or there are fewer than two.
-        RunError: another process is at work in the folder; or the clusters of the first round could not be trained on:
-            the folder then holds no network.
+        RunError: another process is at work in the folder; the loss is not finite; or the clusters of the first round
+            could not be trained on: the folder then holds no network.
         StorageError: the folder cannot be written.
     """
     out, start = checked_run(out, resume, root), start or read_start()
@@ -97,10 +97,11 @@ def learn_pictures(
         pictures = Pictures(rows, np.asarray(ImageCache(rows, start.recipe.size, quiet=quiet)))
         write_json(out / STATE / ASKED, asked)
         model = _begin(start, steps["start"], seed, begun, say, quiet)
-        found = run_loop(
-            model, pictures, options, start.recipe, steps["round"], derive(seed, "loop"), folder=out / STATE,
-            resume=begun, watch=lambda item: say(_line(item)),
-        )  # fmt: skip
+        with lasting(f"give a lower --lr (it was {options.optimisation.get('lr', start.rate):g}), in a new folder"):
+            found = run_loop(
+                model, pictures, options, start.recipe, steps["round"], derive(seed, "loop"), folder=out / STATE,
+                resume=begun, watch=lambda item: say(_line(item)),
+            )  # fmt: skip
         _write(out, found, pictures)
     return Learnt(out, found.model, found.rounds)
 

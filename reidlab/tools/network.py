@@ -24,6 +24,8 @@ from reidlab.pruning.couplings import follow
 from reidlab.pruning.removal import removed
 from reidlab.pseudolabel import unlabelled
 from reidlab.seeding import derive
+from reidlab.tools.common import lasting
+from reidlab.tools.weight_files import read_as_weights
 from reidlab.training.determinism import seeded
 from reidlab.training.recipe import MobileNet, Recipe, Scratch, Start
 from reidlab.world import cached
@@ -34,6 +36,7 @@ Say = Callable[[str], None]
 OSNET_SIZE = (256, 128)
 #: Name of the note in a network's file: architecture; height x width; what pictures are normalised by.
 NOTE = "network"
+_OTHER_SEED = "give another --seed"
 _MOBILENET = re.compile(r"backbone\.features\.18\.0\.weight$")
 
 
@@ -62,6 +65,7 @@ def image_network(
 
     Raises:
         DataError: the weights or a picture cannot be read.
+        RunError: the loss of a training is not finite.
     """
     if weights is not None:
         return network_of(weights, recipe, seed, say)
@@ -69,7 +73,8 @@ def image_network(
     if train["pid"].nunique() < 2:
         return world_network(recipe, steps, seed, say, quiet), recipe
     pictures = Pictures(train, np.asarray(ImageCache(train, recipe.size, quiet=quiet)))
-    return recipe.learn(pictures, steps, seed, progress=not quiet), recipe
+    with lasting(_OTHER_SEED):
+        return recipe.learn(pictures, steps, seed, progress=not quiet), recipe
 
 
 def network_of(
@@ -92,6 +97,11 @@ def network_of(
         DataError: it cannot be read, does not fit, or cannot be trained and is to be.
     """
     weights = Path(weights).expanduser()
+    with read_as_weights(weights):
+        return _network_of(weights, recipe, seed, say, trainable)
+
+
+def _network_of(weights: Path, recipe: Recipe, seed: int, say: Say, trainable: bool) -> tuple[nn.Module, Recipe]:
     if weights.suffix.lower() == ".onnx":
         graph = read_onnx(weights, trainable)
         model = _with_neck(graph, seed) if isinstance(graph, OnnxEmbedder) else graph
@@ -205,4 +215,5 @@ def world_network(recipe: Recipe, steps: int, seed: int, say: Say = lambda line:
     """
     say(f"training a network on the embedded world, {plural(steps, 'step')}")
     cached(unlabelled.source_world(recipe, steps, seed), quiet=quiet)  # drawn here: no bar where none is wanted
-    return unlabelled.world_network(recipe, steps, seed, progress=not quiet)
+    with lasting(_OTHER_SEED):
+        return unlabelled.world_network(recipe, steps, seed, progress=not quiet)

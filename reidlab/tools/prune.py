@@ -37,13 +37,14 @@ from reidlab.pseudolabel.learning import expanded
 from reidlab.pseudolabel.unlabelled import EMBEDDER_RATE, RATE
 from reidlab.reading import check_file
 from reidlab.seeding import derive
-from reidlab.tools.common import ASKED, STATE, check_begun, checked_output, checked_run, working
+from reidlab.tools.common import ASKED, STATE, check_begun, checked_output, checked_run, lasting, working
 from reidlab.tools.embed import embed_table
 from reidlab.tools.embedder import Embedder
 from reidlab.tools.evaluate import evaluate_embedded
 from reidlab.tools.network import Say, narrowed, network_of
 from reidlab.tools.pruned_page import page
 from reidlab.tools.starts import NETWORK, ONNX, keep_both
+from reidlab.tools.weight_files import read_as_weights
 from reidlab.training.determinism import seeded
 from reidlab.training.extract import extract
 from reidlab.training.loop import train
@@ -252,10 +253,11 @@ def prune_network(
         def tuned(pruned: nn.Module) -> None:
             say(f"fine-tuning, {plural(finetune, 'step')}")
             folder = out / STATE / "finetune"
-            train(
-                pruned, source, objective, config, derive(seed, "finetune"), out_dir=folder, resume=begun,
-                progress=not quiet,
-            )  # fmt: skip
+            with lasting(f"give a lower --lr (it was {config.lr:g}), in a new folder"):
+                train(
+                    pruned, source, objective, config, derive(seed, "finetune"), out_dir=folder, resume=begun,
+                    progress=not quiet,
+                )  # fmt: skip
 
         def scores(pruned: nn.Module) -> dict[str, float]:
             if {"query", "gallery"} - set(test["split"]):
@@ -383,7 +385,8 @@ def _read(network: str | Path, recipe: Recipe, maker: str | None, seed: int, say
     check_file(path, DataError if os.path.lexists(path) else MissingDataError)
     if maker is not None:
         model = _made(maker)
-        notes = load_weights(model, path, ignore=())
+        with read_as_weights(path):
+            notes = load_weights(model, path, ignore=())
         say(f"{path}: {'; '.join(notes) or 'read as it is'}, into what {maker} makes")
         return model, recipe
     if path.suffix.lower() == ".onnx":

@@ -52,7 +52,7 @@ def search_sets(
 
     Returns:
         Rows by query and rank: ``query`` and ``gallery`` (rows of the tables), ``rank`` from 1, ``distance`` (1 minus
-        the cosine).
+        the cosine). Their ``attrs`` say of how many ``queries`` they are some, and whether features are ``centred``.
 
     Raises:
         ConfigError: a number is not positive, the features are of different networks, or a camera cannot be centred.
@@ -76,7 +76,23 @@ def search_sets(
             order = order[order != same[number]][:top]
             found = {"query": places[0][chosen[number]], "gallery": places[1][order]}
             parts.append(pd.DataFrame({**found, "rank": np.arange(1, len(order) + 1), "distance": distances[order]}))
-    return pd.concat(parts, ignore_index=True)
+    found = pd.concat(parts, ignore_index=True)
+    found.attrs |= {"queries": len(q), "centred": centre}
+    return found
+
+
+def shown_queries(found: pd.DataFrame, name: str = "") -> str:
+    """Return how many queries there are in ranked lists, and of how many: ``12 of 96 queries, taken evenly ...``.
+
+    Args:
+        found: what :func:`search_sets` returned.
+        name: of the set that they are of; left out where empty.
+    """
+    count, whole = found["query"].nunique(), found.attrs.get("queries", 0)
+    of = f" of {name}" if name else ""
+    if count >= whole:
+        return f"{plural(count, 'query')}{of}"
+    return f"{count:,} of {whole:,} queries{of}, taken evenly over their order"
 
 
 def write_page(found: pd.DataFrame, query: Embedded, gallery: Embedded, path: str | Path) -> Path:
@@ -103,7 +119,7 @@ def write_page(found: pd.DataFrame, query: Embedded, gallery: Embedded, path: st
             figures.append(_figure(images[1][item.gallery], text, _described(gallery, item.gallery)))
         sections.append(f"<section>{''.join(figures)}</section>\n")
     names = [_text(part.notes.get("set", "")) for part in (query, gallery)]
-    count = plural(len(sections), "query picture")
+    centred = ", each camera's mean feature taken out" if found.attrs.get("centred") else ""
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -111,7 +127,8 @@ def write_page(found: pd.DataFrame, query: Embedded, gallery: Embedded, path: st
         '<meta name="viewport" content="width=device-width">\n'
         f"<title>Search in {names[1]}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f"<h1>Search in {names[1]}</h1>\n"
-        f"<p>{count} of {names[0]}; the nearest pictures by {_text(gallery.notes.get('embedder', ''))}. "
+        f"<p>{shown_queries(found, names[0])}; the nearest pictures by "
+        f"{_text(gallery.notes.get('embedder', ''))}{centred}; distances are 1 minus the cosine. "
         "This page holds pictures of people: it is personal data, and only you may read the file.</p>\n"
         f"{''.join(sections)}</body>\n</html>\n"
     )
@@ -157,7 +174,9 @@ def _images(embedded: Embedded, rows: pd.Series) -> dict[int, str]:
 def _described(embedded: Embedded, row: int) -> str:
     item = embedded.table.loc[row]
     person = f", person {item['pid']}" if item["pid"] >= 0 else ""
-    return f"camera {item['camid']}{person}, {Path(item['path']).name}"
+    path, folder = Path(item["path"]), embedded.notes.get("folder")
+    inside = folder and path != Path(folder) and path.is_relative_to(folder)
+    return f"camera {item['camid']}{person}, {path.relative_to(folder) if inside else path.name}"
 
 
 def _figure(image: str, text: str, caption: str, kind: str = "") -> str:

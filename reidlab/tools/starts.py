@@ -74,7 +74,15 @@ def read_start(
         check_file(path, DataError if os.path.lexists(path) else MissingDataError)
     except MissingDataError as error:
         raise MissingDataError(f"{error}; give --start a file, {IMAGENET} or {WORLD}") from error
-    model, found = network_of(path, recipe or Recipe(), derive(seed, "start"), say, trainable=True)
+    try:
+        model, found = network_of(path, recipe or Recipe(), derive(seed, "start"), say, trainable=True)
+    except DataError as error:
+        if "cannot be trained here" in str(error) or "use it for these only" in str(error):
+            raise DataError(
+                f"{error}. Give --start another embedder, its weights as a file of torchreid's OSNet, {IMAGENET} or "
+                f"{WORLD}"
+            ) from error
+        raise
     known = isinstance(model, EmbedderNet)
     if recipe is not None and recipe.size != found.size:
         if known and isinstance(model.embedder, OnnxEmbedder):

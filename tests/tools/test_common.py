@@ -121,6 +121,7 @@ COMMANDS = {
     "embedder": ["embed", "search", "evaluate"],
     "common": ["learn", "prune"],
     "network": ["audit-labels", "redetect", "learn", "prune"],
+    "weight_files": ["audit-labels", "redetect", "learn", "prune", "embed", "search", "evaluate"],
 }
 
 

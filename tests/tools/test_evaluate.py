@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from reidlab import paths
+from reidlab import cli, paths
 from reidlab.cli import main
 from reidlab.errors import ConfigError, DataError
+from reidlab.evaluation.protocols import PROTOCOLS, WITH_LABELS
 from reidlab.models import save_weights
 from reidlab.models.osnet import OSNet
 from reidlab.tools.embed import embed_set, read_embedded, read_or_embed, write_embedded
@@ -313,3 +314,90 @@ def test_numbers_and_nouns_agree(tmp_path, weights, capsys):
     alone = small_sets.folder(tmp_path / "alone", people=1, pictures=1)
     main_ok(["evaluate", str(alone), "--weights", str(weights)])
     assert "2 pictures, 1 person, 2 cameras, 2 queries in a gallery of 2" in capsys.readouterr().out
+
+
+def flat_embedder(path, weight):
+    nodes = [("Flatten", ["images"], "a", {}), ("Gemm", ["a", "w", "b"], "features", {})]
+    held = {"w": np.float32(weight), "b": np.float32([0] + [1] * (len(weight[0]) - 1))}
+    onnx.save(onnx_graphs.embedder(nodes, held), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [
+        (np.zeros((384, 1)), "features are a single number each"),
+        (onnx_graphs.weights(384, 1), "features are a single number each"),
+        (np.zeros((384, 3)), "features of all 24 pictures are the same"),
+    ],
+)
+def test_an_embedder_that_tells_nothing_is_refused(pictures, tmp_path, capsys, weight, words):
+    weights = ["--weights", str(flat_embedder(tmp_path / "dead.onnx", weight))]
+    saved, page = tmp_path / "a.npz", tmp_path / "a.html"
+    for command in (["embed", str(pictures), str(saved)], ["evaluate", str(pictures)]):
+        assert fails([*command, *weights], capsys).startswith(f"error: people: {words}")
+    picture = str(next(pictures.rglob("*.png")))
+    assert "dead.onnx cannot tell people apart" in fails(
+        ["search", picture, str(pictures), "--out", str(page), *weights], capsys
+    )
+    assert not saved.exists()
+    assert not page.exists()
+
+
+def test_features_that_are_nothing_are_said(pictures, weights, tmp_path):
+    good = embed_set(str(pictures), read_embedder(weights))
+    holes = good.features.copy()
+    holes[[3, 5]] = 0
+    path = write_embedded(type(good)(good.table, holes, good.notes), tmp_path / "people.npz")
+    (line,) = read_or_embed(path, None).table.attrs["notes"]
+    assert line == f"features of 2 pictures are zero, and as near to one as to another: {good.table['path'][3]}"
+    write_embedded(type(good)(good.table, 0 * holes, good.notes), path)
+    with pytest.raises(DataError, match=r"people: features are all zero; embedder\.onnx cannot tell people apart"):
+        read_or_embed(path, None)
+
+
+def test_all_protocols_are_listed(pictures, capsys):
+    known = {*PROTOCOLS, *WITH_LABELS}
+    assert set(cli._PROTOCOLS.split(", ")) == known  # what --help says
+    said = fails(["evaluate", str(pictures), "--protocol", "nonsense"], capsys)
+    assert said.startswith(
+        "error: --protocol: there is none called 'nonsense'; there is: cross-camera, leave-one-out, "
+    )
+    assert set(said.partition("there is: ")[2].split(", ")) == known
+
+
+def test_a_height_is_refused_where_it_has_no_effect_or_another(pictures, weights, tmp_path, capsys):
+    saved = write_embedded(embed_set(str(pictures), read_embedder(weights)), tmp_path / "people.npz")
+    assert f"--height 256: has no effect, as {saved} holds features" in fails(
+        ["evaluate", str(saved), "--height", "256"], capsys
+    )
+    own = save_weights(Recipe().network(5, 3), tmp_path / "network.safetensors")
+    write_embedded(embed_set(str(pictures), read_embedder(own, 32)), saved)
+    with pytest.raises(ConfigError, match=r"--height 48: .*people\.npz was made of pictures 32 pixels high"):
+        read_or_embed(saved, read_embedder(own, 48))
+
+
+def test_a_file_is_no_set_and_is_named_once(pictures, weights, tmp_path, capsys):
+    saved = write_embedded(embed_set(str(pictures), read_embedder(weights)), tmp_path / "people.npz")
+    for words in (
+        ["embed", str(saved), str(tmp_path / "a.npz"), "--weights", str(weights)],
+        ["data", "audit-labels", str(saved)],
+        ["data", "check", str(saved)],
+    ):
+        said = fails(words, capsys)
+        assert said.startswith(
+            f"error: {saved} is a file, not a folder; a data set is taken, by its name or its folder; "
+        )
+        assert "is for `evaluate` and `search`" in said
+    assert fails(["data", "check", f"{saved}x"], capsys) == f"error: {saved}x does not exist"
+
+
+def test_people_of_one_camera_are_scored_by_another_protocol(tmp_path, weights):
+    embedded = embed_set(str(small_sets.folder(tmp_path / "one", cameras=1)), read_embedder(weights))
+    words = "^one: all pictures are of one camera, and protocol 'cross-camera' needs two; --protocol leave-one-out"
+    with pytest.raises(DataError, match=words):
+        evaluate_embedded(embedded)
+    assert evaluate_embedded(embedded, "leave-one-out")["counts"]["queries"] == 12
+    apart = embedded.table.assign(camid=embedded.table["pid"])
+    with pytest.raises(DataError, match=r"^one: each person is seen by one of its 4 cameras only, and protocol"):
+        evaluate_embedded(type(embedded)(apart, embedded.features, embedded.notes))

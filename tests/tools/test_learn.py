@@ -365,3 +365,12 @@ def test_no_bar_is_shown_where_none_is_wanted(tmp_path, folder, monkeypatch):
     )
     learnt(folder, tmp_path / "out", None, steps={"start": 1, "round": 1}, options=OPTIONS.with_(rounds=1))
     assert asked == [True, True]
+
+
+def test_a_rate_that_is_too_high_is_named_by_its_option(tmp_path, folder, weights):
+    high = OPTIONS.with_(optimisation={"lr": 1e30})
+    with pytest.raises(
+        RunError, match=r"^the loss is not finite at training step \d+; give a lower --lr \(it was 1e\+30\)"
+    ):
+        learnt(folder, tmp_path / "out", weights, options=high, steps={"start": 1, "round": 5})
+    assert not (tmp_path / "out").exists()

@@ -3,6 +3,7 @@
 from importlib import metadata
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from reidlab.data import read_picture
@@ -112,3 +113,29 @@ def test_the_place_is_checked_before_the_training(worlds, tmp_path, untrained, m
             redetect_data_set(table, worlds["mars"], out, **QUICK)
     with pytest.raises(ConfigError, match="detector"):
         redetect_data_set(table, worlds["mars"], tmp_path / "out", "yolo", **QUICK)
+
+
+def test_numbers_without_room_in_the_names_are_counted_from_1(worlds, tmp_path):
+    table = MARS.read(worlds["mars"])
+    high = table.assign(pid=np.where(table.pid > 0, table.pid + 100_000, table.pid), camid=table.camid + 9)
+    weights, said = save_weights(RECIPE.network(2, 0), tmp_path / "small.safetensors"), []
+    made = redetect_data_set(high, tmp_path / "set", tmp_path / "out", weights=weights, say=said.append, **QUICK)
+    found, people = MARS.read(made), pd.read_csv(made / redetect.IDENTITIES)
+    assert said[0].startswith(
+        f"{table.attrs['dataset']}: identities to 100,004 have no room in MARS's names; its 4 peo"
+    )
+    assert "cameras to 11 have no room in MARS's names; its 2 cameras are counted from 1" in said[1]
+    assert people.before.tolist() == sorted(set(high.pid[high.pid > 0]))
+    assert sorted(found.camid.unique()) == [1, 2]
+    who = dict(zip(people.pid, people.before))
+    assert sorted(found.pid.replace(who)) == sorted(high.pid)
+
+
+def test_more_than_there_is_room_for_is_refused_by_name(worlds, tmp_path, untrained):
+    table = MARS.read(worlds["mars"])
+    name = table.attrs["dataset"]
+    many = table.assign(camid=np.arange(len(table)) % 10 + 1)
+    with pytest.raises(DataError, match=rf"^{name}: 10 cameras, and the layout of MARS, .* room for 9; give a folder"):
+        redetect_data_set(many, worlds["mars"], tmp_path / "out", **QUICK)
+    with pytest.raises(DataError, match=rf"^{name}: split 'gallery' has no rows"):
+        redetect_data_set(table[table.split == "train"], worlds["mars"], tmp_path / "out", **QUICK)

@@ -13,7 +13,7 @@ from reidlab.data import catalogue
 from reidlab.errors import ConfigError
 from reidlab.tools.embed import embed_set, file_to_write, read_or_embed, write_embedded
 from reidlab.tools.embedder import read_embedder
-from reidlab.tools.search import search_sets, write_page
+from reidlab.tools.search import search_sets, shown_queries, write_page
 from tests.tools import small_sets
 
 
@@ -132,7 +132,7 @@ def test_by_command_from_a_picture_and_saved_embeddings(people, weights, tmp_pat
     with pytest.raises(SystemExit) as end:
         main(["search", picture, str(saved), "--weights", str(weights), "--out", str(out), "--top", "3"])
     assert end.value.code in (0, None)
-    assert "only you may read it" in capsys.readouterr().out
+    assert "found.html: 1 query; it holds pictures of people, and only you may read it" in capsys.readouterr().out
     assert out.read_text().count("<img") == 1 + 3
     with pytest.raises(SystemExit) as end:
         main(["search", picture, str(saved), "--weights", str(weights), "--out", str(tmp_path / "a.txt")])
@@ -163,3 +163,15 @@ def test_nothing_is_written_into_a_set_or_over_a_file_that_is_read(people, weigh
     catalogue.add("mine", root)  # a picture alone is of no set that is known
     with pytest.raises(ConfigError, match=f"lies in the folder of the data set, {root}"):
         file_to_write(root / "found.html", ".html", picture, weights=weights)
+
+
+def test_the_page_says_what_it_shows_and_where_pictures_lie(people, tmp_path):
+    found = search_sets(people, people, top=1, most=3, centre=True)
+    said = "3 of 24 queries of people, taken evenly over their order"
+    assert shown_queries(found, "people") == said
+    text = write_page(found, people, people, tmp_path / "search.html").read_text()
+    assert f"<p>{said}; the nearest pictures by embedder.onnx, each camera's mean feature taken out; distances" in text
+    assert "camera 1, person 1, 1/cam1/0.png<" in text
+    whole = search_sets(people, people, top=1)
+    assert shown_queries(whole) == "24 queries"
+    assert "mean feature" not in write_page(whole, people, people, tmp_path / "search.html").read_text()
