@@ -130,35 +130,47 @@ def search_course(
     """Draw the course of searches: above the share of filters that is gone, below what the network has lost by then.
 
     Args:
-        table: columns ``panel`` (a network, three at most), ``seed``, ``iteration`` (networks tried so far),
-            ``removed`` (a fraction of all filters that may go) and ``lost``; a row per network that the search went on
-            with. Each seed has a line of its own: searches differ in length.
+        table: columns ``panel`` (a network), ``seed``, ``iteration`` (networks tried so far), ``removed`` (a fraction
+            of all filters that may go) and ``lost``; a row per network that the search went on with. Each seed has a
+            line of its own: searches differ in length.
         ylabels: for each panel what is lost, with its unit.
         levels: for some panels the losses that were allowed, drawn as level lines.
 
     Raises:
-        ConfigError: a missing column, an empty table, a value that is not finite, a panel without its words, more
-            panels than three, or several rows of one seed.
+        ConfigError: a missing column, an empty table, a value that is not finite, a panel without its words, or several
+            rows of one seed.
     """
     check_table("table", table, ["panel", "seed"], ["iteration", "removed", "lost"])
     check_seeds(table, ["panel", "iteration"])
     panels = list(dict.fromkeys(table["panel"]))
-    if len(panels) > 3:
-        raise ConfigError(f"table: column 'panel' has {len(panels)} values; expected 3 at most")
     for panel in panels:
         check_choice("table: column 'panel'", panel, ylabels)
-    figure = style.new_figure(4.3)
-    grid = figure.subplots(2, len(panels), sharex="col", squeeze=False)
-    for (above, below), panel in zip(grid.T, panels):
+    columns = min(len(panels), 2 if len(panels) < 5 else 3)
+    blocks = -(-len(panels) // columns)
+    figure = style.new_figure(0.35 + 3.9 * blocks)
+    grid = figure.subplots(2 * blocks, columns, squeeze=False)
+    for place in range(blocks * columns):
+        block, column = divmod(place, columns)
+        above, below = grid[2 * block : 2 * block + 2, column]
+        if place >= len(panels):
+            above.set_visible(False)
+            below.set_visible(False)
+            continue
+        panel = panels[place]
+        below.sharex(above)
         for _, rows in table[table["panel"] == panel].sort_values("iteration").groupby("seed"):
-            look = {"color": style.BLUE, "lw": 1.4, "alpha": 0.8}
-            above.step(rows["iteration"], rows["removed"], where="post", label="filters removed", **look)
-            below.plot(rows["iteration"], rows["lost"], marker="o", ms=3, label="lost", **look | {"color": style.ORANGE})
-        for place, level in enumerate((levels or {}).get(panel, ())):
-            below.axhline(level, label=None if place else "expected drop", **style.LEVEL)
+            look = {"lw": 1.4, "alpha": 0.8}
+            above.step(rows["iteration"], rows["removed"], where="post", color=style.BLUE, **look)
+            below.plot(rows["iteration"], rows["lost"], marker="o", ms=3, color=style.VERMILION, **look)
+        for number, level in enumerate((levels or {}).get(panel, ())):
+            below.axhline(level, label=None if number else "expected drop", **style.LEVEL)
         above.set_title(str(panel), pad=5)
         above.yaxis.set_major_formatter(style.PERCENT)
+        above.tick_params(labelbottom=False)
+        if not column:
+            above.set_ylabel("filters removed")
         below.set(xlabel="networks tried", ylabel=ylabels[panel])
         below.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    grid[0][0].set_ylabel("filters removed")
+    if levels:
+        style.legend(figure)
     return figure
