@@ -29,12 +29,13 @@ _DATA = {
     "generated": "drawn pictures", "set5": "91 images", "set14": "91 images", "digits": "digits", "cifar10": "CIFAR-10",
     "cifar10-jpeg": "CIFAR-10-JPEG",
 }  # fmt: skip
+_PAIR = ["latency", "operations"]
 #: Data that are photographs or come from a benchmark.
 REAL = ("91 images", "CIFAR-10", "CIFAR-10-JPEG")
 
 
 def by_panel(measured: pd.DataFrame) -> pd.DataFrame:
-    """Return what was measured of networks, each on its data a panel, with the columns ``panel``, ``pictures``, ``unit``.
+    """Return what was measured of networks, with columns ``panel`` (network and data), ``pictures`` and ``drop_unit``.
 
     Args:
         measured: records with their dimensions as columns.
@@ -196,13 +197,25 @@ def said_of_costs(found: pd.DataFrame, over: str = "UR") -> list[str]:
     return said
 
 
+def said_of_courses(course: pd.DataFrame) -> str:
+    """Return a sentence per panel on how far its searches went; the table is :func:`courses`' first."""
+    said = []
+    for panel, part in course.groupby("panel", sort=False):
+        ends = part.sort_values("iteration").groupby("seed").last()
+        steps = part.groupby("seed").size()
+        said.append(
+            f"{panel}: a search went on with {steps.mean():.0f} of the {ends['iteration'].mean():.0f} networks tried "
+            f"until then, and {100 * ends['removed'].mean():.0f} % of the filters were gone in the end."
+        )
+    return " ".join(said)
+
+
 def said_of_latency(found: pd.DataFrame) -> str:
     """Return a sentence on how far latency follows operations, over all networks of :func:`equal_drops`."""
-    slower = (found["latency"] > found["operations"]).mean()
+    slower, *left = 100 * np.array([(found["latency"] > found["operations"]).mean(), *found[_PAIR].mean()])
     return (
-        f"In {100 * slower:.0f} % of the pruned networks a larger share of the latency than of the operations is left: on "
-        f"average {100 * found['latency'].mean():.0f} % of the latency with {100 * found['operations'].mean():.0f} % of "
-        "the operations."
+        f"In {slower:.0f} % of the pruned networks a larger share of the latency than of the operations is left: on "
+        f"average {left[0]:.0f} % of the latency with {left[1]:.0f} % of the operations."
     )
 
 
