@@ -65,7 +65,9 @@ def layer_values(
         axes.axhline(0, color=style.QUIET, lw=0.9, zorder=1)
         axes.set_title(str(shown), pad=5)
         axes.set_ylabel(ylabel)
-        axes.xaxis.set_major_locator(MaxNLocator(20, integer=True))
+        last = int(here["layer"].max())
+        axes.set(xlim=(0.4, last + 0.6), xticks=range(1, last + 1, 1 + last // 24))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=whole is not None))
         axes.grid(axis="x", visible=False)
     axes.set_xlabel("layer, in order of use")
     if group:
@@ -113,7 +115,7 @@ def cost_panels(
                     half = student_interval(part["lost"].tolist()).half
                     mean_mark(axes, x, y, look, str(name), 7, yerr=half)
             axes.axhline(0, color=style.QUIET, lw=0.9, zorder=1)
-            axes.set_xlim(left=0)
+            axes.set_xlim(0, 1.1 * max(1.0, table.loc[table["panel"] == panel, cost].max()))
             axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
             axes.xaxis.set_major_formatter(style.PERCENT)
             axes.set_xlabel(words if row == len(panels) - 1 else "")
@@ -132,7 +134,7 @@ def search_course(
     Args:
         table: columns ``panel`` (a network), ``seed``, ``iteration`` (networks tried so far), ``removed`` (a fraction
             of all filters that may go) and ``lost``; a row per network that the search went on with. Each seed has a
-            line of its own: searches differ in length.
+            line of its own, from nothing removed and nothing lost: searches differ in length.
         ylabels: for each panel what is lost, with its unit.
         levels: for some panels the losses that were allowed, drawn as level lines.
 
@@ -160,8 +162,9 @@ def search_course(
         below.sharex(above)
         for _, rows in table[table["panel"] == panel].sort_values("iteration").groupby("seed"):
             look = {"lw": 1.4, "alpha": 0.8}
-            above.step(rows["iteration"], rows["removed"], where="post", color=style.BLUE, **look)
-            below.plot(rows["iteration"], rows["lost"], marker="o", ms=3, color=style.VERMILION, **look)
+            tried, gone, lost = ([0, *rows[name]] for name in ("iteration", "removed", "lost"))
+            above.step(tried, gone, where="post", color=style.BLUE, **look)
+            below.plot(tried, lost, marker="o", ms=3, color=style.VERMILION, **look)
         for number, level in enumerate((levels or {}).get(panel, ())):
             below.axhline(level, label=None if number else "expected drop", **style.LEVEL)
         above.set_title(str(panel), pad=5)

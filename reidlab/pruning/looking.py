@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from reidlab.intervals import student_interval
+from reidlab.intervals import Interval, student_interval
 from reidlab.pruning.removal import widths
 from reidlab.pruning.tasks import NETWORKS
 
@@ -40,13 +40,14 @@ def by_panel(measured: pd.DataFrame) -> pd.DataFrame:
     Args:
         measured: records with their dimensions as columns.
     """
-    rows = measured.dropna(subset=["network"])
+    rows = measured.dropna(subset=["network"]).reset_index(drop=True)
     pictures = rows["data"].map(_DATA)
-    return rows.assign(
+    named = rows.assign(
         panel=rows["network"].map(_NETWORKS) + ", " + pictures,
         pictures=pictures,
         drop_unit=np.where(rows["network"] == "vdsr", "dB", "points"),
     )
+    return named.sort_values("panel", kind="stable")
 
 
 def lost_words(measured: pd.DataFrame) -> dict[str, str]:
@@ -95,15 +96,17 @@ def equal_drops(measured: pd.DataFrame, budget: str = "equal") -> pd.DataFrame:
         (fractions of the whole network's), and ``lost`` and ``lost_validation``, in points or dB.
     """
     rows = by_panel(measured)
-    rows = rows[(rows["experiment"] == "equal-drop") & (rows["budget"] == budget)]
+    rows = rows[rows["experiment"] == "equal-drop"]
+    again = rows[(rows["method"] == "original") & (rows["key"] == "latency_ms")]
+    before = again.set_index(["panel", "seed"])["value"]
+    rows = rows[rows["budget"] == budget]
     index = ["panel", "pictures", "drop_unit", "method", "factor", "seed"]
     keys = rows["key"].str.replace("psnr_drop|accuracy_drop", "lost", regex=True).str.removesuffix("_share")
     keys = keys.where(~((keys == "lost") & (rows["split"] == "validation")), "lost_validation")
     shares = rows["key"].str.endswith(("_share", "_drop")) | (rows["key"] == "latency_ms")
-    wide = rows[shares].assign(key=keys, factor=rows["factor"].fillna(0.0))
+    wide = rows[shares].assign(key=keys).dropna(subset=["factor"])
     wide = wide.pivot_table(index=index, columns="key", values="value", sort=False).reset_index()
-    before = wide[wide["method"] == "original"].set_index(["panel", "seed"])["latency_ms"]
-    wide = _by_method(wide[wide["method"].isin(METHODS)])
+    wide = _by_method(wide).sort_values(["panel", "factor"], kind="stable")
     at = pd.MultiIndex.from_frame(wide[["panel", "seed"]])
     scale = np.where(wide["drop_unit"] == "points", 100, 1)
     return wide.assign(
@@ -130,6 +133,55 @@ def courses(measured: pd.DataFrame, whole: pd.DataFrame) -> tuple[pd.DataFrame, 
     table["removed"] /= table["panel"].map(whole.groupby("panel")["value"].sum())
     allowed = rows[rows["key"].str.endswith("_expected")].groupby(["panel", "factor"])["value"].mean()
     return table, {panel: part.tolist() for panel, part in allowed.groupby("panel")}
+
+
+def comparisons(found: pd.DataFrame, over: str) -> pd.DataFrame:
+    """Return a row per panel and factor: CPO against another method, paired by seed.
+
+    Args:
+        found: of :func:`equal_drops`.
+        over: the other method, of :data:`METHODS`' words.
+
+    Returns:
+        Columns ``panel``, ``step``, ``over``, ``unit``, ``ours`` and ``theirs`` (the means of CPO and the other), and
+        the :class:`~reidlab.intervals.Interval` of the operations that CPO leaves fewer, in points of the whole
+        network's (``fewer``), and of what it loses less on the test (``better``).
+    """
+    rows = []
+    for (panel, step), part in found.groupby(["panel", "step"], sort=False):
+        ours, theirs = (part[part["method"] == name].set_index("seed") for name in ("CPO", over))
+        gaps = {
+            "fewer": 100 * (theirs["operations"] - ours["operations"]).dropna(),
+            "better": (theirs["lost"] - ours["lost"]).dropna(),
+        }
+        if len(gaps["fewer"]):
+            intervals = {name: student_interval(gap.tolist()) for name, gap in gaps.items()}
+            means = {"ours": ours.mean(numeric_only=True), "theirs": theirs.mean(numeric_only=True)}
+            rows.append(
+                {"panel": panel, "step": step, "over": over, "unit": part["drop_unit"].iloc[0], **means, **intervals}
+            )
+    return pd.DataFrame(rows)
+
+
+def comparison_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Return :func:`comparisons` with all methods as words: means, differences and their 95 % intervals."""
+    rows = []
+    for over in (name for name in METHODS.values() if name != "CPO"):
+        for row in comparisons(found, over).itertuples():
+            left = [f"{100 * side['operations']:.0f} %" for side in (row.ours, row.theirs)]
+            tested = [f"{-side['lost']:+.2f}" for side in (row.ours, row.theirs)]
+            rows.append(
+                {
+                    "network": row.panel,
+                    "r of UR": f"{row.step:g}",
+                    "against": over,
+                    "operations left": " | ".join(left),
+                    "fewer by": _span(row.fewer, "points"),
+                    "test against the whole network's": " | ".join(tested),
+                    "better by": _span(row.better, row.unit),
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def reasons(logs: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -168,33 +220,31 @@ def said_of_filters(left: pd.DataFrame, whole: pd.DataFrame) -> str:
         each = []
         for method in shares.index.unique("method"):
             share = 100 * shares[method] / before
-            each.append(f"{method} {share.min():.0f} to {share.max():.0f} %")
-        said.append(f"{panel}: of a layer's filters {_listed(each)} stay.")
+            low, high = f"{share.min():.0f}", f"{share.max():.0f}"
+            each.append(f"{method} {low} %" if low == high else f"{method} {low} to {high} %")
+        said.append(f"{panel}: of a layer's filters stay: {_listed(each)}.")
     return " ".join(said)
 
 
-def said_of_costs(found: pd.DataFrame, over: str = "UR") -> list[str]:
-    """Return a sentence per panel and factor on CPO against another method.
-
-    Args:
-        found: of :func:`equal_drops`.
-        over: the other method, of :data:`METHODS`' words.
-    """
-    said = []
-    for (panel, step), part in found.groupby(["panel", "step"], sort=False):
-        sides = [part[part["method"] == name].set_index("seed") for name in ("CPO", over)]
-        if any(side.empty for side in sides):
-            continue
-        ours, theirs = sides
-        unit = part["drop_unit"].iloc[0]
-        fewer = _difference(100 * (theirs["operations"] - ours["operations"]), "fewer", "more", "points")
-        better = _difference(theirs["lost"] - ours["lost"], "less", "more", unit)
-        said.append(
-            f"{panel}, at the drop of UR with r = {step:g}: CPO leaves {100 * ours['operations'].mean():.0f} % of the "
-            f"operations and {over} {100 * theirs['operations'].mean():.0f} %, {fewer}. CPO's test lost "
-            f"{ours['lost'].mean():.2f} {unit} and {over}'s {theirs['lost'].mean():.2f}, {better}."
+def said_of_costs(compared: pd.DataFrame) -> str:
+    """Return a sentence on the operations that CPO leaves and one on what it loses, over all of :func:`comparisons`."""
+    several = [row for row in compared.itertuples() if row.fewer.count > 1]
+    if not several:
+        fewer, better = (sum(one.mean > 0 for one in compared[name]) for name in ("fewer", "better"))
+        over = compared["over"].iloc[0]
+        return (
+            f"In {fewer} of {len(compared)} comparisons CPO leaves fewer operations than {over}, in {better} it has "
+            "the better test; a single seed cannot tell any of these from chance."
         )
-    return said
+    said = []
+    for column, words in (("fewer", "leaves fewer operations than {}"), ("better", "has a better test than {}")):
+        found = [getattr(row, column) for row in several]
+        over, under = sum(one.low > 0 for one in found), sum(one.high < 0 for one in found)
+        said.append(
+            f"In {over} of {len(found)} comparisons CPO {words.format(compared['over'].iloc[0])}, in {under} it is the "
+            f"other way round, and in {len(found) - over - under} the seeds cannot tell."
+        )
+    return " ".join(said)
 
 
 def said_of_courses(course: pd.DataFrame) -> str:
@@ -219,12 +269,14 @@ def said_of_latency(found: pd.DataFrame) -> str:
     )
 
 
-def said_of_real(found: pd.DataFrame) -> list[str]:
+def said_of_real(found: pd.DataFrame) -> str:
     """Return what :func:`said_of_costs` says of real pictures, or that there were none."""
     real = found[found["pictures"].isin(REAL)]
     if real.empty:
-        return ["None of the real sets was measured in the records that this page shows."]
-    return [*said_of_costs(real), *said_of_costs(real, "L1")]
+        return "None of the real sets was measured in the records that this page shows."
+    names = _listed(list(dict.fromkeys(real["panel"])))
+    said = [said_of_costs(compared) for over in ("UR", "L1") if len(compared := comparisons(real, over))]
+    return " ".join([f"Measured were {names}.", *said])
 
 
 def _by_method(rows: pd.DataFrame) -> pd.DataFrame:
@@ -234,17 +286,10 @@ def _by_method(rows: pd.DataFrame) -> pd.DataFrame:
     return named.sort_values("method", key=lambda names: names.map(order.index), kind="stable")
 
 
-def _difference(values: pd.Series, positive: str, negative: str, unit: str) -> str:
-    """Return in words what paired differences over seeds say."""
-    interval = student_interval(values.dropna().tolist())
-    if interval.count < 2:
-        return "from a single seed, which has no interval"
-    word = positive if interval.mean > 0 else negative
-    text = f"{abs(interval.mean):.2f} {unit} {word}"
-    span = f"95 % interval {interval.low:.2f} to {interval.high:.2f}, {interval.count} seeds"
-    if interval.low > 0 or interval.high < 0:
-        return f"{text} ({span})"
-    return f"{text}, which the seeds cannot tell from none ({span})"
+def _span(interval: Interval, unit: str) -> str:
+    """Return a mean difference in words, with its interval where it has one."""
+    text = f"{interval.mean:+.2f} {unit}"
+    return text if interval.count < 2 else f"{text} ({interval.low:+.2f} to {interval.high:+.2f})"
 
 
 def _listed(words: Sequence[str]) -> str:
