@@ -260,6 +260,20 @@ def said_of_courses(course: pd.DataFrame) -> str:
     return " ".join(said)
 
 
+def said_of_gains(measured: pd.DataFrame) -> str:
+    """Return a sentence per panel of super-resolution on what the whole network gains over bicubic interpolation."""
+    rows, said = by_panel(measured), []
+    gains = rows[(rows["method"] == "bicubic") & (rows["key"] == "psnr_drop") & (rows["split"] == "validation")]
+    for panel, part in gains.groupby("panel", sort=False):
+        allowed = rows[(rows["panel"] == panel) & (rows["key"] == "psnr_expected")]["value"]
+        gain = part["value"].mean()
+        said.append(
+            f"{panel}: the whole network is {gain:.2f} dB above bicubic interpolation in validation, and drops up to "
+            f"{allowed.max():.2f} dB were allowed; beyond its gain a network may lose all its filters."
+        )
+    return " ".join(said)
+
+
 def said_of_latency(found: pd.DataFrame) -> str:
     """Return a sentence on how far latency follows operations, over all networks of :func:`equal_drops`."""
     slower, *left = 100 * np.array([(found["latency"] > found["operations"]).mean(), *found[_PAIR].mean()])

@@ -123,3 +123,12 @@ def test_reasons_are_counted():
         }
     )
     assert looking.reasons({"a": log}).loc["a"].tolist() == [1, 1, 1]
+
+
+def test_a_gain_is_counted_from_bicubic_interpolation():
+    bicubic = {"experiment": "table", "method": "bicubic", "key": "psnr_drop", "split": "validation", "value": 0.9}
+    rows = records(network="vdsr", data="generated")
+    rows = pd.concat([rows, pd.DataFrame([{**bicubic, "seed": 0, "network": "vdsr", "data": "generated"}])])
+    said = looking.said_of_gains(rows)
+    assert "0.90 dB above bicubic interpolation in validation, and drops up to 0.20 dB were allowed" in said
+    assert looking.said_of_gains(records()) == ""
