@@ -1,4 +1,4 @@
-"""Chapter 5's study on digits and drawn pictures, tiny: what is compared, what each method may spend, what is refused."""
+"""Chapter 5's study on digits and drawn pictures, tiny: what is compared, what each method spends, what is refused."""
 
 import json
 from collections import Counter
@@ -218,7 +218,7 @@ def test_a_score_that_is_no_number_is_named(resolved):
     task = replace(place.data["target"])
     broken = BatchEvaluation(task.scores["validation"].batches, lambda outputs: float("nan"))
     task = replace(task, scores={**task.scores, "validation": broken})
-    with pytest.raises(DataError, match="vdsr: ur 0.25 scores nan in validation"):
+    with pytest.raises(DataError, match=r"vdsr: ur 0\.25 scores nan in validation"):
         drops(Place(place.study, place.label, place.seed, {"target": task}))
 
 
@@ -252,5 +252,5 @@ def test_studies_whose_data_are_elsewhere_are_left_out(monkeypatch, tmp_path):
     assert list(PruningStudy(**{**DRAWN, "data": "sr"}).sources([0])) == []
     with pytest.raises(ConfigError, match="steps is missing"):
         studies_here([{k: v for k, v in DIGITS.items() if k != "steps"}])
-    with pytest.raises(ConfigError, match="widht: .*'width'"):
+    with pytest.raises(ConfigError, match=r"widht: .*'width'"):
         studies_here([{**DIGITS, "widht": 3}])
