@@ -219,7 +219,10 @@ def borne(place: Place, tolerance: float) -> dict[str, float]:
             if name in layers_of(place):
                 stages.setdefault((layer.size[0] - layer.kernel[0]) // layer.stride, []).append(name)
         return [
-            (names, [dropped(place, by_factors(model, example, dict.fromkeys(names, f)), f"l1 {f}") for f in GRID])
+            (
+                names,
+                [dropped(place, by_factors(model, example, dict.fromkeys(names, f)), f"a stage, l1 {f}") for f in GRID],
+            )
             for names in stages.values()
         ]
 
@@ -373,8 +376,9 @@ class PruningStudy(Study):
         return {"target": make(self.data, self.size, self.limit, seed)}
 
     def common(self, place: Place) -> dict[str, Any]:
-        """Return what the whole network is: its name, its layers, and the filters of its first part."""
-        return {"network": self.network, "depth": self.depth, "filters": self.width}
+        """Return what the whole network is: its name, its layers, the filters of its first part, and whose size."""
+        whole = "published" if NETWORKS[self.network].published == (self.depth, self.width) else "narrow"
+        return {"network": self.network, "depth": self.depth, "filters": self.width, "whole": whole}
 
     # Training ---------------------------------------------------------------------------------------------------------
 
@@ -387,6 +391,9 @@ class PruningStudy(Study):
         """Train a network in place and return it; no step leaves it as it is."""
         model.to(memory_format=torch.channels_last)
         if steps:
+            for module in model.modules():
+                if isinstance(module, nn.BatchNorm2d):  # running statistics follow even a round of a few steps
+                    module.momentum = min(1.0, max(0.1, 4 / steps))
             task: Task = place.data["target"]
             source = TensorSource(task.inputs, task.targets, self.batch)
             objective = Supervised(error=Term(task.loss, lambda output: output))

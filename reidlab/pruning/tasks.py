@@ -69,6 +69,7 @@ class Network:
     """One of the chapter's networks.
 
     Attributes:
+        published: depth and width of the text's network.
         build: from depth and width of the whole network.
         convention: how the network's table counts, one of :data:`~reidlab.models.conventions.CONVENTIONS`.
         kept: the layers that keep their filters (Secs. 5.4.2 to 5.4.5), given all whose filters can be removed, in
@@ -78,6 +79,7 @@ class Network:
             has none.
     """
 
+    published: tuple[int, int]
     build: Callable[[int, int], nn.Module]
     convention: str
     kept: Callable[[Sequence[str]], Sequence[str]]
@@ -96,9 +98,7 @@ NETWORKS: Registry[Network] = Registry("network")
 
 def _vdsr(depth: int, width: int) -> nn.Module:
     model = vdsr(depth, width)
-    nn.init.zeros_(
-        model.body[-1].weight
-    )  # begins as the interpolated picture, or it does not learn in a short training
+    nn.init.zeros_(model.body[-1].weight)  # begins as the interpolated picture; else short trainings stay below it
     return model
 
 
@@ -113,27 +113,37 @@ def _mobilenet(depth: int, width: int) -> nn.Module:
 
 
 NETWORKS["vdsr"] = Network(
-    build=_vdsr, convention="table-5.1", kept=lambda names: (), shallow=lambda depth, width: _vdsr(depth // 2, width)
+    published=(20, 64),
+    build=_vdsr,
+    convention="table-5.1",
+    kept=lambda names: (),
+    shallow=lambda depth, width: _vdsr(depth // 2, width),
 )
 NETWORKS["vgg-19"] = Network(
-    build=lambda depth, width: VGG(vgg_widths(depth, width)), convention="table-5.3", kept=lambda names: names[-1:],
+    published=(19, 64),
+    build=lambda depth, width: VGG(vgg_widths(depth, width)),
+    convention="table-5.3", kept=lambda names: names[-1:],
     shallow=lambda depth, width: VGG(vgg_widths("shallow", width)),
 )  # fmt: skip
 # With Li et al.'s hidden layer, so that the last convolution may lose filters too.
 NETWORKS["vgg-16"] = Network(
+    published=(16, 64),
     build=lambda depth, width: VGG(vgg_widths(depth, width), hidden=(8 * width,)), convention="table-5.5",
     kept=lambda names: [name for name in names if name.startswith("classifier")],
     li=lambda names: dict.fromkeys([names[0], *names[7:]], 0.5),
 )  # fmt: skip
 NETWORKS["resnet-32"] = Network(
+    published=(32, 32),
     build=lambda depth, width: _padded(CifarResNet(width, cifar_stages(depth, width))), convention="table-5.5",
     kept=lambda names: names[:1],
 )  # fmt: skip
 NETWORKS["resnet-34"] = Network(
-    build=lambda depth, width: _padded(resnet(depth, width=width, last_stride=2, num_classes=10)),
+    published=(34, 64), build=lambda depth, width: _padded(resnet(depth, width=width, last_stride=2, num_classes=10)),
     convention="table-5.8", kept=lambda names: names[:1],
 )  # fmt: skip
-NETWORKS["mobilenet-22"] = Network(build=_mobilenet, convention="everything", kept=lambda names: names[-1:])
+NETWORKS["mobilenet-22"] = Network(
+    published=(22, 32), build=_mobilenet, convention="everything", kept=lambda names: names[-1:]
+)
 
 
 def classification(name: str, size: int, limit: int | None, seed: int) -> Task:

@@ -129,5 +129,5 @@ def test_what_is_not_there_is_named(monkeypatch, tmp_path):
         super_resolution("sr", 17, None, 0)
     with pytest.raises(ConfigError):
         pictures.find_classification("cifar", None, 0)
-    with pytest.raises(ConfigError, match="depth: .*28"):
+    with pytest.raises(ConfigError, match=r"depth: .*28"):
         NETWORKS["mobilenet-22"].build(28, 8)

@@ -63,8 +63,8 @@ def test_a_resumed_training_is_an_undisturbed_one(tmp_path):
 
     whole, halved, again = network(), network(), network()
     train(whole, TensorSource(INPUTS, TARGETS, 4), OBJECTIVE, CONFIG, 3, progress=False)
+    source = TensorSource(INPUTS, TARGETS, 4)
     with pytest.raises(KeyboardInterrupt):
-        source = TensorSource(INPUTS, TARGETS, 4)
         train(halved, source, OBJECTIVE, CONFIG, 3, out_dir=tmp_path, progress=False, hooks=[Stop()])
     source = TensorSource(INPUTS, TARGETS, 4)
     train(again, source, OBJECTIVE, CONFIG, 3, out_dir=tmp_path, resume=True, progress=False, hooks=[Hook()])
