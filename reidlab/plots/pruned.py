@@ -67,7 +67,8 @@ def layer_values(
         axes.set_ylabel(ylabel)
         last = int(here["layer"].max())
         axes.set(xlim=(0.4, last + 0.6), xticks=range(1, last + 1, 1 + last // 24))
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=whole is not None))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=whole is not None, steps=[1, 2, 2.5, 5, 10]))
+        axes.margins(y=0.12)
         axes.grid(axis="x", visible=False)
     axes.set_xlabel("layer, in order of use")
     if group:
@@ -115,7 +116,9 @@ def cost_panels(
                     half = student_interval(part["lost"].tolist()).half
                     mean_mark(axes, x, y, look, str(name), 7, yerr=half)
             axes.axhline(0, color=style.QUIET, lw=0.9, zorder=1)
-            axes.set_xlim(0, 1.1 * max(1.0, table.loc[table["panel"] == panel, cost].max()))
+            last = max(1.0, table.loc[table["panel"] == panel, cost].max())
+            axes.set_xlim(-0.07 * last, 1.12 * last)
+            axes.margins(y=0.12)
             axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
             axes.xaxis.set_major_formatter(style.PERCENT)
             axes.set_xlabel(words if row == len(panels) - 1 else "")

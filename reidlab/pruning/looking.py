@@ -169,7 +169,7 @@ def comparison_table(found: pd.DataFrame) -> pd.DataFrame:
     for over in (name for name in METHODS.values() if name != "CPO"):
         for row in comparisons(found, over).itertuples():
             left = [f"{100 * side['operations']:.0f} %" for side in (row.ours, row.theirs)]
-            tested = [f"{-side['lost']:+.2f}" for side in (row.ours, row.theirs)]
+            tested = [f"{0.0 - round(side['lost'], 2):+.2f}" for side in (row.ours, row.theirs)]
             rows.append(
                 {
                     "network": row.panel,
@@ -177,7 +177,7 @@ def comparison_table(found: pd.DataFrame) -> pd.DataFrame:
                     "against": over,
                     "operations left": " | ".join(left),
                     "fewer by": _span(row.fewer, "points"),
-                    "test against the whole network's": " | ".join(tested),
+                    "test": " | ".join(tested),
                     "better by": _span(row.better, row.unit),
                 }
             )
@@ -185,15 +185,31 @@ def comparison_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def reasons(logs: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return how often CPO left a layer for each of its reasons, a row per log of a search."""
+    """Return how often CPO left a layer for each of its reasons, a column per log of a search."""
     found = {}
     for name, log in logs.items():
         why = log.loc[log["kind"] == "stop", "why"]
         found[name] = {words: int(why.str.startswith(start).sum()) for start, words in REASONS.items()}
-    return pd.DataFrame(found).T
+    return pd.DataFrame(found)
+
+
+def budget_table(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return means over seeds of what methods lost and what they left, under equal budgets and under the text's."""
+    both = [equal_drops(measured, budget).assign(budget=budget) for budget in ("equal", "text")]
+    rows = pd.concat(both).sort_values(["panel", "step"], kind="stable")
+    means = rows.groupby(["panel", "step", "budget", "method"], sort=False)[["lost_validation", "lost", *COSTS]].mean()
+    shown = {"validation lost": means["lost_validation"].map("{:.2f}".format), "test lost": means["lost"]}
+    shown["test lost"] = shown["test lost"].map("{:.2f}".format)
+    shown |= {words: means[key].map("{:.0%}".format) for key, words in COSTS.items()}
+    return pd.DataFrame(shown).rename_axis(["network", "r of UR", "budget", "method"])
 
 
 # Sentences ------------------------------------------------------------------------------------------------------------
+
+
+def bullets(*sentences: str) -> str:
+    """Return sentences as a list of Markdown; empty ones are left out."""
+    return "\n".join(f"- {sentence}" for sentence in sentences if sentence)
 
 
 def said_of_layers(measured: pd.DataFrame) -> str:
@@ -208,7 +224,7 @@ def said_of_layers(measured: pd.DataFrame) -> str:
             f"layer {means.idxmin():.0f} the least, at {means.min():.2f}; the first quarter of the layers has "
             f"{ends['first']:.2f} on average, the last {ends['last']:.2f}."
         )
-    return " ".join(said)
+    return bullets(*said)
 
 
 def said_of_filters(left: pd.DataFrame, whole: pd.DataFrame) -> str:
@@ -223,7 +239,7 @@ def said_of_filters(left: pd.DataFrame, whole: pd.DataFrame) -> str:
             low, high = f"{share.min():.0f}", f"{share.max():.0f}"
             each.append(f"{method} {low} %" if low == high else f"{method} {low} to {high} %")
         said.append(f"{panel}: of a layer's filters stay: {_listed(each)}.")
-    return " ".join(said)
+    return bullets(*said)
 
 
 def said_of_costs(compared: pd.DataFrame) -> str:
@@ -257,7 +273,7 @@ def said_of_courses(course: pd.DataFrame) -> str:
             f"{panel}: a search went on with {steps.mean():.0f} of the {ends['iteration'].mean():.0f} networks tried "
             f"until then, and {100 * ends['removed'].mean():.0f} % of the filters were gone in the end."
         )
-    return " ".join(said)
+    return bullets(*said)
 
 
 def said_of_gains(measured: pd.DataFrame) -> str:

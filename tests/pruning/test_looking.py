@@ -87,7 +87,7 @@ def test_filters_before_removal_are_the_whole_networks():
     left, whole = looking.filters_left(records())
     assert whole["value"].tolist() == [4, 4]
     assert looking.said_of_filters(left, whole) == (
-        "VGG-19, digits: of a layer's filters stay: UR 50 to 75 %, L1 50 to 75 % and CPO 50 to 75 %."
+        "- VGG-19, digits: of a layer's filters stay: UR 50 to 75 %, L1 50 to 75 % and CPO 50 to 75 %."
     )
     course, allowed = looking.courses(records(), whole)
     assert course["removed"].tolist() == pytest.approx([0.25] * 3)
@@ -122,7 +122,7 @@ def test_reasons_are_counted():
             "why": ["", "the drop of 2 at 0.5 exceeds 1", "its sensitivity of 1 is", "no filters left to remove: 1"],
         }
     )
-    assert looking.reasons({"a": log}).loc["a"].tolist() == [1, 1, 1]
+    assert looking.reasons({"a": log})["a"].tolist() == [1, 1, 1]
 
 
 def test_a_gain_is_counted_from_bicubic_interpolation():
@@ -132,3 +132,14 @@ def test_a_gain_is_counted_from_bicubic_interpolation():
     said = looking.said_of_gains(rows)
     assert "0.90 dB above bicubic interpolation in validation, and drops up to 0.20 dB were allowed" in said
     assert looking.said_of_gains(records()) == ""
+
+
+def test_both_budgets_are_in_the_table():
+    text = records().assign(budget="text")
+    table = looking.budget_table(pd.concat([records(), text[text["method"].isin(["ur", "cpo"])]]))
+    assert table.index.get_level_values("budget").tolist() == ["equal"] * 3 + ["text"] * 2
+    assert table.loc[("VGG-19, digits", 0.25, "equal", "CPO")].tolist() == ["50.00", "4.10", "51%", "51%", "51%", "58%"]
+
+
+def test_empty_sentences_are_no_bullets():
+    assert looking.bullets("A.", "", "B.") == "- A.\n- B."
