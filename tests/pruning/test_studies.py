@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from reidlab.errors import ConfigError, DataError
 from reidlab.lab.claim_files import rows_of
@@ -17,6 +16,7 @@ from reidlab.pruning.cpo import Step
 from reidlab.pruning.evaluation import BatchEvaluation
 from reidlab.pruning.studies import PruningStudy, chain, drops, layers_of, scores, spent, studies_here, taken, whole
 from reidlab.pruning.tasks import NETWORKS
+from reidlab.reading import read_yaml
 from reidlab.study import Place
 from tests.book.rules import filters
 
@@ -300,7 +300,7 @@ def test_every_claim_finds_its_row(classified, resolved):
 @pytest.mark.parametrize("profile", ["standard", "paper"])
 def test_a_profile_measures_what_the_claims_ask_for(profile):
     """Trends in the standard profile, the tables in the paper's, with their data, factors and expected drops."""
-    tasks = yaml.safe_load((ROOT / "notebooks" / "profiles" / f"{profile}.yml").read_text())
+    tasks = read_yaml(ROOT / "notebooks" / "profiles" / f"{profile}.yml")
     runs = [PruningStudy(**task) for task in tasks["05a_layerwise_pruning"]["tasks"]]
 
     def asks(study, wanted):
