@@ -82,6 +82,7 @@ TABLES = {
 REAL = {"CIFAR-10-JPEG": "cifar10-jpeg", "CIFAR-10": "cifar10", "Set5": "set5", "Set14": "set14"}
 VALUES = {
     "network": ["vdsr", "vgg-19", "resnet-32", "vgg-16"],
+    "whole": ["published"],
     "data": ["digits", "generated", *REAL.values()],
     "split": ["validation", "test"],
     "experiment": ["table", "equal-drop", "sensitivity", "order", "restart", "shallow", "chain"],

@@ -3,18 +3,32 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from reidlab.errors import ConfigError, DataError
+from reidlab.lab.claim_files import rows_of
 from reidlab.models.vgg import VGG
 from reidlab.pruning import studies
 from reidlab.pruning.cpo import Step
 from reidlab.pruning.evaluation import BatchEvaluation
 from reidlab.pruning.studies import PruningStudy, chain, drops, layers_of, scores, spent, studies_here, taken, whole
 from reidlab.pruning.tasks import NETWORKS
+from reidlab.reading import read_yaml
 from reidlab.study import Place
+from tests.book.rules import filters
+
+ROOT = Path(__file__).parents[2]
+#: Claims whose rows are no tiny run's, by key, and why.
+ELSEWHERE = {
+    "printed_difference": "the printed tables decide it, without a network",
+    "spread": "recorded where a sensitivity is positive",
+    "sensitivity_rise": "recorded where a layer is pruned twice",
+    "order_correlation": "recorded where layers end at different factors",
+    "saved_per_drop": "recorded where two expected drops cost something",
+}
 
 STEPS = {"train": 12, "retrain": 2, "final": 3}
 DIGITS = {
@@ -23,7 +37,8 @@ DIGITS = {
 }  # fmt: skip
 DRAWN = {
     "data": "generated", "network": "vdsr", "depth": 4, "width": 4, "size": 17, "limit": 64, "batch": 16,
-    "steps": STEPS, "factors": [0.25], "optimisation": {"optimizer": "adam", "lr": 0.004, "weight_decay": 0.0},
+    "steps": STEPS, "factors": [0.25], "expected": [0.2],
+    "optimisation": {"optimizer": "adam", "lr": 0.004, "weight_decay": 0.0},
 }  # fmt: skip
 
 
@@ -254,3 +269,52 @@ def test_studies_whose_data_are_elsewhere_are_left_out(monkeypatch, tmp_path):
         studies_here([{k: v for k, v in DIGITS.items() if k != "steps"}])
     with pytest.raises(ConfigError, match=r"widht: .*'width'"):
         studies_here([{**DIGITS, "widht": 3}])
+
+
+def claimed():
+    for row, _ in rows_of(ROOT / "book" / "claims" / "chapter5_layerwise.yml", []):
+        for wanted in filters(row["rule"]) if row["rule"] else ():
+            yield row["id"], row["rule"]["key"], wanted
+
+
+def test_every_claim_finds_its_row(classified, resolved):
+    """Of the same experiment, method and budget, whatever network, data, factor and expected drop are called."""
+    tables = [Counter(), Counter()]
+    names = {name for _, _, wanted in claimed() for name in wanted} - {"network", "data", "whole", "factor", "expected"}
+    for table, (_, found) in zip(tables, (classified, resolved), strict=True):
+        for row in found.rows:
+            some = {name: row[name] for name in names if name in row}
+            along = frozenset(name for name in ("factor", "expected") if name in row)
+            table[row["key"], frozenset(some.items()), along] += 1
+
+    def matched(key, wanted):
+        table = tables[wanted.get("network") == "vdsr"]
+        some = {name: value for name, value in wanted.items() if name in names}
+        along = {"factor", "expected"} & set(wanted)
+        return any(one == key and some.items() <= dict(dims).items() and along <= has for one, dims, has in table)
+
+    missing = {(identity, key) for identity, key, wanted in claimed() if not matched(key, wanted)}
+    assert {identity for identity, key in missing if key not in ELSEWHERE} == set()
+
+
+@pytest.mark.parametrize("profile", ["standard", "paper"])
+def test_a_profile_measures_what_the_claims_ask_for(profile):
+    """Trends in the standard profile, the tables in the paper's, with their data, factors and expected drops."""
+    tasks = read_yaml(ROOT / "notebooks" / "profiles" / f"{profile}.yml")
+    runs = [PruningStudy(**task) for task in tasks["05a_layerwise_pruning"]["tasks"]]
+
+    def asks(study, wanted):
+        label = (*studies.REAL.get(study.data, ()), study.data)
+        return (
+            study.network == wanted["network"]
+            and wanted.get("data") in (None, *label)
+            and wanted.get("factor", study.factors[0]) in study.factors
+            and ("expected" not in wanted or wanted["expected"] in study.expected)
+            and (wanted.get("experiment") != "restart" or study.restarted)
+            and (wanted.get("experiment") != "order" or study.random_order)
+            and ("whole" not in wanted or study.common(None)["whole"] == wanted["whole"])
+        )
+
+    for identity, _, wanted in claimed():
+        if "network" in wanted and ("whole" in wanted) == (profile == "paper"):
+            assert any(asks(study, wanted) for study in runs), identity
