@@ -21,13 +21,15 @@ REASONS = {
     "its sensitivity": "another layer is less sensitive",
     "no filters": "no filter is left to remove",
 }
+#: Seeds below which no difference counts as told from chance.
+LEAST_SEEDS = 5
 _NETWORKS = {
     "vdsr": "VDSR", "vgg-19": "VGG-19", "vgg-16": "VGG-16", "resnet-32": "ResNet-32", "resnet-34": "ResNet-34",
     "mobilenet-22": "MobileNet-22",
 }  # fmt: skip
 _DATA = {
     "generated": "drawn pictures", "set5": "91 images", "set14": "91 images", "digits": "digits", "cifar10": "CIFAR-10",
-    "cifar10-jpeg": "CIFAR-10-JPEG",
+    "cifar-10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10-JPEG", "cifar-10-jpeg": "CIFAR-10-JPEG",
 }  # fmt: skip
 _PAIR = ["latency", "operations"]
 #: Data that are photographs or come from a benchmark.
@@ -244,13 +246,13 @@ def said_of_filters(left: pd.DataFrame, whole: pd.DataFrame) -> str:
 
 def said_of_costs(compared: pd.DataFrame) -> str:
     """Return a sentence on the operations that CPO leaves and one on what it loses, over all of :func:`comparisons`."""
-    several = [row for row in compared.itertuples() if row.fewer.count > 1]
+    several = [row for row in compared.itertuples() if row.fewer.count >= LEAST_SEEDS]
     if not several:
         fewer, better = (sum(one.mean > 0 for one in compared[name]) for name in ("fewer", "better"))
         over = compared["over"].iloc[0]
         return (
             f"In {fewer} of {len(compared)} comparisons CPO leaves fewer operations than {over}, in {better} it has "
-            "the better test; a single seed cannot tell any of these from chance."
+            f"the better test; fewer than {LEAST_SEEDS} seeds cannot tell any of these from chance."
         )
     said = []
     for column, words in (("fewer", "leaves fewer operations than {}"), ("better", "has a better test than {}")):
@@ -284,7 +286,7 @@ def said_of_gains(measured: pd.DataFrame) -> str:
         allowed = rows[(rows["panel"] == panel) & (rows["key"] == "psnr_expected")]["value"]
         gain = part["value"].mean()
         said.append(
-            f"{panel}: the whole network is {gain:.2f} dB above bicubic interpolation in validation, and drops up to "
+            f"{panel}: the whole network gains {gain:+.2f} dB over bicubic interpolation in validation, and drops up to "
             f"{allowed.max():.2f} dB were allowed; beyond its gain a network may lose all its filters."
         )
     return " ".join(said)

@@ -59,10 +59,10 @@ def test_decibels_stay_decibels():
 
 
 def test_comparisons_are_paired_by_seed():
-    compared = looking.comparisons(looking.equal_drops(records()), "UR")
+    compared = looking.comparisons(looking.equal_drops(records(seeds=5)), "UR")
     (row,) = compared.itertuples()
-    assert row.fewer.mean == pytest.approx(29.0)
-    assert row.fewer.low < 29.0 < row.fewer.high
+    assert row.fewer.mean == pytest.approx(28.0)
+    assert row.fewer.low < 28.0 < row.fewer.high
     assert row.better.mean == pytest.approx(-2.0)
     assert looking.said_of_costs(compared) == (
         "In 1 of 1 comparisons CPO leaves fewer operations than UR, in 0 it is the other way round, and in 0 the seeds "
@@ -72,13 +72,14 @@ def test_comparisons_are_paired_by_seed():
 
 
 @pytest.mark.parametrize(("scale", "fewer"), [(1.0, 1), (1.8, 0)])
-def test_a_single_seed_is_no_verdict_whatever_it_says(scale, fewer):
-    compared = looking.comparisons(looking.equal_drops(records(seeds=1, scale=scale)), "UR")
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_few_seeds_are_no_verdict_whatever_they_say(scale, fewer, seeds):
+    compared = looking.comparisons(looking.equal_drops(records(seeds=seeds, scale=scale)), "UR")
     said = looking.said_of_costs(compared)
     assert said.startswith(
         f"In {fewer} of 1 comparisons CPO leaves fewer operations than UR, in 0 it has the better test"
     )
-    assert said.endswith("a single seed cannot tell any of these from chance.")
+    assert said.endswith("fewer than 5 seeds cannot tell any of these from chance.")
     table = looking.comparison_table(looking.equal_drops(records(seeds=1, scale=scale)))
     assert not table["fewer by"].str.contains("to").any()
 
@@ -104,7 +105,7 @@ def test_layers_are_named():
 
 def test_real_pictures_are_told_from_drawn_ones():
     assert looking.said_of_real(looking.equal_drops(records())).startswith("None of the real sets")
-    both = pd.concat([records(), records(data="cifar10-jpeg")])
+    both = pd.concat([records(), records(seeds=5, data="cifar10-jpeg")])
     assert looking.said_of_real(looking.equal_drops(both)).startswith("Measured were VGG-19, CIFAR-10-JPEG. In 1 of 1 ")
 
 
@@ -130,7 +131,7 @@ def test_a_gain_is_counted_from_bicubic_interpolation():
     rows = records(network="vdsr", data="generated")
     rows = pd.concat([rows, pd.DataFrame([{**bicubic, "seed": 0, "network": "vdsr", "data": "generated"}])])
     said = looking.said_of_gains(rows)
-    assert "0.90 dB above bicubic interpolation in validation, and drops up to 0.20 dB were allowed" in said
+    assert "+0.90 dB over bicubic interpolation in validation, and drops up to 0.20 dB were allowed" in said
     assert looking.said_of_gains(records()) == ""
 
 
