@@ -286,8 +286,8 @@ def said_of_gains(measured: pd.DataFrame) -> str:
         allowed = rows[(rows["panel"] == panel) & (rows["key"] == "psnr_expected")]["value"]
         gain = part["value"].mean()
         said.append(
-            f"{panel}: the whole network gains {gain:+.2f} dB over bicubic interpolation in validation, and drops up to "
-            f"{allowed.max():.2f} dB were allowed; beyond its gain a network may lose all its filters."
+            f"{panel}: the whole network gains {gain:+.2f} dB over bicubic interpolation in validation, and drops up "
+            f"to {allowed.max():.2f} dB were allowed; beyond its gain a network may lose all its filters."
         )
     return " ".join(said)
 
