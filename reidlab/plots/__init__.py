@@ -18,6 +18,7 @@ from reidlab.plots.diagrams import stacked_costs, stage_diagram
 from reidlab.plots.images import cluster_galleries, contact_sheet, frame_with_boxes, ranked_lists
 from reidlab.plots.maps import cluster_maps, embedding_map, embedding_maps, project, split_cluster
 from reidlab.plots.points import interval_points, purity_points, trade_off
+from reidlab.plots.pruned import cost_panels, layer_values, search_course
 from reidlab.plots.style import colours, context, use
 from reidlab.plots.tables import wrapped
 from reidlab.plots.tracklets import attention_strip, before_after, label_faults
@@ -33,6 +34,7 @@ __all__ = [
     "colours",
     "contact_sheet",
     "context",
+    "cost_panels",
     "counts_of_clusters",
     "embedding_map",
     "embedding_maps",
@@ -40,11 +42,13 @@ __all__ = [
     "frame_with_boxes",
     "interval_points",
     "label_faults",
+    "layer_values",
     "pair_distances",
     "precision_recall",
     "project",
     "purity_points",
     "ranked_lists",
+    "search_course",
     "split_cluster",
     "stacked_costs",
     "stage_diagram",

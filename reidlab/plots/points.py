@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 _PURITIES = {"purity": "commonest identity", "camera_purity": "commonest camera"}
 
 
-def _mean_mark(axes: Axes, x: float, y: float, look: dict[str, Any], label: str | None = None, **half: float) -> None:
+def mean_mark(
+    axes: Axes, x: float, y: float, look: dict[str, Any], label: str | None = None, size: float = 8.5, **half: float
+) -> None:
     """Draw a mean with half of its interval, ``xerr`` or ``yerr``; it is infinite for a single seed: a hollow mark."""
     colour = look["color"]
     fill = {"mfc": "white", "mec": colour, "mew": 1.8}
     if np.isfinite(list(half.values())).all():
         axes.errorbar(x, y, color=colour, lw=2, capsize=0, zorder=3, **half)
         fill = {"mfc": colour, "mec": "white", "mew": 1.2}
-    axes.plot(x, y, look["marker"], color=colour, ms=8.5, zorder=4, label=label, **fill)
+    axes.plot(x, y, look["marker"], color=colour, ms=size, zorder=4, label=label, **fill)
 
 
 @style.context()
@@ -76,7 +78,7 @@ def interval_points(
             y, interval = place + offset, student_interval(values, confidence)
             if len(values) > 1:
                 axes.plot(values, [y] * len(values), "|", color=look["color"], alpha=0.55, ms=8, mew=1.3)
-            _mean_mark(axes, interval.mean, y, look, xerr=interval.half)
+            mean_mark(axes, interval.mean, y, look, xerr=interval.half)
     if reference is not None:
         axes.axvline(reference, color=style.INK, lw=1, ls=(0, (4, 2)), zorder=1)
     style.name_rows(axes, [str(row) for row in rows])
@@ -157,7 +159,7 @@ def trade_off(
     front = _frontier(costs, means)
     axes.plot(costs[front], means[front], color=style.RULE, lw=3, zorder=1, label="frontier")
     for (name, look), cost, mean, half in zip(looks.items(), costs, means, halves):
-        _mean_mark(axes, cost, mean, look, label=str(name), yerr=half)
+        mean_mark(axes, cost, mean, look, label=str(name), yerr=half)
     axes.set(xlabel=xlabel or x, ylabel=ylabel or y)
     if log_x:
         style.logarithmic(axes)
