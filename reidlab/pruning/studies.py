@@ -2,34 +2,36 @@
 
 UR removes a share of each layer's filters. What it then loses in validation is the drop that CPO and L1 may make
 (Sec. 5.4.1); CPO goes from the lowest of these to the highest, each on the network that the one before left. Steps of
-training are counted from the removal on, those of probes and of networks that CPO threw away included.
+training are counted from the removal on: ``spent`` with those of probes and of networks that were thrown away, ``own``
+those that the weights in the end have seen. Budgets are equal in what was spent.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from statistics import mean, median
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from reidlab.checks import check_choice, check_integer, check_number
-from reidlab.data import catalogue
-from reidlab.errors import ConfigError
-from reidlab.models.cost import cost
+from reidlab.checks import check_choice, check_integer, check_names, check_number
+from reidlab.data import on_this_machine
+from reidlab.errors import ConfigError, DataError
+from reidlab.models.conventions import counted
 from reidlab.models.modes import evaluating
 from reidlab.pruning import cycles
 from reidlab.pruning.baselines import by_factors, reinitialised, uniform_removal
 from reidlab.pruning.cpo import Pruned, Step, search
 from reidlab.pruning.removal import widths
 from reidlab.pruning.tasks import NETWORKS, Task, classification, super_resolution
-from reidlab.seeding import derive
+from reidlab.seeding import derive, rng
 from reidlab.study import Condition, Place, Registry, Result, Row, Study
 from reidlab.training.config import LoopConfig
 from reidlab.training.determinism import seeded
@@ -38,10 +40,15 @@ from reidlab.training.objectives import Supervised, Term
 from reidlab.training.recipe import Recipe
 from reidlab.training.tensors import TensorSource
 
-#: Budgets: the text's, the text's with CPO's last epochs, and as many steps for each method as CPO took in all.
+#: Budgets: the text's, the text's with CPO's last epochs, and as many steps for each method as CPO spent in all.
 BUDGETS = ("text", "extended", "equal")
 #: Factors among which L1 finds the largest that a stage bears.
 GRID = tuple(n / 8 for n in range(7, 0, -1))
+#: What a stage may lose by itself, in drops that the whole network may make: L1 takes the first whose network stays.
+TOLERANCES = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25)
+#: What data are called: catalogue entries by the study's names. Records are called as the first one of a set that
+#: validates. Others are always there.
+REAL = {"sr": ("set5", "set14", "yang91"), "cifar-10-jpeg": ("cifar10-jpeg",), "cifar-10": ("cifar10",)}
 
 #: Methods by name.
 METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("methods")
@@ -52,23 +59,30 @@ class Trained(NamedTuple):
 
     Attributes:
         model: the network.
-        steps: of training since the whole network, all that led here included.
+        own: steps of training that its weights have seen since the removal, or since the whole network was trained.
+        spent: likewise, with those of networks that were thrown away.
     """
 
     model: nn.Module
-    steps: int
+    own: int = 0
+    spent: int = 0
 
 
-def _result(place: Place, model: nn.Module, steps: int) -> Result:
-    return Result({}, model, Trained(model, steps))
+def _result(model: nn.Module, own: int, spent: int | None = None) -> Result:
+    return Result({}, model, Trained(model, own, own if spent is None else spent))
+
+
+@METHODS.add("bicubic")
+def bicubic(place: Place, condition: Condition) -> Result:
+    """What a network of super-resolution is given: the interpolated picture itself."""
+    return _result(nn.Identity(), 0)
 
 
 @METHODS.add("original")
 def original(place: Place, condition: Condition) -> Result:
     """The whole network; with a budget, after as many further steps as pruned ones get."""
-    model = whole(place)
-    extra = spent(place) if condition.options.get("budget") == "equal" else 0
-    return _result(place, place.study.further(place, copy.deepcopy(model), extra, "original"), extra)
+    extra = spent(place, max(place.study.factors)) if "budget" in condition.options else 0
+    return _result(place.study.further(place, whole(place), extra, "original"), extra)
 
 
 @METHODS.add("shallow")
@@ -77,48 +91,74 @@ def shallow(place: Place, condition: Condition) -> Result:
     study = place.study
     with seeded(derive(place.seed, "initial weights", "shallow")):
         model = NETWORKS[study.network].shallow(study.depth, study.width)
-    steps = study.steps["train"] + spent(place)
-    return _result(place, study.trained(place, model, steps, study.optimisation, "shallow"), steps)
+    steps = study.steps["train"] + spent(place, max(study.factors))
+    return _result(study.trained(place, model, steps, study.optimisation, "shallow"), steps)
 
 
 @METHODS.add("ur")
 def ur(place: Place, condition: Condition) -> Result:
-    """Uniform removal, then one round of retraining (text) or as many steps as CPO."""
+    """Uniform removal, then one round of retraining (text), or as many steps as CPO spends."""
     study, factor = place.study, condition.options["factor"]
     model = uniform_removal(whole(place), place.data["target"].example, factor, layers=layers_of(place))
-    steps = spent(place) if condition.options["budget"] == "equal" else study.steps["retrain"]
-    return _result(place, study.further(place, model, steps, f"ur {factor}"), steps)
+    steps = spent(place, factor) if condition.options["budget"] == "equal" else study.steps["retrain"]
+    return _result(study.further(place, model, steps, f"ur {factor}"), steps)
 
 
 @METHODS.add("l1")
 def l1(place: Place, condition: Condition) -> Result:
-    """Li et al.: the smallest filters first, one factor for the layers of a stage, the largest that stays in D_exp."""
-    study, task = place.study, place.data["target"]
-    expected, model = drops(place)[condition.options["factor"]], whole(place)
-    stages: dict[tuple[int, int], list[str]] = {}
-    for name, layer in cycles.layers(model, task.example.shape[1:], shortcuts=True):
-        if name in layers_of(place):
-            stages.setdefault(layer.size, []).append(name)
-    factors: dict[str, float] = {}
-    for names in stages.values():  # each by itself, not retrained, as they looked at resilience
-        for factor in GRID:
-            tried = by_factors(model, task.example, dict.fromkeys(names, factor))
-            if reference(place) - task.scores["validation"](tried) <= expected:
-                factors |= dict.fromkeys(names, factor)
-                break
-    pruned = by_factors(model, task.example, factors) if factors else copy.deepcopy(model)
-    return _result(place, study.further(place, pruned, spent(place), f"l1 {condition.options['factor']}"), spent(place))
+    """Li et al.: the smallest filters first, one factor for the layers of a stage, by how much each stage bears.
+
+    They look at each stage by itself, not retrained, and choose by hand. Here the choice is what a stage may lose by
+    itself: the largest of :data:`TOLERANCES` with which the whole network stays in D_exp after one round of retraining.
+    """
+    study, factor = place.study, condition.options["factor"]
+    once, expected, used = study.steps["retrain"], drops(place)[factor], 0
+    for tolerance in TOLERANCES:
+        factors = borne(place, tolerance * expected)
+        model = by_factors(whole(place), place.data["target"].example, factors) if factors else whole(place)
+        model, used = study.further(place, model, once, f"l1 {factor} {tolerance}"), used + once
+        if dropped(place, model, f"l1 {factor}") <= expected:
+            break
+    else:
+        model, once = whole(place), 0
+    left = max(0, spent(place, factor) - used)
+    return _result(study.further(place, model, left, f"l1 {factor}"), once + left, used + left)
+
+
+@METHODS.add("li")
+def li(place: Place, condition: Condition) -> Result:
+    """Li et al. with the factors of their own network (Table 5.7), and the text's last epochs."""
+    study, example = place.study, place.data["target"].example
+    model = by_factors(whole(place), example, NETWORKS[study.network].li(layers_of(place)))
+    return _result(study.further(place, model, study.steps["final"], "li"), study.steps["final"])
 
 
 @METHODS.add("cpo")
 def cpo(place: Place, condition: Condition) -> Result:
     """CPO; with the budget ``extended`` the text's last epochs after it, with ``equal`` what is left of all steps."""
-    study, budget, factor = place.study, condition.options["budget"], condition.options["factor"]
-    expected = drops(place)[factor]
-    taken = searched(place, expected)
-    extra = {"text": 0, "extended": study.steps["final"], "equal": spent(place) - taken}[budget]
-    model = copy.deepcopy(chain(place).models[expected])
-    return _result(place, study.further(place, model, extra, f"cpo {factor}"), taken + extra)
+    study, options = place.study, condition.options
+    table = "expected" in options
+    found, expected = chain(place, table), options["expected"] if table else drops(place)[options["factor"]]
+    own, used = taken(place, found.steps, expected)
+    # What is spent in all at equal budgets is CPO's own search and the last epochs.
+    extra = 0 if options["budget"] == "text" else study.steps["final"]
+    return _result(study.further(place, found.models[expected], extra, f"cpo {expected}"), own + extra, used + extra)
+
+
+@METHODS.add("random order")
+def random_order(place: Place, condition: Condition) -> Result:
+    """CPO without sensitivities: layers in a random order, each until the drop is intolerable or no filter is left."""
+    study, task, expected = place.study, place.data["target"], drops(place)[condition.options["factor"]]
+    model, steps = whole(place), []
+    for layer in rng(place.seed, "order of layers").permutation(layers_of(place)).tolist():
+        found = search(
+            model, task.example, task.scores["validation"], expected, layers=(layer,),
+            reference=scores(place)["validation"],
+            retrain=lambda model, step, layer=layer: study.retrained(place, model, f"{layer} {step}"),
+        )  # fmt: skip
+        model = found.models[expected]
+        steps += found.steps
+    return _result(model, *taken(place, steps, expected))
 
 
 @METHODS.add("restart")
@@ -127,10 +167,10 @@ def restart(place: Place, condition: Condition) -> Result:
     study, final = place.study, place.study.steps["final"]
     model = chain(place).models[drops(place)[condition.options["factor"]]]
     if condition.options["start"] == "pruned":
-        return _result(place, study.further(place, copy.deepcopy(model), final, "restart"), final)
+        return _result(study.further(place, model, final, "restart"), final)
     steps = final if condition.options["epochs"] == "final" else round(2.6 * final)
     fresh = reinitialised(model, derive(place.seed, "restart") % 2**31)
-    return _result(place, study.trained(place, fresh, steps, study.optimisation, "restart"), steps)
+    return _result(study.trained(place, fresh, steps, study.optimisation, "restart"), steps)
 
 
 def whole(place: Place) -> nn.Module:
@@ -145,15 +185,49 @@ def whole(place: Place) -> nn.Module:
     return place.shared("whole", make)
 
 
-def reference(place: Place) -> float:
-    """Return what the whole network scores in validation; drops are counted from it."""
-    return place.shared("reference", lambda: place.data["target"].scores["validation"](whole(place)))
+def scores(place: Place) -> dict[str, float]:
+    """Return what the whole network scores, by split; drops are counted from it."""
+    evaluations = place.data["target"].scores
+    return place.shared("scores", lambda: {split: score(whole(place)) for split, score in evaluations.items()})
+
+
+def dropped(place: Place, model: nn.Module, what: str) -> float:
+    """Return how much less than the whole network another one scores in validation.
+
+    Raises:
+        DataError: a score is no number.
+    """
+    found = place.data["target"].scores["validation"](model)
+    for name, value in ((what, found), ("the whole network", scores(place)["validation"])):
+        if not math.isfinite(value):
+            raise DataError(f"{place.study.network}: {name} scores {value} in validation; expected a number; lower lr")
+    return scores(place)["validation"] - found
 
 
 def layers_of(place: Place) -> tuple[str, ...]:
     """Return the layers that lose filters."""
     example = place.data["target"].example
     return place.shared("layers", lambda: NETWORKS[place.study.network].layers(whole(place), example))
+
+
+def borne(place: Place, tolerance: float) -> dict[str, float]:
+    """Return reducing factors by layer: of each stage, the largest with which it loses no more than a tolerance."""
+
+    def make() -> list[tuple[list[str], list[float]]]:
+        model, example, stages = whole(place), place.data["target"].example, {}
+        for name, layer in cycles.layers(model, example.shape[1:], shortcuts=True):
+            if name in layers_of(place):
+                stages.setdefault((layer.size[0] - layer.kernel[0]) // layer.stride, []).append(name)
+        return [
+            (names, [dropped(place, by_factors(model, example, dict.fromkeys(names, f)), f"l1 {f}") for f in GRID])
+            for names in stages.values()
+        ]
+
+    found = {}
+    for names, lost in place.shared("stages", make):
+        largest = next((factor for factor, drop in zip(GRID, lost) if drop <= tolerance), 0.0)
+        found |= dict.fromkeys(names, largest) if largest else {}
+    return found
 
 
 def drops(place: Place) -> dict[float, float]:
@@ -163,44 +237,49 @@ def drops(place: Place) -> dict[float, float]:
         study, found, last = place.study, {}, 0.0
         for factor in sorted(study.factors):
             model = place.run(study.condition("ur", factor, "text")).model
-            drop = reference(place) - place.data["target"].scores["validation"](model)
-            last = max(drop, last + study.least)
-            found[factor] = last
+            found[factor] = last = max(dropped(place, model, f"ur {factor}"), last + study.least)
         return found
 
     return place.shared("drops", make)
 
 
-def chain(place: Place) -> Pruned:
-    """Return CPO's searches from the lowest expected drop to the highest."""
+def chain(place: Place, table: bool = False) -> Pruned:
+    """Return CPO's searches from the lowest expected drop to the highest: what UR lost, or a table's own."""
     study, task = place.study, place.data["target"]
 
     def make() -> Pruned:
         return search(
-            whole(place), task.example, task.scores["validation"], list(drops(place).values()),
-            layers=layers_of(place), reference=reference(place),
-            retrain=lambda model, step: study.further(place, model, study.steps["retrain"], f"step {step}"),
+            whole(place), task.example, task.scores["validation"],
+            study.expected if table else list(drops(place).values()),
+            layers=layers_of(place), reference=scores(place)["validation"],
+            retrain=lambda model, step: study.retrained(place, model, f"step {step}"),
         )  # fmt: skip
 
-    return place.shared("chain", make)
+    return place.shared(("chain", table), make)
 
 
-def searched(place: Place, expected: float) -> int:
-    """Return the steps of training that CPO's searches took up to an expected drop."""
-    tried = [step for step in chain(place).steps if step.kind != "stop" and step.expected_drop <= expected]
-    return len(tried) * place.study.steps["retrain"]
+def accepted(step: Step) -> bool:
+    """Return whether CPO went on from a network."""
+    return step.kind in ("prune", "step back") and step.drop <= step.expected_drop
 
 
-def spent(place: Place) -> int:
-    """Return the steps of training that each pruned network gets where budgets are equal."""
-    return searched(place, max(drops(place).values())) + place.study.steps["final"]
+def taken(place: Place, steps: Iterable[Step], expected: float) -> tuple[int, int]:
+    """Return steps of training up to an expected drop: those of the network in the end, and all."""
+    tried = [step for step in steps if step.kind != "stop" and step.expected_drop <= expected]
+    return tuple(len(part) * place.study.steps["retrain"] for part in ([*filter(accepted, tried)], tried))
+
+
+def spent(place: Place, factor: float) -> int:
+    """Return the steps of training that each method spends where budgets are equal: CPO's, and the last epochs."""
+    return taken(place, chain(place).steps, drops(place)[factor])[1] + place.study.steps["final"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PruningStudy(Study):
-    """What chapter 5 measures with one network on one task.
+    """What chapter 5 measures with one network on one set of data.
 
-    A seed stands for a whole network's training, the drawing of its data, and all retraining.
+    A seed stands for a whole network's training, the drawing of its data, and all retraining. ``steps`` are those of
+    the whole network (``train``), of a round after each removal (``retrain``) and of the last epochs (``final``).
 
     Attributes:
         data: ``generated`` or ``sr`` for VDSR; ``digits``, ``cifar-10`` or ``cifar-10-jpeg`` for the others.
@@ -211,10 +290,11 @@ class PruningStudy(Study):
         limit: samples to train on, all where None.
         batch: samples of a batch.
         factors: reducing factors of UR.
-        least: by how much expected drops differ at least, in per cent or dB.
+        expected: D_exp of a table, in per cent or dB, searched besides those that UR loses; none where empty.
         restarted: the factor whose network is trained anew (Table 5.6); 0 for none.
+        random_order: whether CPO also takes the layers in a random order.
         optimisation: fields of the training's configuration.
-        retraining: fields of the retraining's.
+        retraining: fields that differ where a network has learnt before.
 
     Raises:
         ConfigError: a value is out of range or unknown.
@@ -230,61 +310,62 @@ class PruningStudy(Study):
     limit: int | None = None
     batch: int = 32
     factors: Sequence[float] = (0.25, 0.5)
-    least: float = 0.1
+    expected: Sequence[float] = ()
     restarted: float = 0.0
+    random_order: bool = False
     optimisation: Mapping[str, Any] = field(default_factory=dict)
     retraining: Mapping[str, Any] = field(default_factory=dict)
-    array: ClassVar = cycles.FITTED
 
     def __post_init__(self) -> None:
         super().__post_init__()
         NETWORKS.check(self.network)
-        known = ("generated", "sr") if self.pictures else ("digits", "cifar-10", "cifar-10-jpeg")
-        check_choice("data", self.data, known)
+        check_choice(
+            "data", self.data, ("generated", "sr") if self.pictures else ("digits", "cifar-10", "cifar-10-jpeg")
+        )
         for name in ("depth", "width", "size", "batch"):
             check_integer(name, getattr(self, name), 1)
-        if not self.factors or len(set(self.factors)) < len(self.factors):
-            raise ConfigError(f"factors: {list(self.factors)} must be at least one, and different ones")
-        for factor in self.factors:
-            check_number("factors", factor, above=0, below=1)
-        check_number("least", self.least, above=0)
+        for name, most in (("factors", 1.0), ("expected", math.inf)):
+            values = getattr(self, name)
+            for value in values:
+                check_number(name, value, above=0, below=most)
+            if len(set(values)) < len(values):
+                raise ConfigError(f"{name}: {list(values)} must be different ones")
+        if not self.factors:
+            raise ConfigError("factors: [] removes nothing; give at least one")
         if self.restarted:
             check_choice("restarted", self.restarted, self.factors)
         for name in ("train", "retrain", "final"):
-            if name not in self.steps:
-                raise ConfigError(f"steps: {name} is missing; expected train, retrain and final")
+            check_choice("steps: one", name, self.steps)
         self.config(1, self.optimisation)
-        self.config(1, self.retraining)
+        self.config(1, {**self.optimisation, **self.retraining})
 
     @property
     def pictures(self) -> bool:
         """Whether the network makes pictures, which are scored in dB."""
         return self.network == "vdsr"
 
+    @property
+    def least(self) -> float:
+        """By how much expected drops differ at least: 0.1 points or 0.01 dB."""
+        return 0.01 if self.pictures else 0.1
+
     def worlds(self, seed: int) -> dict[str, Any]:
         """Return none: no people are needed."""
         return {}
 
     def sources(self, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
-        """Yield the data."""
-        ours = self.data in ("generated", "digits")
-        registered = {"sr": {"Yang91": "yang91", "Set5": "set5", "Set14": "set14"}}
-        single = {"cifar-10-jpeg": {"CIFAR-10-JPEG": "cifar10-jpeg"}, "cifar-10": {"CIFAR-10": "cifar10"}}
-        if ours:
+        """Yield the data; sets that are not on this machine are left out."""
+        if self.data not in REAL:
             yield {"name": self.data, "hash": "of the package", "embedded": True, "describe": "always there"}
-        for name, entry in (registered | single).get(self.data, {}).items():
-            place = catalogue.find(entry)
+        for name, place in on_this_machine(REAL.get(self.data, ())).items():
             known = place.manifest.hash if place.manifest else "a set of the user's own"
             yield {"name": name, "hash": known, "embedded": False, "root": place.path}
 
     def places(self, seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
-        """Yield the data with each seed."""
-        return ((self.label, seed) for seed in seeds)
-
-    @property
-    def label(self) -> str:
-        """What records call the data."""
-        return {"sr": "set5", "cifar-10-jpeg": "cifar10-jpeg", "cifar-10": "cifar10"}.get(self.data, self.data)
+        """Yield the data with each seed; real ones only where all of them are on this machine."""
+        names = REAL.get(self.data, ())
+        if len(on_this_machine(names)) == len(names):
+            yield from (((*names, self.data)[0], seed) for seed in seeds)
 
     def load(self, label: str, seed: int) -> dict[str, Task]:
         """Return the task."""
@@ -292,8 +373,8 @@ class PruningStudy(Study):
         return {"target": make(self.data, self.size, self.limit, seed)}
 
     def common(self, place: Place) -> dict[str, Any]:
-        """Return the network's name."""
-        return {"network": self.network}
+        """Return what the whole network is: its name, its layers, and the filters of its first part."""
+        return {"network": self.network, "depth": self.depth, "filters": self.width}
 
     # Training ---------------------------------------------------------------------------------------------------------
 
@@ -304,28 +385,34 @@ class PruningStudy(Study):
 
     def trained(self, place: Place, model: nn.Module, steps: int, fields: Mapping[str, Any], *key: str) -> nn.Module:
         """Train a network in place and return it; no step leaves it as it is."""
+        model.to(memory_format=torch.channels_last)
         if steps:
             task: Task = place.data["target"]
             source = TensorSource(task.inputs, task.targets, self.batch)
             objective = Supervised(error=Term(task.loss, lambda output: output))
             seed = derive(place.seed, "pruning", *key) % 2**31
             train(model, source, objective, self.config(steps, fields), seed, progress=False)
-        return model.eval()
+        return model.cpu().eval()
 
     def further(self, place: Place, model: nn.Module, steps: int, *key: str) -> nn.Module:
-        """Train a network that has learnt before, in place."""
-        return self.trained(place, model, steps, {**self.optimisation, **self.retraining}, *key)
+        """Return a copy of a network that has learnt before, trained for some steps more."""
+        return self.trained(place, copy.deepcopy(model), steps, {**self.optimisation, **self.retraining}, *key)
+
+    def retrained(self, place: Place, model: nn.Module, *key: str) -> None:
+        """Train a network that lost filters for one round, in place."""
+        self.trained(place, model, self.steps["retrain"], {**self.optimisation, **self.retraining}, *key)
 
     # What is compared -------------------------------------------------------------------------------------------------
 
     def condition(self, method: str, factor: float, budget: str, experiment: str = "equal-drop") -> Condition:
         """Return a method at a factor of UR, under a budget."""
         dims = {"experiment": experiment, "method": method, "factor": factor, "budget": budget}
-        return Condition(method, dims, options={"factor": factor, "budget": budget})
+        trained = "text" if budget == "text" else "equal"  # CPO spends on equal budgets what it does extended
+        return Condition(method, dims, options={"factor": factor, "budget": trained})
 
     def conditions(self, place: Place) -> Iterator[Condition]:
-        """Yield the whole network, UR, CPO and L1 by factor and budget, the shallow network and the fresh starts."""
-        yield Condition("original", {"experiment": "table", "method": "original"})
+        """Yield the tables' rows, then UR, CPO and L1 at equal drops, shallow networks, orders and fresh starts."""
+        yield from self.table()
         again = {"experiment": "equal-drop", "method": "original", "budget": "equal"}
         yield Condition("original", again, options={"budget": "equal"})
         for factor in sorted(self.factors):
@@ -337,30 +424,59 @@ class PruningStudy(Study):
         if NETWORKS[self.network].shallow is not None:
             yield Condition("shallow", {"experiment": "shallow", "method": "shallow"})
             yield self.condition("cpo", max(self.factors), "equal", "shallow")
+        if self.random_order:
+            for order, method in (("sensitivity", "cpo"), ("random", "random order")):
+                options = self.condition("cpo", min(self.factors), "text").options
+                yield Condition(method, {"experiment": "order", "order": order}, options=options)
         for start, epochs in (("pruned", "final"), ("random", "final"), ("random", "longer")) if self.restarted else ():
             dims = {"experiment": "restart", "start": start, "epochs": epochs}
             yield Condition("restart", dims, options={"start": start, "epochs": epochs, "factor": self.restarted})
 
+    def table(self) -> Iterator[Condition]:
+        """Yield what Tables 5.1 to 5.5 and 5.7 list: the whole network, UR, CPO at the table's D_exp, and Li et al."""
+        dims = {"experiment": "table"}
+        for method in ("original", *(["bicubic"] if self.pictures else ())):
+            yield Condition(method, {**dims, "method": method})
+        for factor in sorted(self.factors):
+            yield self.condition("ur", factor, "text", "table")
+        for expected in sorted(self.expected):
+            for budget in ("text", "extended"):
+                about = {"expected": expected, "budget": budget}
+                yield Condition("cpo", {**dims, "method": "cpo", **about}, options=about)
+        if NETWORKS[self.network].shallow is not None:
+            yield Condition("shallow", {**dims, "method": "shallow"})
+        if NETWORKS[self.network].li is not None:
+            yield Condition("li", {**dims, "method": "l1", "budget": "extended"})
+
     def details(self, place: Place, condition: Condition, result: Result) -> Iterator[Row]:
-        """Yield scores, drops, what is left, steps of training, latency and widths of one network."""
-        task: Task = place.data["target"]
-        found: Trained = result.detail
-        for split, evaluate in task.scores.items():
-            value, before = evaluate(found.model), evaluate(whole(place))
-            for key, number in (("", value), ("_drop", before - value)):
-                yield {**self.scored(key, number), "split": split, "data": task.labels[split]}
-        shape = task.example.shape[1:]
-        left = [costs(model, shape) for model in (found.model, whole(place))]
-        for key, count in left[0].items():
-            yield {"key": key, "value": count, "unit": "count", "split": "validation"}
-            yield {"key": f"{key}_share", "value": min(1.0, count / left[1][key]), "split": "validation"}
-        gap = left[0]["operations"] / left[1]["operations"] - left[0]["params"] / left[1]["params"]
-        yield {"key": "share_gap", "value": float(np.clip(gap, -1, 1)), "split": "validation"}
-        yield {"key": "steps", "value": found.steps, "unit": "count"}
-        yield {"key": "latency_ms", "value": 1000 * latency(found.model, task.example), "unit": "ms", "timing": True}
+        """Yield what one network is worth and costs, and its widths where methods are compared."""
+        model = result.detail.model
+        yield from place.shared(("worth", id(result)), lambda: [*self.worth(place, result.detail)])
         if condition.dims["experiment"] == "equal-drop" and "factor" in condition.dims:
-            for number, (layer, width) in enumerate(widths(found.model, layers_of(place)).items(), 1):
+            for number, (layer, width) in enumerate(widths(model, layers_of(place)).items(), 1):
                 yield {"key": "width", "value": width, "unit": "count", "layer": layer, "number": number}
+
+    def worth(self, place: Place, found: Trained) -> Iterator[Row]:
+        """Yield scores, drops, steps of training, latency and what is left of parameters, operations and cycles."""
+        task: Task = place.data["target"]
+        for split, evaluate in task.scores.items():
+            value, along = evaluate(found.model), {"split": split, "data": task.labels[split]}
+            yield {**self.scored("", value), **along}
+            yield {**self.scored("_drop", scores(place)[split] - value), **along}
+            if not self.pictures:
+                yield {"key": "error", "value": 1 - value / 100, **along}
+        yield {"key": "steps_own", "value": found.own, "unit": "count"}
+        yield {"key": "steps_spent", "value": found.spent, "unit": "count"}
+        yield {"key": "latency_ms", "value": 1000 * latency(found.model, task.example), "unit": "ms", "timing": True}
+        if isinstance(found.model, nn.Identity):
+            return
+        convention, shape = NETWORKS[self.network].convention, task.example.shape[1:]
+        left, before = (costs(model, shape, convention) for model in (found.model, whole(place)))
+        for key, count in left.items():
+            yield {"key": key, "value": count, "unit": "count", "split": "validation"}
+            yield {"key": f"{key}_share", "value": min(1.0, count / before[key]), "split": "validation"}
+        gap = left["operations"] / before["operations"] - left["params"] / before["params"]
+        yield {"key": "share_gap", "value": float(np.clip(gap, -1, 1)), "split": "validation"}
 
     def scored(self, suffix: str, value: float) -> Row:
         """Return key, value and unit of a score or of a drop."""
@@ -377,11 +493,15 @@ class PruningStudy(Study):
         gone, number = 0, 0
         for step in chain(place).steps:
             number += step.kind != "stop"
-            if step.kind in ("prune", "step back") and step.drop <= step.expected_drop:
+            if accepted(step):
                 gone += len(step.removed)
                 along = {"experiment": "search", "iteration": number, "layer": step.layer}
                 yield {"key": "filters_removed", "value": gone, "unit": "count", **along}
                 yield {**self.scored("_drop", step.drop), **along, "split": "validation"}
+
+    def keep(self, place: Place) -> dict[str, Any]:
+        """Keep the log of CPO's searches, which says why each layer was left."""
+        return {"search": chain(place).table().drop(columns="removed")}
 
     def sensitivities(self, place: Place) -> Iterator[Row]:
         """Yield the performance sensitivities of the first probes (Fig. 5.3), divided by their mean size."""
@@ -410,7 +530,8 @@ class PruningStudy(Study):
         """Yield the operations that each further point or decibel bought, at the first and the last step."""
         task: Task = place.data["target"]
         models = [whole(place), *chain(place).models.values()]
-        left = [costs(model, task.example.shape[1:])["operations"] for model in models]
+        convention = NETWORKS[self.network].convention
+        left = [costs(model, task.example.shape[1:], convention)["operations"] for model in models]
         scores = [task.scores["validation"](model) for model in models]
         bought = [
             (left[n] - left[n + 1]) / left[0] / lost
@@ -427,10 +548,10 @@ def _rise(steps: Sequence[Step], layer: str, expected: float) -> float | None:
     return found[-1] - found[0] if len(found) > 1 else None
 
 
-def costs(model: nn.Module, shape: Sequence[int]) -> dict[str, int]:
-    """Return parameters, multiply-accumulates and cycles (on the fitted array) of a network for one sample."""
-    found = cost(model, tuple(shape))
-    return {"params": found.params(), "operations": found.macs(), "cycles": cycles.cycles(model, tuple(shape))}
+def costs(model: nn.Module, shape: Sequence[int], convention: str) -> dict[str, int]:
+    """Return parameters and operations as a convention counts them, and cycles on the fitted array, of one sample."""
+    found = counted(model, tuple(shape), convention)[convention]
+    return {**found._asdict(), "cycles": cycles.cycles(model, tuple(shape))}
 
 
 def latency(model: nn.Module, example: Tensor, repeats: int = 15) -> float:
@@ -442,3 +563,21 @@ def latency(model: nn.Module, example: Tensor, repeats: int = 15) -> float:
             model(example)
             seconds.append(time.perf_counter() - began)
     return median(seconds[2:])
+
+
+def studies_here(tasks: Iterable[Mapping[str, Any]]) -> list[PruningStudy]:
+    """Return the studies whose data are on this machine.
+
+    Args:
+        tasks: the fields of each.
+
+    Raises:
+        ConfigError: a field is unknown, out of range, or missing.
+    """
+    known = [item.name for item in fields(PruningStudy)]
+    for task in tasks:
+        check_names("tasks", task, known)
+        if missing := {"data", "network", "depth", "width", "size", "steps"} - set(task):
+            raise ConfigError(f"tasks: {min(missing)} is missing in {dict(task)}")
+    found = [PruningStudy(**task) for task in tasks]
+    return [study for study in found if next(study.places([0]), None)]

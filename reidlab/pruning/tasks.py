@@ -10,8 +10,9 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import avg_pool2d, cross_entropy, mse_loss
 
+from reidlab.checks import check_choice
 from reidlab.data.classification import LabelledPictures, find_classification
 from reidlab.data.super_resolution import (
     LumaSet,
@@ -23,7 +24,11 @@ from reidlab.data.super_resolution import (
     patches,
     psnr,
 )
+from reidlab.errors import ConfigError
+from reidlab.models.mobilenet_v1 import WIDTHS as MOBILENET
+from reidlab.models.mobilenet_v1 import MobileNet22
 from reidlab.models.narrow_resnet import CifarResNet, cifar_stages
+from reidlab.models.resnet import resnet
 from reidlab.models.vdsr import vdsr
 from reidlab.models.vgg import VGG, vgg_widths
 from reidlab.pruning.couplings import follow
@@ -59,19 +64,25 @@ class Task:
     protocol: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """One of the chapter's networks.
 
     Attributes:
         build: from depth and width of the whole network.
-        shallow: likewise; None where the text has none.
-        kept: the layers that keep their filters (Secs. 5.4.2 to 5.4.4), given all convolutions in order of use.
+        convention: how the network's table counts, one of :data:`~reidlab.models.conventions.CONVENTIONS`.
+        kept: the layers that keep their filters (Secs. 5.4.2 to 5.4.5), given all whose filters can be removed, in
+            order of use.
+        shallow: makes the network of fewer layers; None where the text has none.
+        li: reducing factors that Li et al. chose, by layer, given all layers that lose filters; None where the text
+            has none.
     """
 
     build: Callable[[int, int], nn.Module]
-    shallow: Callable[[int, int], nn.Module] | None
+    convention: str
     kept: Callable[[Sequence[str]], Sequence[str]]
+    shallow: Callable[[int, int], nn.Module] | None = None
+    li: Callable[[Sequence[str]], Mapping[str, float]] | None = None
 
     def layers(self, model: nn.Module, example: Tensor) -> tuple[str, ...]:
         """Return the layers that lose filters, one of each group, in order of use; the example is (1, C, H, W)."""
@@ -79,25 +90,50 @@ class Network:
         return tuple(name for name in found if name not in self.kept(found))
 
 
-def _resnet(depth: int, width: int) -> nn.Module:
-    model = CifarResNet(width, cifar_stages(depth, width))
+#: Networks by the name that records give them. The text trains resnet-34 on ImageNet; here it takes small pictures.
+NETWORKS: Registry[Network] = Registry("network")
+
+
+def _vdsr(depth: int, width: int) -> nn.Module:
+    model = vdsr(depth, width)
+    nn.init.zeros_(
+        model.body[-1].weight
+    )  # begins as the interpolated picture, or it does not learn in a short training
+    return model
+
+
+def _padded(model: nn.Module) -> nn.Module:
     pad_identities(model)
     return model
 
 
-def _shallow_vgg(depth: int, width: int) -> nn.Module:
-    return VGG(vgg_widths("shallow", width))
+def _mobilenet(depth: int, width: int) -> nn.Module:
+    check_choice("depth", depth, (22,))
+    return MobileNet22([width * filters // MOBILENET[0] for filters in MOBILENET])
 
 
-def _shallow_vdsr(depth: int, width: int) -> nn.Module:
-    return vdsr(max(2, depth // 2), width)
-
-
-#: Networks by the name that records give them.
-NETWORKS: Registry[Network] = Registry("network")
-NETWORKS["vdsr"] = Network(vdsr, _shallow_vdsr, lambda names: ())
-NETWORKS["vgg-19"] = Network(lambda depth, width: VGG(vgg_widths(depth, width)), _shallow_vgg, lambda names: names[-1:])
-NETWORKS["resnet-32"] = Network(_resnet, None, lambda names: names[:1])
+NETWORKS["vdsr"] = Network(
+    build=_vdsr, convention="table-5.1", kept=lambda names: (), shallow=lambda depth, width: _vdsr(depth // 2, width)
+)
+NETWORKS["vgg-19"] = Network(
+    build=lambda depth, width: VGG(vgg_widths(depth, width)), convention="table-5.3", kept=lambda names: names[-1:],
+    shallow=lambda depth, width: VGG(vgg_widths("shallow", width)),
+)  # fmt: skip
+# With Li et al.'s hidden layer, so that the last convolution may lose filters too.
+NETWORKS["vgg-16"] = Network(
+    build=lambda depth, width: VGG(vgg_widths(depth, width), hidden=(8 * width,)), convention="table-5.5",
+    kept=lambda names: [name for name in names if name.startswith("classifier")],
+    li=lambda names: dict.fromkeys([names[0], *names[7:]], 0.5),
+)  # fmt: skip
+NETWORKS["resnet-32"] = Network(
+    build=lambda depth, width: _padded(CifarResNet(width, cifar_stages(depth, width))), convention="table-5.5",
+    kept=lambda names: names[:1],
+)  # fmt: skip
+NETWORKS["resnet-34"] = Network(
+    build=lambda depth, width: _padded(resnet(depth, width=width, last_stride=2, num_classes=10)),
+    convention="table-5.8", kept=lambda names: names[:1],
+)  # fmt: skip
+NETWORKS["mobilenet-22"] = Network(build=_mobilenet, convention="everything", kept=lambda names: names[-1:])
 
 
 def classification(name: str, size: int, limit: int | None, seed: int) -> Task:
@@ -105,23 +141,27 @@ def classification(name: str, size: int, limit: int | None, seed: int) -> Task:
 
     Args:
         name: as :func:`~reidlab.data.classification.find_classification` knows it.
-        size: height and width that pictures are enlarged to, a multiple of their own.
+        size: height and width that pictures are brought to: their own, a multiple of it, or a part.
         limit: training pictures, and half as many for the test; all where None.
         seed: of what is drawn.
 
     Raises:
-        ConfigError: there is no such set.
+        ConfigError: there is no such set, or the size is no multiple and no part of its pictures'.
         MissingDataError: it is not on this machine.
     """
     data = find_classification(name, None if limit is None else (limit, max(1, limit // 2)), seed)
     train, validation = data.divided(0.1, seed)
     mean, deviation = (float(value) for value in (train.images.mean(), train.images.std()))
 
+    own = train.images.shape[1]
+    if own % size and size % own:
+        raise ConfigError(f"size: {size} is no multiple and no part of {own}, the side of the pictures of {name}")
+
     def ready(pictures: LabelledPictures) -> Tensor:
-        images = torch.from_numpy(pictures.images).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
-        times = max(1, size // images.shape[2])
-        images = images.repeat_interleave(times, 2).repeat_interleave(times, 3)
-        return (images.float() - mean) / deviation
+        images = torch.from_numpy(pictures.images).permute(0, 3, 1, 2).expand(-1, 3, -1, -1).float()
+        times = max(1, size // own)
+        images = avg_pool2d(images, max(1, own // size)).repeat_interleave(times, 2).repeat_interleave(times, 3)
+        return ((images - mean) / deviation).contiguous(memory_format=torch.channels_last)
 
     def evaluation(pictures: LabelledPictures) -> BatchEvaluation:
         labels = torch.from_numpy(pictures.labels)
