@@ -18,11 +18,13 @@ from reidlab.plots.diagrams import stacked_costs, stage_diagram
 from reidlab.plots.images import cluster_galleries, contact_sheet, frame_with_boxes, ranked_lists
 from reidlab.plots.maps import cluster_maps, embedding_map, embedding_maps, project, split_cluster
 from reidlab.plots.points import interval_points, purity_points, trade_off
+from reidlab.plots.resources import agreement, impact_paths, resource_plane
 from reidlab.plots.style import colours, context, use
 from reidlab.plots.tables import wrapped
 from reidlab.plots.tracklets import attention_strip, before_after, label_faults
 
 __all__ = [
+    "agreement",
     "along_iterations",
     "attention_strip",
     "before_after",
@@ -38,6 +40,7 @@ __all__ = [
     "embedding_maps",
     "frame_drift",
     "frame_with_boxes",
+    "impact_paths",
     "interval_points",
     "label_faults",
     "pair_distances",
@@ -45,6 +48,7 @@ __all__ = [
     "project",
     "purity_points",
     "ranked_lists",
+    "resource_plane",
     "split_cluster",
     "stacked_costs",
     "stage_diagram",
