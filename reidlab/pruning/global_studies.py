@@ -510,8 +510,8 @@ class GlobalPruningStudy(_Pruning):
         if found.path is not None and len(found.path) > 1:
             yield {"key": "path_deviation", "value": deviation(found.path), "unit": "ratio", **timing}
         if condition.dims["experiment"] == "budgets":
-            for number, (layer, (_, width)) in enumerate(found.widths.items(), 1):
-                yield {"key": "width", "value": width, "unit": "count", "layer": layer, "number": number}
+            for number, (layer, (before, after)) in enumerate(found.widths.items(), 1):
+                yield {"key": "width_share", "value": after / before, "layer": layer, "number": number}
         for number, (predicted, ms) in enumerate(found.measured):
             for kind, value in (("predicted", predicted), ("measured", ms)):
                 yield {"key": f"{kind}_ms", "value": value, "unit": "ms", "iteration": number, "timing": True}
