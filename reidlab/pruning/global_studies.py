@@ -415,7 +415,7 @@ class GlobalPruningStudy(_Pruning):
 
     @staticmethod
     def logits(output: Tensor) -> Tensor:
-        """Return a network's output, its logits."""
+        """Return a network's output, its logits (B, classes)."""
         return output
 
     def whole(self, place: Place) -> nn.Module:
@@ -429,7 +429,7 @@ class GlobalPruningStudy(_Pruning):
         return place.shared("whole", make)
 
     def batches(self, place: Place) -> Callable[[int], list[tuple[Tensor, Tensor]]]:
-        """Return a function from an iteration's number to its minibatches."""
+        """Return a function from an iteration's number to its minibatches of pictures (B, C, H, W) and classes (B,)."""
         task: Task = place.data["target"]
 
         def drawn(iteration: int) -> list[tuple[Tensor, Tensor]]:
@@ -440,7 +440,7 @@ class GlobalPruningStudy(_Pruning):
         return drawn
 
     def loss(self, place: Place) -> Callable[[nn.Module, Any], Tensor]:
-        """Return the loss of a network on a minibatch."""
+        """Return the loss, a scalar, of a network on a minibatch."""
         return lambda model, batch: place.data["target"].loss(model(batch[0]), batch[1])
 
     def finished(self, place: Place, pruned: Pruned) -> Result:
@@ -673,7 +673,7 @@ class ReidPruningStudy(_Pruning):
 
     @staticmethod
     def logits(output: Any) -> Tensor:
-        """Return the logits of a network's output."""
+        """Return the logits (B, classes) of a network's output."""
         return output.logits
 
     def whole(self, place: Place) -> nn.Module:
@@ -696,7 +696,7 @@ class ReidPruningStudy(_Pruning):
         return drawn
 
     def loss(self, place: Place) -> Callable[[nn.Module, Any], Tensor]:
-        """Return the loss of a network on a minibatch: that of the training."""
+        """Return the loss, a scalar, of a network on a minibatch: that of the training."""
         objective = reid_objective(self.recipe.config(1, place.target.train.identities))
         return lambda model, batch: objective(model, batch)["loss"]
 
