@@ -91,7 +91,7 @@ def resource_plane(
         saved = 1 - np.array(budgets)
         across = np.array([-saved[1], saved[0]]) / np.linalg.norm(saved)
         ends = np.array(budgets) + np.outer([-0.6, 0.6], across)
-        axes.plot(*ends.T, color=style.PURPLE, lw=1.3, ls=(0, (1, 1)), label="boundary of (6.19)")
+        axes.plot(*ends.T, color=style.ORANGE, lw=1.5, ls=(0, (1, 1)), label="boundary of (6.19)")
     for name, look in style.looks(paths).items():
         points = check_points(f"paths[{name!r}]", paths[name])
         axes.plot(*points.T, label=str(name), **look | {"ms": 5, "mec": "white", "mew": 0.6, "lw": 1.6})

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from sklearn.isotonic import IsotonicRegression
 from torch import Tensor, nn
 
 from reidlab.checks import check_choice, check_integer, check_names, check_number
@@ -29,7 +30,7 @@ from reidlab.models.narrow_resnet import CifarResNet, cifar_stages
 from reidlab.models.vgg import VGG, vgg_widths
 from reidlab.pruning import toy
 from reidlab.pruning.caie import Settings, by_caie, prune
-from reidlab.pruning.candidates import candidates
+from reidlab.pruning.candidates import Candidates, candidates
 from reidlab.pruning.couplings import follow
 from reidlab.pruning.latency import Latency, OnnxTimer, latency_of
 from reidlab.pruning.loss_impact import LossImpact
@@ -57,6 +58,7 @@ EXPERIMENTS = ("budgets", "equal-macs", "pareto", "equal-latency")
 #: Data that may be missing on a machine, by what the catalogue calls them.
 REAL: Mapping[str, tuple[str, ...]] = {"cifar-10": ("cifar10",), "cifar-10-jpeg": ("cifar10-jpeg",)}
 _TORCH_PRUNING = ("tp-taylor", "tp-magnitude")
+_TIMED = 12  # networks on torch-pruning's way down whose latency is measured, the others' lies between
 _LOOKED_AT = 512  # training pictures on which the loss is taken
 
 #: Networks by the name that records give them, from depth and width.
@@ -86,7 +88,7 @@ class Pruned(NamedTuple):
         steps: of training from the removal on.
         path: (I + 1, 2) what is left of :data:`COUNTED` after each iteration; None where it was not followed.
         overshoot: by which share of the whole each budget was undercut.
-        widths: filters of each layer, before and after.
+        widths: filters, before and after, of one layer of each group that can lose some.
         measured: predicted and measured milliseconds of whole networks on the way.
         rank: filters that the first iteration removed.
     """
@@ -135,12 +137,11 @@ def torch_pruning(place: Place, condition: Condition) -> Result:
         chosen = next((one for one in steps if shares(one.model, study.whole(place), place)[0] <= limit), steps[-1])
     else:
         limit = place.run(study.at_latency("caie")).detail.measured[-1][1]
-        low, high = 0, len(steps) - 1  # more removed, less time: look for the first that is quick enough
-        while low < high:
-            middle = (low + high) // 2
-            quick = study.timer.network(steps[middle].model, study.shape(place)) <= limit
-            low, high = (low, middle) if quick else (middle + 1, high)
-        chosen = steps[low]
+        some = np.unique(np.linspace(0, len(steps) - 1, _TIMED).round().astype(int))
+        taken = [study.timer.network(steps[number].model, study.shape(place)) for number in some]
+        smooth = IsotonicRegression(increasing=False).fit(some, taken).predict(np.arange(len(steps)))
+        quick = np.flatnonzero(smooth <= limit)
+        chosen = steps[quick[0] if len(quick) else -1]
     return study.finished(place, chosen._replace(model=copy.deepcopy(chosen.model)))
 
 
@@ -192,28 +193,26 @@ def _prune(place: Place, budgets: Mapping[str, float], ranking: str, weight: flo
         whole, study.shape(place), study.batches(place), study.loss(place), budgets, settings=settings,
         latency=latency, seed=derive(place.seed, "pruning") % 2**31,
     )  # fmt: skip
-    path = followed(whole, study.shape(place), [entry["removed"] for entry in result.trace], study.minimum)
+    found = candidates(whole, follow(whole, study.example(place)), minimum=study.minimum)
+    path = followed(Layers(whole, found, study.shape(place)), found, [entry["removed"] for entry in result.trace])
+    free = {layer for layer, _ in found.names}
+    widths = {layer: pair for layer, pair in result.widths.items() if layer in free}
     measured = [
         (tabled * item.measured[0][1] / item.measured[0][0], ms) for item in timed for tabled, ms in item.measured
     ]
     steps = len(result.trace) * study.minibatches
     first = sum(len(gone) for gone in result.trace[0]["removed"].values()) if result.trace else 0
-    return Pruned(result.model, result.model, steps, path, result.overshoot, result.widths, measured, first)
+    return Pruned(result.model, result.model, steps, path, result.overshoot, widths, measured, first)
 
 
-def followed(
-    whole: nn.Module, shape: Sequence[int], removals: Sequence[Mapping[str, Sequence[int]]], minimum: float
-) -> np.ndarray:
+def followed(layers: Layers, found: Candidates, removals: Sequence[Mapping[str, Sequence[int]]]) -> np.ndarray:
     """Return what is left of :data:`COUNTED` after each iteration of a trace, (I + 1, 2), from the whole network on.
 
     Args:
-        whole: the network that was pruned.
-        shape: of a sample.
+        layers: of the whole network.
+        found: its candidates.
         removals: what went in each iteration, by layer and index in the whole network.
-        minimum: share of a layer's filters that had to stay.
     """
-    found = candidates(whole, follow(whole, torch.zeros(1, *shape)), minimum=minimum)
-    layers = Layers(whole, found, shape)
     resources = [resource(name, layers) for name in COUNTED]
     left = [[item.total(layers.whole.counts) for item in resources]]
     for gone in removals:
