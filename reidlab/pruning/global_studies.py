@@ -753,11 +753,16 @@ def studies_here(tasks: Sequence[Mapping[str, Any]]) -> list[GlobalPruningStudy]
 
     Raises:
         ConfigError: a field is unknown, out of range, or missing.
+        MissingDataError: the data of none are there.
     """
     known = [item.name for item in fields(GlobalPruningStudy)]
     for task in tasks:
         check_names("tasks", task, known)
         if missing := {"data", "network", "depth", "width", "size", "steps"} - set(task):
             raise ConfigError(f"tasks: {min(missing)} is missing in {dict(task)}")
-    found = [GlobalPruningStudy(**task) for task in tasks]
-    return [study for study in found if next(study.places([0]), None)]
+    studies = [GlobalPruningStudy(**task) for task in tasks]
+    found = [study for study in studies if next(study.places([0]), None)]
+    if not found:
+        wanted = ", ".join(dict.fromkeys(study.data for study in studies)) or "nothing"
+        raise MissingDataError(f"tasks: {wanted} is asked for and not on this machine; see `reidlab info`")
+    return found

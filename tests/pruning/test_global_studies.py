@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from reidlab.errors import ConfigError
+from reidlab.errors import ConfigError, MissingDataError
 from reidlab.lab.records import record
 from reidlab.models.narrow_mobilenet import NarrowMobileNet
 from reidlab.pruning import global_looking as looking
@@ -170,6 +170,14 @@ def test_studies_of_data_that_are_here():
         studies_here([{**FIELDS, "widht": 3}])
     with pytest.raises(ConfigError, match="tasks: steps is missing"):
         studies_here([{name: value for name, value in FIELDS.items() if name != "steps"}])
+
+
+def test_data_that_are_nowhere_are_said_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("REIDLAB_DATA", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(MissingDataError, match="tasks: cifar-10 is asked for and not on this machine"):
+        studies_here([{**FIELDS, "data": "cifar-10"}])
+    assert len(studies_here([FIELDS, {**FIELDS, "data": "cifar-10"}])) == 1
 
 
 def test_people_need_a_set_on_this_machine(tmp_path, monkeypatch):
