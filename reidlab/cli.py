@@ -525,6 +525,91 @@ def learn(
     _say(f"made {made.folder}")
 
 
+@app.command("prune")
+def prune(
+    network: Annotated[
+        Path,
+        typer.Argument(help="File to prune: network.safetensors of `learn` or `prune`, or an OSNet of torchreid's."),
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder to write: network, trace, report.html.")],
+    data: Annotated[
+        str, typer.Option("--data", help="A data set, or a folder; its training pictures say which filters matter.")
+    ],
+    macs: Annotated[
+        float | None, typer.Option("--macs", help="Share of the multiply-accumulates that may stay.")
+    ] = None,
+    params: Annotated[float | None, typer.Option("--params", help="Share of the parameters that may stay.")] = None,
+    latency: Annotated[
+        float | None,
+        typer.Option("--latency", help="Share of the time a picture takes on this machine (ONNX Runtime, one thread)."),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--budget", metavar="RESOURCE=SHARE", help="Another budget, such as activations=0.5 or macs:released=0.5."
+        ),
+    ] = None,
+    iterations: Annotated[
+        int, typer.Option("--iterations", min=1, help="Prunings, each of a part of the filters that go.")
+    ] = 30,
+    minibatches: Annotated[
+        int, typer.Option("--minibatches", min=1, help="Minibatches that an iteration ranks filters with.")
+    ] = 5,
+    finetune: Annotated[int, typer.Option("--finetune", min=0, help="Training steps after the pruning.")] = 300,
+    rate: Annotated[
+        float | None, typer.Option("--lr", help="Their highest learning rate; as `learn`'s if not given.")
+    ] = None,
+    minimum: Annotated[float, typer.Option("--minimum", help="Share of a layer's filters that must stay.")] = 0.1,
+    gate: Annotated[
+        str, typer.Option("--gate", help="norm, or filter for networks without batch normalisation.")
+    ] = "norm",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="PACKAGE.MODULE:FUNCTION",
+            help="Function that makes the network, for weights of one of your own; it is run.",
+        ),
+    ] = None,
+    height: HeightOption = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
+) -> None:
+    """Remove filters until the network meets budgets, those first that the loss needs least (chapter 6's CAIE)."""
+    given = {"macs": macs, "params": params, "latency": latency}
+    budgets = {name: share for name, share in given.items() if share is not None}
+    for text in budget or ():
+        name, _, share = text.rpartition("=")
+        try:
+            budgets[name] = float(share)
+        except ValueError:
+            _say_error(f"--budget {text}: expected RESOURCE=SHARE, such as activations=0.5")
+            raise typer.Exit(1) from None
+    if not budgets:
+        _say_error("budgets: there is none; give --macs, --params, --latency or --budget, such as --macs 0.5")
+        raise typer.Exit(1)
+    if rate is not None:
+        check_number("--lr", rate, above=0)
+    table, root = _read(data)
+    from reidlab.tools.embed import notes_of
+    from reidlab.tools.prune import prune_network, settings_for
+
+    settings = settings_for(budgets, iterations=iterations, minimum=minimum, gate=gate)
+    try:
+        made = prune_network(
+            network, table, out, budgets, settings=settings, minibatches=minibatches, finetune=finetune, rate=rate,
+            height=height, maker=model, notes=notes_of(data, table, root), seed=seed, resume=resume, root=root,
+            quiet=not _err.is_terminal, say=_note,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        _interrupted("--resume goes on after the last whole iteration")
+    for name, (before, after) in made.figures.items():
+        _say(
+            f"{name}: {before:,.4g} -> {after:,.4g} ({after / before:.1%})" if before else f"{name}: 0 -> {after:,.4g}"
+        )
+    _say(f"made {made.folder}")
+
+
 @app.command("embed")
 def embed(
     name: Annotated[str, typer.Argument(metavar="SET", help="Name of a data set, or a folder of pictures.")],

@@ -31,13 +31,16 @@ from reidlab.pruning.couplings import follow
 from reidlab.pruning.latency import Latency
 from reidlab.pruning.loss_impact import AVERAGES, SCORES, LossImpact
 from reidlab.pruning.removal import removed
-from reidlab.pruning.resources import Additive, Counts, Layers, Resource, check_resource, resource
+from reidlab.pruning.resources import Additive, Counts, Layers, Resource, Widths, check_resource, resource
 from reidlab.seeding import derive
 from reidlab.training.determinism import seeded
 
 _log = logging.getLogger(__name__)
 _TRACE = "trace.json"
 _SLACK = 1e-9
+_TURNS, _NEAR = 40, 2e-3  # how often weights turn, and what of a resource may go beyond a budget
+
+_CLOSE = 1.1  # to a latency's limit: from there on the network is timed in every iteration
 
 #: What a minibatch is to the loss; the loop does not look into it.
 Batches = Callable[[int], Iterable[Any]]
@@ -68,6 +71,61 @@ def by_caie(loss: np.ndarray, shares: np.ndarray, objective: np.ndarray, weight:
     return np.where(effective > 0, loss / np.where(effective > 0, effective, 1), np.inf)
 
 
+def by_aim(
+    loss: np.ndarray,
+    shares: np.ndarray,
+    objective: np.ndarray,
+    weight: float,
+    reach: Callable[[np.ndarray], tuple[bool, np.ndarray]] | None = None,
+) -> np.ndarray:
+    """Rank as CAIE does, with weights of the resources under which the budgets are met together.
+
+    Where R counts the savings (Eq. 6.17), those of a met budget do not count, and filters that save much of it go on
+    going: the network ends far below that budget. Here the weights w of ``loss / (w r)``, whose sum is 1, begin as R
+    and change until the filters in their order, up to the one that meets the last budget, save no more of any resource
+    than is needed. That is a search of the multipliers of Eq. 6.15 with equalities: a resource of which too much would
+    go gets less weight than the others, below 0 if need be.
+
+    Args:
+        loss: (K,) loss impacts.
+        shares: (N, K) resource impacts r.
+        objective: (N,) R; 0 where a budget is met.
+        weight: not used.
+        reach: from an order of filters to whether they meet all budgets, and what of each resource (N,) they then save
+            beyond need; sums of r where None, though filters that share a layer save less together.
+
+    Returns:
+        (K,) importance; infinite where a filter takes more than it is worth. With one budget it is :func:`by_caie`'s.
+
+    Example:
+        >>> by_aim(np.ones(3), np.array([[0.2, 0.2, 0.1], [0.3, 0.0, 0.0]]), np.array([0.3, 0.0]), 0.0).argsort()
+        array([1, 2, 0])
+    """
+
+    def by_sums(order: np.ndarray) -> tuple[bool, np.ndarray]:
+        saved = np.cumsum(shares[:, order], axis=1)
+        enough = (saved >= objective[:, None] - _SLACK).all(axis=0)
+        return bool(enough.any()), saved[:, int(enough.argmax()) if enough.any() else -1] - objective
+
+    weights, step, before = objective / objective.sum(), 0.5, np.zeros(len(objective))
+    crossed, shrink = False, 0.5 if len(objective) == 2 else 0.7
+    best, least = by_caie(loss, shares, objective, weight), (True, np.inf)
+    for _ in range(_TURNS if len(objective) > 1 else 0):
+        effective = weights @ shares
+        importance = np.where(effective > 0, loss / np.where(effective > 0, effective, 1), np.inf)
+        order = np.argsort(importance, kind="stable")[: int(np.isfinite(importance).sum())]
+        meets, excess = (reach or by_sums)(order) if len(order) else (False, -objective)
+        if (found := (not meets, float(np.abs(excess).max()))) < least:
+            best, least = importance, found
+        if meets and excess.max() <= _NEAR:
+            break
+        turn = (excess - excess.mean()) / (np.linalg.norm(excess - excess.mean()) or 1)
+        crossed = crossed or bool(turn @ before < 0)  # the weights are bracketed
+        step *= shrink if crossed else 2 if before.any() else 1
+        weights, before = weights - step * turn, turn
+    return best
+
+
 def by_lambda(loss: np.ndarray, shares: np.ndarray, objective: np.ndarray, weight: float) -> np.ndarray:
     """Rank by Molchanov's regularised score, loss - lambda * resource (Sec. 6.2.2): (K,), (N, K), (N,) -> (K,).
 
@@ -81,6 +139,7 @@ def by_lambda(loss: np.ndarray, shares: np.ndarray, objective: np.ndarray, weigh
 #: How filters are ranked.
 RANKINGS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]] = {
     "caie": by_caie,
+    "caie-aimed": by_aim,
     "loss": by_loss,
     "lambda-flops": by_lambda,
 }
@@ -107,7 +166,7 @@ class Settings:
         rate: learning rate of the SGD that goes on meanwhile; 0 trains nothing.
         momentum: of SGD, begun anew in every iteration.
         decay: weight decay of SGD.
-        measure_every: iterations between two measurements of the whole network's latency.
+        measure_every: iterations between two measurements of the whole network's latency; near the limit it is 1.
 
     Raises:
         ConfigError: a value is not allowed.
@@ -278,11 +337,14 @@ def choose(
     objective = np.array([impact.objective for impact in impacts])
     blocks = _blocks(candidates_, loss, settings.chunk)
     sums = np.stack([np.array([values[block].sum() for block in blocks]) for values in (loss, *shares)])
-    importance = RANKINGS[settings.ranking](sums[0], sums[1:], objective, settings.weight)
-    order = np.argsort(importance, kind="stable")
+    if settings.ranking == "caie-aimed":  # it looks ahead, and some never go
+        stay = _staying(candidates_, loss)
+        free = sums[1:] * [not stay[block].any() for block in blocks]
+        importance = by_aim(sums[0], free, objective, settings.weight, _reach(resources, limits, widths, blocks))
+    else:
+        importance = RANKINGS[settings.ranking](sums[0], sums[1:], objective, settings.weight)
+    order = np.argsort(importance, kind="stable")[: int(np.isfinite(importance).sum())]
     useful = sums[1:].T @ objective > 0
-    if settings.ranking == "caie":
-        order = [number for number in order if np.isfinite(importance[number])]
     goal = None if left is None else np.linalg.norm(objective) / max(left, 1)
     effective = objective @ sums[1:] / np.linalg.norm(objective)
 
@@ -296,14 +358,7 @@ def choose(
         full = sum(len(blocks[other]) for other in gone) >= settings.step if goal is None else reached >= goal
         if full and sums[0][number] > 0:  # those of no loss impact go as well
             continue
-        taken = []
-        for place in block:
-            if not room.take(place):
-                break
-            taken.append(place)
-        if len(taken) < len(block):
-            for place in taken:
-                room.put_back(place)
+        if not _take(room, block):
             continue
         for place in block:
             counts = widths.less(counts, place)
@@ -324,6 +379,72 @@ def choose(
                 gone.remove(number)
                 counts = fewer
     return Step([place for number in gone for place in blocks[number]], counts, met(counts))
+
+
+def _take(room: Room, block: list[int]) -> bool:
+    """Note that the candidates of a block go; note nothing, and return False, where one must stay."""
+    for number, place in enumerate(block):
+        if not room.take(place):
+            for earlier in block[:number]:
+                room.put_back(earlier)
+            return False
+    return True
+
+
+def _reach(
+    resources: Sequence[Resource], limits: Sequence[float], widths: Widths, blocks: list[list[int]]
+) -> Callable[[np.ndarray], tuple[bool, np.ndarray]]:
+    """Return what :func:`by_aim` asks, counted for the widths that an order of blocks really leaves."""
+    number = np.empty(widths.counts.filters, dtype=np.int64)
+    for place, block in enumerate(blocks):
+        number[block] = place
+    owner, size = number[widths.columns], len(widths.counts.outputs)
+    now = np.array([item.total(widths.counts) for item in resources])
+    spare = np.maximum(np.array(limits) / now - 1, 0)
+
+    def reach(order: np.ndarray) -> tuple[bool, np.ndarray]:
+        rank = np.full(len(blocks), len(order))
+        rank[order] = np.arange(len(order))
+        ranks, of_filters = rank[owner], rank[number]
+
+        def saved(count: int) -> np.ndarray:
+            gone = ranks < count
+            inputs, outputs = (
+                whole - np.bincount(widths.rows, part * gone, size)
+                for whole, part in ((widths.counts.inputs, widths.inputs), (widths.counts.outputs, widths.outputs))
+            )
+            counts = Counts(inputs, outputs, int((of_filters >= count).sum()))
+            return (limits - np.array([item.total(counts) for item in resources])) / now
+
+        few, enough = 0, len(order)
+        excess = saved(enough)
+        if (excess < -_SLACK).any():
+            return False, excess - spare
+        while enough - few > 1:
+            middle = (few + enough) // 2
+            if (found := saved(middle)).min() >= -_SLACK:
+                enough, excess = middle, found
+            else:
+                few = middle
+        return True, excess - spare
+
+    return reach
+
+
+def _staying(found: Candidates, loss: np.ndarray) -> np.ndarray:
+    """Return which candidates, (K,), are those of most loss impact that a part of the network must keep."""
+    stay = np.zeros(len(found), dtype=bool)
+    for labels, least in found.domains:
+        own = found.places(labels)
+        stay[own[np.argsort(loss[own], kind="stable")[len(own) - least :]]] = True
+    return stay
+
+
+def _narrowest(found: Candidates, widths: Widths, chunk: int) -> Counts:
+    """Return widths with every block of filters removed that may go."""
+    room = Room(found)
+    blocks = _blocks(found, np.zeros(len(found)), chunk)
+    return widths.without(place for block in blocks if _take(room, block) for place in block)
 
 
 def _blocks(found: Candidates, loss: np.ndarray, chunk: int) -> list[list[int]]:
@@ -365,36 +486,36 @@ class _Run:
         self.about = {"budgets": self.budgets, "settings": asdict(settings), "seed": seed, "input": list(self.shape)}
         self.about["weights"] = _fingerprint(model)
         saved = self._read()
+        counted = {name: resource(name, self.layers) for name in budgets if name != "latency"}
+        narrowest = _narrowest(self.whole, self.layers.whole, settings.chunk)
+        for item in counted.values():  # before anything is timed
+            self._check_possible(item, narrowest)
         self.resources: list[Resource] = []
         for name in budgets:
-            if name == "latency":
-                item: Resource = latency(self.layers)
-                if "latency" in saved:  # measured when it was begun, not today
-                    item.ratio, item.measured = (
-                        saved["latency"]["ratio"],
-                        list(map(tuple, saved["latency"]["measured"])),
-                    )
-                self.resources.append(item)
-            else:
-                self.resources.append(resource(name, self.layers))
+            item = counted[name] if name in counted else latency(self.layers)
+            if isinstance(item, Latency) and "latency" in saved:  # measured when it was begun, not today
+                item.ratio, measured = saved["latency"]["ratio"], saved["latency"]["measured"]
+                item.measured = list(map(tuple, measured))
+            elif isinstance(item, Latency):
+                self._check_possible(item, narrowest)
+            self.resources.append(item)
         self.start = saved.get("start") or [item.total(self.layers.whole.counts) for item in self.resources]
         self.limits = [share * total for share, total in zip(self.budgets.values(), self.start)]
-        self._check_possible()
         if saved:
             self._resume(saved)
         else:
             self._save()
 
-    def _check_possible(self) -> None:
-        narrowest = self.layers.whole.narrowest(self.whole)
-        for item, limit, whole, share in zip(self.resources, self.limits, self.start, self.budgets.values()):
-            least = item.total(narrowest) / whole
-            if limit < least * whole:
-                raise ConfigError(
-                    f"budgets: {item.name} {share:g} cannot be met; {math.ceil(1000 * least) / 1000:g} of it stays at "
-                    f"the minimum widths, {self.settings.minimum:g} of each layer: give at least that, or a smaller "
-                    "minimum"
-                )
+    def _check_possible(self, item: Resource, narrowest: Counts) -> None:
+        share, settings = self.budgets[item.name], self.settings
+        least = item.total(narrowest) / item.total(self.layers.whole.counts)
+        if share < least:
+            chunks = f", in chunks of {settings.chunk}" if settings.chunk > 1 else ""
+            raise ConfigError(
+                f"budgets: {item.name} {share:g} cannot be met; {math.ceil(1000 * least) / 1000:g} of it stays at the "
+                f"minimum widths, {settings.minimum:g} of each layer{chunks}: give at least that, or a smaller minimum"
+                f"{' or chunk' if chunks else ''}"
+            )
 
     def met(self) -> bool:
         counts = self.layers.widths(self.candidates).counts
@@ -423,8 +544,10 @@ class _Run:
         self.candidates = self.candidates.without(gone)
         counts = self.layers.widths(self.candidates).counts
         for place, item in enumerate(self.resources):
-            if isinstance(item, Latency) and (step.met or (number + 1) % settings.measure_every == 0):
-                entry["measured"] = item.calibrate(self.model, counts)
+            if isinstance(item, Latency):
+                near = item.total(counts) <= _CLOSE * self.limits[place]
+                if near or (number + 1) % settings.measure_every == 0:
+                    entry["measured"] = item.calibrate(self.model, counts)
             if isinstance(item, Additive) and item.rest:  # work outside of layers may have become less
                 self.resources[place] = self._recounted(item, counts)
         entry["left"] = {item.name: item.total(counts) / whole for item, whole in zip(self.resources, self.start)}

@@ -187,7 +187,7 @@ def _without_gates(model: nn.Module, gate: str, free: bool) -> str:
         return f"model: no filter of {kind} can be removed"
     return (
         f"model: {kind} has no batch normalisation with weights, whose gates the loss impact takes; give "
-        "gate='filter', or prune by the weights themselves (cpo.search, criteria sparsity and l1)"
+        "gate='filter' (--gate filter), or prune by the weights themselves (cpo.search, criteria sparsity and l1)"
     )
 
 

@@ -42,6 +42,7 @@ _OPSET = 17
 #: A filter saves at least this share of its layer's time per filter: else a flat stretch of the table, shorter than a
 #: chunk, would never be left.
 FLOOR = 0.1
+_WHOLE = 100  # how much longer a network is timed than a layer
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class OnnxTimer:
 
     Attributes:
         threads: of ONNX Runtime.
-        seconds: that a layer's repetitions take at least; a network's take ten times as long.
+        seconds: that a layer's repetitions take at least; a network's take a hundred times as long.
         least: repetitions at least.
     """
 
@@ -98,24 +99,36 @@ class OnnxTimer:
         channels = outputs if shape.single else inputs
         axis = len(shape.places) if not shape.kernel else 1
         given = np.zeros(np.insert(shape.places, axis, channels), dtype=np.float32)
-        return self._time(_layer_bytes(shape, inputs, outputs, given.shape), given, self.seconds)
+        return self._time([_layer_bytes(shape, inputs, outputs, given.shape)], given, self.seconds)[0]
 
     def network(self, model: nn.Module, input_shape: Sequence[int]) -> float:
         """Return the milliseconds of a whole network for one sample."""
-        given = np.zeros((1, *input_shape), dtype=np.float32)
-        return self._time(onnx_bytes(model, input_shape), given, 10 * self.seconds)
+        return self.together([onnx_bytes(model, input_shape)], input_shape)[0]
 
-    def _time(self, graph: bytes, given: np.ndarray, seconds: float) -> float:
-        session = _session(graph, self.threads)
-        feed = {session.get_inputs()[0].name: given}
-        session.run(None, feed)
-        taken: list[float] = []
-        while len(taken) < self.least or sum(taken) < seconds:
-            start = time.perf_counter()
+    def together(self, graphs: Sequence[bytes], input_shape: Sequence[int]) -> list[float]:
+        """Return the milliseconds of networks that run in turn, so that what else the machine does meets all alike.
+
+        Args:
+            graphs: of :func:`onnx_bytes`.
+            input_shape: of a sample, without the batch axis.
+        """
+        given = np.zeros((1, *input_shape), dtype=np.float32)
+        return self._time(graphs, given, _WHOLE * self.seconds)
+
+    def _time(self, graphs: Sequence[bytes], given: np.ndarray, seconds: float) -> list[float]:
+        """Return the milliseconds of each graph; each takes as many seconds at least."""
+        sessions = [_session(graph, self.threads) for graph in graphs]
+        feeds = [{session.get_inputs()[0].name: given} for session in sessions]
+        for session, feed in zip(sessions, feeds):
             session.run(None, feed)
-            taken.append(time.perf_counter() - start)
+        taken: list[list[float]] = [[] for _ in sessions]
+        while len(taken[0]) < self.least or min(map(sum, taken)) < seconds:
+            for session, feed, own in zip(sessions, feeds, taken):
+                start = time.perf_counter()
+                session.run(None, feed)
+                own.append(time.perf_counter() - start)
         # The median of the quicker half: others at work on the machine only ever add.
-        return 1000 * median(sorted(taken)[: (len(taken) + 1) // 2])
+        return [1000 * median(sorted(own)[: (len(own) + 1) // 2]) for own in taken]
 
 
 def _session(graph: bytes, threads: int) -> Any:
@@ -189,6 +202,7 @@ def onnx_bytes(model: nn.Module, input_shape: Sequence[int]) -> bytes:
         torch.onnx.export(
             _First(model).eval(), (torch.zeros((1, *input_shape), device=device),), stream, dynamo=False,
             opset_version=_OPSET, input_names=["input"], output_names=["output"],
+            dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
         )  # fmt: skip
     return stream.getvalue()
 
@@ -389,6 +403,7 @@ class Latency:
         input_shape: of a sample.
         ratio: what a measurement of the whole was, over the table's sum for it.
         measured: all such measurements: the table's sum and the milliseconds.
+        whole: the whole network as ONNX, to be timed beside a smaller one; empty where the timer has no such way.
         name: of the resource.
     """
 
@@ -397,15 +412,24 @@ class Latency:
     input_shape: tuple[int, ...]
     ratio: float = 1.0
     measured: list[tuple[float, float]] = field(default_factory=list)
+    whole: bytes = field(default=b"", repr=False)
     name: str = "latency"
 
     def calibrate(self, model: nn.Module, counts: Counts) -> float:
         """Time a network of some widths, take the table's bias out from now on, and return the milliseconds.
 
+        After the first time an :class:`OnnxTimer` runs the whole network in turn with it, and the milliseconds are as
+        if the machine were as quick as it was then.
+
         Raises:
             RunError: the time is not a positive number.
         """
-        taken = float(self.timer.network(model, self.input_shape))
+        if self.whole and self.measured:
+            graphs = [self.whole, onnx_bytes(model, self.input_shape)]
+            whole, now = self.timer.together(graphs, self.input_shape)
+            taken = now * self.measured[0][1] / whole
+        else:
+            taken = float(self.timer.network(model, self.input_shape))
         if not (np.isfinite(taken) and taken > 0):
             raise RunError(f"latency: the network's time is {taken}, expected a positive number; measure again")
         tabled = self._sum(counts)
@@ -456,6 +480,8 @@ def latency_of(
     """
     timer = timer or OnnxTimer()
     table = table_of(layers, timer, say=say, **options)
-    found = Latency(table, timer, tuple(layers.cost.input_shape))
+    shape = tuple(layers.cost.input_shape)
+    whole = onnx_bytes(layers.model, shape) if isinstance(timer, OnnxTimer) else b""
+    found = Latency(table, timer, shape, whole=whole)
     found.calibrate(layers.model, layers.whole.counts)
     return found

@@ -13,20 +13,25 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AvgPoolNd
 
 from reidlab.checks import check_choice, suggest
 from reidlab.errors import ConfigError
 from reidlab.models.conventions import CONVENTIONS
 from reidlab.models.cost import VIEWS, Cost, LayerCost, cost
 from reidlab.models.modes import watch
-from reidlab.pruning.candidates import Candidates, Room
+from reidlab.pruning.candidates import Candidates
 
 #: Resources that can be budgeted. ``macs`` are :data:`~reidlab.models.cost.VIEWS`' ``whole`` and ``params`` all
 #: parameters; with a name of :data:`~reidlab.models.conventions.CONVENTIONS`, as in ``macs:table-5.3``, they are
-#: counted as there. ``filters``: candidates (Eq. 6.9). ``activations``: bytes of the largest layer's input and output.
-#: ``latency``: milliseconds on this machine (:mod:`reidlab.pruning.latency`).
+#: counted as there; ``macs:released`` are the FLOPs of CAIE's released code, see :func:`released_flops`. ``filters``:
+#: candidates (Eq. 6.9). ``activations``: bytes of the largest layer's input and output. ``latency``: milliseconds on
+#: this machine (:mod:`reidlab.pruning.latency`).
 RESOURCES = ("macs", "params", "filters", "activations", "latency")
 _BYTES = 4
+_RELEASED = "released"
+_AVERAGES = (_AvgPoolNd, _AdaptiveAvgPoolNd)
 
 
 class Counts(NamedTuple):
@@ -162,11 +167,6 @@ class Widths:
             counts = self.less(counts, place)
         return counts
 
-    def narrowest(self, candidates: Candidates) -> Counts:
-        """Return widths with every filter removed that may go."""
-        room = Room(candidates)
-        return self.without(place for place in range(len(candidates)) if room.take(place))
-
 
 class Impact(NamedTuple):
     """What filters save of a resource, and what must be saved.
@@ -300,6 +300,11 @@ def resource(name: str, layers: Layers) -> Resource:
         raise ConfigError(
             "latency: it is measured, not counted; give a Latency, see reidlab.pruning.latency.latency_of"
         )
+    if convention == _RELEASED:
+        modules = dict(layers.model.named_modules())
+        total = sum(sum(released_flops(row, modules[row.name])) for row in layers.cost.layers)
+        found = [released_flops(layer.cost, modules[layer.name]) for layer in layers.layers]
+        return _additive(name, found, layers, total)
     if convention:
         return _by_convention(name, kind, convention, layers)
     kinds = VIEWS["whole"].kinds
@@ -327,7 +332,23 @@ def check_resource(name: str) -> None:
     if kind not in RESOURCES or (colon and kind not in ("macs", "params")):
         raise ConfigError(f"budgets: there is no resource called {name!r}{suggest(kind, RESOURCES)}")
     if colon:
-        check_choice("convention", convention, CONVENTIONS)
+        check_choice("convention", convention, [*CONVENTIONS, *([_RELEASED] if kind == "macs" else [])])
+
+
+def released_flops(layer: LayerCost, module: nn.Module) -> tuple[int, int]:
+    """Return the operations of a layer as CAIE's released code counts them: those per pair of channels, and the others.
+
+    A convolution's MACs and an addition per bias; 4 per normalised element; (2 inputs - 1) per output of a linear
+    layer; a value read by an average one; nothing for activations, maxima and products without weights.
+    """
+    if isinstance(module, _ConvNd):
+        return layer.macs, 0 if module.bias is None else layer.elements
+    if isinstance(module, nn.Linear):
+        return 2 * layer.macs, -layer.elements
+    if layer.kind == "norm":
+        return 0, 4 * layer.elements
+    averages = isinstance(module, _AVERAGES) or getattr(module, "cost_kind", "") == "pool"
+    return 0, layer.macs if averages and layer.kind == "pool" else 0
 
 
 def _by_convention(name: str, kind: str, convention: str, layers: Layers) -> Additive:

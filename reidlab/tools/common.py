@@ -1,4 +1,4 @@
-"""Shared by all tools: checking the place that is written, before the work, and files about people."""
+"""Shared by all tools: the place that is written, checked before the work; runs that resume; files about people."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from reidlab.errors import ConfigError, ReidlabError, StorageError
-from reidlab.files import replacing
+from reidlab.errors import ConfigError, ReidlabError, RunError, StorageError
+from reidlab.files import locked, read_json, replacing
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: What a run that can be interrupted keeps in its folder: its state, and in that what it was asked for and a lock.
+STATE, ASKED, LOCK = "state", "asked.json", "lock"
 
 
 def checked_output(out: str | Path, resume: bool = False, *, root: str | Path | None = None, room: int = 2**20) -> Path:
@@ -102,6 +105,87 @@ def _check_place(out: Path, what: str, root: str | Path | None, room: int) -> No
             f"{out}: {room / 2**20:,.0f} MiB are needed there and {free / 2**20:,.0f} MiB are free; free some space, "
             f"or choose a {what} on another disk"
         )
+
+
+def checked_run(out: str | Path, resume: bool, root: str | Path | None = None) -> Path:
+    """Return the folder of a run, once it is clear that it can be written and holds nothing of somebody else.
+
+    Raises:
+        ConfigError: it holds something that is no run, is a file, or lies in the data set's folder, ``root``.
+        StorageError: it cannot be written.
+    """
+    out = Path(out).expanduser()
+    if out.is_dir() and any(out.iterdir()) and not (out / STATE).is_dir():
+        wrong = "holds no run that could be resumed" if resume else "is not empty"
+        raise ConfigError(f"{out}: {wrong}; choose a new folder{', without --resume' if resume else ''}")
+    return checked_output(out, resume=True, root=root, room=2**24)
+
+
+@contextmanager
+def working(out: Path, command: str, kept: Callable[[Path], bool]) -> Iterator[None]:
+    """Keep others out of a run's folder; leave nothing if the block fails before something is kept to go on from.
+
+    Args:
+        out: the folder; it is taken away again where it was not there before.
+        command: what works there, such as ``learn``.
+        kept: whether a run in a folder can be resumed.
+
+    Raises:
+        RunError: another command is at work there.
+    """
+    before = out.exists()
+    busy = f"{out}: another `reidlab {command}` is at work there; wait for its end, or choose another folder"
+    with locked(out / STATE / LOCK, busy):
+        try:
+            yield
+        except BaseException:
+            if not kept(out):
+                for name in (ASKED, LOCK):
+                    (out / STATE / name).unlink(missing_ok=True)
+                with suppress(OSError):  # it holds something of others
+                    (out / STATE).rmdir()
+                    if not before:
+                        out.rmdir()
+            raise
+
+
+def check_begun(out: Path, asked: dict[str, Any], resume: bool, kept: bool) -> bool:
+    """Return whether a run was begun in a folder, once it is clear that it may go on.
+
+    Args:
+        out: the folder.
+        asked: what a resumed run must share with the first, by the options of its command.
+        resume: whether it may go on.
+        kept: whether it can be resumed.
+
+    Raises:
+        ConfigError: it may not go on, or was begun with something else.
+    """
+    state = out / STATE
+    if not kept:
+        return False  # there is nothing yet that could be lost
+    if not resume:
+        raise ConfigError(f"{out}: is not empty, a run was begun there; go on with --resume, or choose a new folder")
+    try:
+        before = read_json(state / ASKED)
+    except RunError as error:
+        raise ConfigError(f"{out}: holds no run that could be resumed ({error}); choose a new folder") from error
+    for name, value in asked.items():
+        if before.get(name) != value:
+            was, now = (_shown(name, item) for item in (before.get(name), value))
+            raise ConfigError(
+                f"{out}: the run in it was begun with {was}, not with {now}; give --resume with what it was begun "
+                "with, or choose a new folder, without --resume"
+            )
+    return True
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return name if value else name.replace("--", "--no-")
+    if not name.startswith("--"):
+        return f"{value}"
+    return f"no {name}" if value is None else f"{name} {value}"
 
 
 @contextmanager

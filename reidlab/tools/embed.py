@@ -76,6 +76,17 @@ def embed_set(name: str | Path, embedder: Embedder, *, quiet: bool = True) -> Em
         DataError: it, or a picture, cannot be read.
     """
     table, root = open_set(name)
+    return embed_table(table, embedder, notes_of(name, table, root), quiet=quiet)
+
+
+def notes_of(name: str | Path, table: pd.DataFrame, root: Path) -> dict[str, Any]:
+    """Return what is known of a data set, see :class:`Embedded`.
+
+    Args:
+        name: of the set, or its folder.
+        table: its sample table.
+        root: its folder.
+    """
     location = locate(name)
     manifest = location.manifest
     notes: dict[str, Any] = {"set": str(table.attrs.get("dataset", name)), "folder": str(root)}
@@ -85,7 +96,7 @@ def embed_set(name: str | Path, embedder: Embedder, *, quiet: bool = True) -> Em
     kin = [manifest] if manifest is not None else [m for m in manifests().values() if m.layout == location.layout]
     if distractors := {m.distractor for m in kin} - {None}:
         notes["distractor"] = min(distractors)
-    return embed_table(table, embedder, notes, quiet=quiet)
+    return notes
 
 
 def embed_table(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,17 @@ import pandas as pd
 from reidlab.checks import plural
 from reidlab.data import ImageCache
 from reidlab.data.decoded import Pictures
-from reidlab.errors import ConfigError, DataError, RunError
-from reidlab.files import locked, read_json, replacing, write_json
+from reidlab.errors import DataError, RunError
+from reidlab.files import replacing, write_json
 from reidlab.models import ReIDNet
 from reidlab.pseudolabel.loop import LoopResult, PseudoLabelOptions, Round, run_loop
 from reidlab.pseudolabel.unlabelled import STEPS, hsr
 from reidlab.seeding import derive
-from reidlab.tools.common import checked_output, write_private_table
+from reidlab.tools.common import ASKED, STATE, check_begun, checked_run, working, write_private_table
 from reidlab.tools.network import Say, world_network
 from reidlab.tools.starts import Start, keep_network, read_start
 
 CLUSTERS, ROUNDS = "clusters.csv", "rounds.csv"
-STATE, ASKED, LOCK = "state", "asked.json", "lock"
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def learn_pictures(
             the folder then holds no network.
         StorageError: the folder cannot be written.
     """
-    out, start = _checked(out, resume, root), start or read_start()
+    out, start = checked_run(out, resume, root), start or read_start()
     rows = learnt_from(table)
     if len(rows) < 2:
         name = table.attrs.get("dataset", "table")
@@ -94,10 +92,8 @@ def learn_pictures(
         say(f"{start.name}: its graph does not end in the average of a map, so clusters are not split")
         options = options.with_(homogeneity=False)
     asked = _asked(rows, options, start, steps, seed)
-    busy = f"{out}: another `reidlab learn` is at work there; wait for its end, or choose another folder"
-    before = out.exists()
-    with locked(out / STATE / LOCK, busy), _nothing_left(out, before):
-        begun = _check_begun(out, asked, resume)
+    with working(out, "learn", can_resume):
+        begun = check_begun(out, asked, resume, can_resume(out))
         pictures = Pictures(rows, np.asarray(ImageCache(rows, start.recipe.size, quiet=quiet)))
         write_json(out / STATE / ASKED, asked)
         model = _begin(start, steps["start"], seed, begun, say, quiet)
@@ -109,34 +105,9 @@ def learn_pictures(
     return Learnt(out, found.model, found.rounds)
 
 
-def _checked(out: str | Path, resume: bool, root: str | Path | None) -> Path:
-    """Return the folder to write, once it is clear that it can be written and holds nothing of somebody else."""
-    out = Path(out).expanduser()
-    if out.is_dir() and any(out.iterdir()) and not (out / STATE).is_dir():
-        wrong = "holds no run that could be resumed" if resume else "is not empty"
-        raise ConfigError(f"{out}: {wrong}; choose a new folder{', without --resume' if resume else ''}")
-    return checked_output(out, resume=True, root=root, room=2**24)
-
-
 def can_resume(out: Path) -> bool:
     """Return whether a folder holds a round of an interrupted run, from which ``resume`` goes on."""
     return any((out / STATE).glob("checkpoint-*"))
-
-
-@contextmanager
-def _nothing_left(out: Path, before: bool) -> Iterator[None]:
-    """Leave nothing if the block fails before a round is kept, and no folder that was not there before."""
-    try:
-        yield
-    except BaseException:
-        if not can_resume(out):
-            for name in (ASKED, LOCK):
-                (out / STATE / name).unlink(missing_ok=True)
-            with suppress(OSError):  # it holds something of others
-                (out / STATE).rmdir()
-                if not before:
-                    out.rmdir()
-        raise
 
 
 def _asked(
@@ -148,35 +119,6 @@ def _asked(
     values |= {"--radius": options.options.get("eps"), "--lr": options.optimisation.get("lr")}
     paths = hashlib.blake2b("\n".join(rows["path"]).encode(errors="surrogateescape"), digest_size=6).hexdigest()
     return {**values, "the pictures": f"{len(rows)} pictures, {paths}"}
-
-
-def _check_begun(out: Path, asked: dict[str, Any], resume: bool) -> bool:
-    """Return whether a run was begun in a folder, once it is clear that it may go on."""
-    state = out / STATE
-    if not can_resume(out):
-        return False  # there is nothing yet that could be lost
-    if not resume:
-        raise ConfigError(f"{out}: is not empty, a run was begun there; go on with --resume, or choose a new folder")
-    try:
-        before = read_json(state / ASKED)
-    except RunError as error:
-        raise ConfigError(f"{out}: holds no run that could be resumed ({error}); choose a new folder") from error
-    for name, value in asked.items():
-        if before.get(name) != value:
-            was, now = (_shown(name, item) for item in (before.get(name), value))
-            raise ConfigError(
-                f"{out}: the run in it was begun with {was}, not with {now}; give --resume with what it was begun "
-                "with, or choose a new folder, without --resume"
-            )
-    return True
-
-
-def _shown(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return name if value else name.replace("--", "--no-")
-    if not name.startswith("--"):
-        return f"{value}"
-    return f"no {name}" if value is None else f"{name} {value}"
 
 
 def _write(out: Path, found: LoopResult, pictures: Pictures) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
 
 from reidlab.checks import plural
 from reidlab.data import ImageCache
@@ -16,8 +18,10 @@ from reidlab.data.decoded import Pictures
 from reidlab.data.table import SampleTable
 from reidlab.errors import DataError
 from reidlab.models import EmbedderNet, OnnxEmbedder, OSNet, ReIDNet, load_weights, read_onnx, read_osnet
-from reidlab.models.osnet import is_osnet
+from reidlab.models.osnet import WIDTHS, is_osnet
 from reidlab.models.weights import read_notes, read_weights
+from reidlab.pruning.couplings import follow
+from reidlab.pruning.removal import removed
 from reidlab.pseudolabel import unlabelled
 from reidlab.seeding import derive
 from reidlab.training.determinism import seeded
@@ -76,7 +80,7 @@ def network_of(
     Args:
         weights: an ONNX embedder, whose name ends in ``.onnx``; a file of torchreid's OSNet; or of a
             :class:`~reidlab.models.ReIDNet` with the recipe's backbone or MobileNetV2, such as ``reidlab learn``
-            writes. A classifier is not read.
+            writes, or ``reidlab prune`` with fewer filters. A classifier is not read.
         recipe: of the network.
         seed: of the classifier.
         say: gets a line on what was stripped or left out.
@@ -95,17 +99,72 @@ def network_of(
     names = read_weights(weights)
     size = _noted_size(weights)
     if is_osnet(names):
-        return _with_neck(read_osnet(weights), seed), _sized(recipe, size or OSNET_SIZE, weights, [], say)
+        size = size or OSNET_SIZE
+        return _with_neck(_osnet(weights, names, size), seed), _sized(recipe, size, weights, [], say)
     if not any("backbone." in name for name in names):
         raise DataError(
             f"{weights}: is no embedder that is known; give an .onnx file, a file of torchreid's OSNet, or the "
             "network.safetensors of `reidlab learn`"
         )
     model = mobile_network(seed) if any(map(_MOBILENET.search, names)) else recipe.network(2, seed)
+    kept = {name: value for name, value in names.items() if not name.startswith("neck.classifier.")}
+    model = narrowed(model, (3, *(size or recipe.size)), kept)
     notes = load_weights(model, weights, ignore=("neck.classifier.",))
     if size is None:
         notes.append(f"it says no size of pictures, {recipe.size[0]} x {recipe.size[1]} pixels are taken")
     return model, _sized(recipe, size or recipe.size, weights, notes, say)
+
+
+def _osnet(weights: Path, tensors: Mapping[str, Tensor], size: tuple[int, int]) -> OSNet:
+    """Return an OSNet of torchreid's widths, or a pruned one."""
+    features = next((len(value) for name, value in tensors.items() if name.endswith("fc.0.weight")), None)
+    for width in sorted(WIDTHS):
+        model = OSNet(width, features=features)
+        if all(tensors[name].shape == value.shape for name, value in model.state_dict().items() if name in tensors):
+            break
+        if (smaller := narrowed(model, (3, *size), tensors)) is not model:
+            load_weights(smaller, weights, ignore=("classifier.",))
+            return smaller
+    return read_osnet(weights)
+
+
+def narrowed(model: nn.Module, input_shape: Sequence[int], tensors: Mapping[str, Tensor]) -> nn.Module:
+    """Return a network with as many filters in each layer as the tensors of a pruned one have.
+
+    The tensors' shapes are all that says how it was pruned. Values are not copied, see
+    :func:`~reidlab.models.load_weights`.
+
+    Args:
+        model: network of the whole widths; it is left as it is.
+        input_shape: of a sample, without the batch axis.
+        tensors: by the names that the network has for them.
+
+    Returns:
+        The narrower network; the given one where no tensor is narrower, or one is wider, as in a file of another
+        network.
+
+    Example:
+        >>> from reidlab.models import resnet
+        >>> narrow = narrowed(resnet(18, width=8), (3, 32, 32), {"layer1.0.conv1.weight": torch.zeros(5, 8, 3, 3)})
+        >>> narrow.layer1[0].conv2.weight.shape
+        torch.Size([8, 5, 3, 3])
+    """
+    own = {name: value.shape for name, value in model.state_dict().items() if name in tensors and value.ndim}
+    given = {name: tensors[name].shape for name in own}
+    alike = all(len(shape) == len(given[name]) and given[name].numel() for name, shape in own.items())
+    if own == given or not alike or any(n > m for name in own for n, m in zip(given[name], own[name])):
+        return model
+    couplings = follow(model, torch.zeros(1, *input_shape))
+    gone: set[int] = set()
+    removals: dict[str, list[int]] = {}
+    for axis in couplings.axes:
+        if axis.role == "out" and f"{axis.module}.weight" in given and not couplings.group_of[axis.module].fixed:
+            filters_in = int(isinstance(model.get_submodule(axis.module), _ConvTransposeNd))
+            left = [index for index, label in enumerate(axis.labels.tolist()) if label not in gone]
+            surplus = left[given[f"{axis.module}.weight"][filters_in] :]
+            gone.update(axis.labels[surplus].tolist())
+            removals[axis.module] = surplus
+    return removed(model, couplings, removals)
 
 
 def mobile_network(seed: int, start: Start | None = None) -> ReIDNet:

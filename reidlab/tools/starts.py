@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import nn
+
 from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.files import digest
-from reidlab.models import EmbedderNet, OnnxEmbedder, OSNet, ReIDNet, save_weights, write_onnx
+from reidlab.models import EmbedderNet, OnnxEmbedder, ReIDNet, save_weights, write_onnx
 from reidlab.pseudolabel.unlabelled import EMBEDDER_PEOPLE, EMBEDDER_RATE, IMAGENET_SIZE, PEOPLE, RATE
 from reidlab.reading import check_file
 from reidlab.seeding import derive
@@ -102,8 +104,22 @@ def keep_network(model: ReIDNet, folder: Path, size: tuple[int, int]) -> None:
     whole = model.embedder if isinstance(model, EmbedderNet) else model
     if isinstance(whole, OnnxEmbedder):
         whole.save(folder / ONNX)
-        return
-    kind = type(whole if isinstance(whole, OSNet) else whole.backbone).__name__
-    write_onnx(whole, folder / ONNX, size)
+    else:
+        keep_both(whole, folder, size)
+
+
+def keep_both(model: nn.Module, folder: Path, size: tuple[int, int]) -> None:
+    """Write a network as ``network.onnx`` and, with a note on what it is, as ``network.safetensors``.
+
+    Args:
+        model: gives features, or an output with an ``embedding``.
+        folder: to write to.
+        size: height and width of its pictures, in pixels.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    kind = type(getattr(model, "backbone", model)).__name__
+    write_onnx(model, folder / ONNX, size)
     # One note: safetensors writes several in any order, and equal networks are equal files.
-    save_weights(whole, folder / NETWORK, {NOTE: f"{kind}; {size[0]}x{size[1]}; mean and deviation of ImageNet"})
+    save_weights(model, folder / NETWORK, {NOTE: f"{kind}; {size[0]}x{size[1]}; mean and deviation of ImageNet"})

@@ -1,6 +1,7 @@
 """CAIE where the optimum is known by enumeration, and prunings that are stopped and go on."""
 
 import json
+import re
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 from reidlab.errors import ConfigError, DataError, RunError
 from reidlab.models.narrow_resnet import CifarResNet, cifar_stages
 from reidlab.models.vdsr import vdsr
-from reidlab.pruning.caie import RANKINGS, Settings, by_caie, by_loss, choose, prune
+from reidlab.pruning.caie import RANKINGS, Settings, by_aim, by_caie, by_loss, choose, prune
 from reidlab.pruning.candidates import candidates
 from reidlab.pruning.couplings import follow
 from reidlab.pruning.latency import latency_of
@@ -86,6 +87,29 @@ def test_the_scalar_projection_by_hand_and_a_met_budget_does_not_count():
     loss, shares = np.array([1.0, 1.0]), np.array([[0.3, 0.0], [0.0, 0.2]])
     np.testing.assert_allclose(by_caie(loss, shares, np.array([0.3, 0.4]), 0), [1 / (0.3 * 0.6), 1 / (0.2 * 0.8)])
     assert by_caie(loss, shares, np.array([0.0, 0.4]), 0) == pytest.approx([np.inf, 5.0])
+
+
+def test_the_aim_of_one_budget_is_caie_and_of_two_spares_what_would_be_missed():
+    rng = np.random.default_rng(0)
+    loss, shares = rng.exponential(size=400), rng.uniform(0, 0.01, (2, 400))
+    np.testing.assert_array_equal(
+        by_aim(loss, shares[:1], np.array([0.4]), 0), by_caie(loss, shares[:1], np.ones(1), 0)
+    )
+    shares[1] *= np.where(np.arange(400) < 200, 2.0, 0.1)  # half of the filters save much of the second
+
+    def excess(rank, objective):
+        saved = shares[:, np.argsort(rank(loss, shares, objective, 0), kind="stable")].cumsum(axis=1)
+        return saved[:, (saved >= objective[:, None]).all(axis=0).argmax()] - objective
+
+    for objective in (np.array([0.8, 0.5]), np.array([0.5, 0.3]), np.array([0.5, 0.0])):
+        assert excess(by_aim, objective).max() < 0.2 * excess(by_caie, objective).max()
+
+
+def test_both_budgets_end_at_their_limits_where_one_would_be_missed_by_far(model):
+    budgets = {"macs": 0.6, "params": 0.75}
+    missed, aimed = (run(model, budgets, settings={"ranking": name}).overshoot for name in ("caie", "caie-aimed"))
+    assert max(missed.values()) > 0.2
+    assert 0 <= min(aimed.values()) <= max(aimed.values()) < 0.03
 
 
 def test_molchanovs_term_prefers_what_saves_more():
@@ -280,9 +304,19 @@ def test_a_network_without_normalisation_needs_other_gates():
     assert prune(*arguments, settings=Settings(gate="filter")).overshoot["macs"] >= 0
 
 
-def test_chunks_too_wide_for_a_budget_say_so(model):
-    with pytest.raises(RunError, match=r"macs not met, and every filter that would help must stay; .* a smaller chunk"):
-        run(model, {"macs": 0.1}, settings={"chunk": 8})
+def test_budgets_that_chunks_cannot_meet_are_refused_before_the_work(model):
+    budgets = {"latency": 0.9, "macs": 0.05}
+    words = (
+        r"budgets: macs 0.05 cannot be met; (0\.\d+) of it stays at the minimum widths, .*, in chunks of 4: .* chunk"
+    )
+    with pytest.raises(ConfigError, match=words) as refused:
+        run(model, budgets, settings={"chunk": 4}, latency=lambda layers: pytest.fail("timed before"))
+    least = float(re.search(words, str(refused.value))[1])
+    assert run(model, {"macs": least}, settings={"chunk": 4, "step": 50}).limits["macs"][2] > 0
+    with pytest.raises(ConfigError, match=r"budgets: macs .* cannot be met"):
+        run(model, {"macs": least - 0.002}, settings={"chunk": 4})
+    with pytest.raises(ConfigError, match=r"budgets: latency 0\.1 cannot be met; 0\.\d+ of it stays"):
+        run(model, {"latency": 0.1}, settings={"chunk": 8}, latency=lambda layers: latency_of(layers, Clock(), chunk=8))
 
 
 def test_a_loss_that_is_no_number_and_missing_minibatches_stop_it(model):

@@ -146,3 +146,16 @@ def test_what_cannot_be_timed_is_refused(layers):
     found = candidates(transposed, follow(transposed, torch.zeros(1, 3, 4, 4)))
     with pytest.raises(ConfigError, match="2: the time of a ConvTranspose2d like this cannot be tabled"):
         table_of(Layers(transposed, found, (3, 4, 4)), timer(1.0))
+
+
+def test_networks_that_run_in_turn_are_told_apart_and_the_first_time_is_the_measure(layers, monkeypatch):
+    layers, found = layers
+    smaller = removed(layers.model, found.couplings, found.removals(found.labels[::2]))
+    graphs = [onnx_bytes(model, (3, 8, 8)) for model in (layers.model, smaller)]
+    assert all(taken > 0 for taken in OnnxTimer(seconds=0.0001).together(graphs, (3, 8, 8)))
+    clock = OnnxTimer()
+    monkeypatch.setattr(OnnxTimer, "layer", lambda self, shape, i, o: i * o / 1e4)
+    monkeypatch.setattr(OnnxTimer, "network", lambda self, model, shape: 4.0)
+    monkeypatch.setattr(OnnxTimer, "together", lambda self, graphs, shape: [8.0, 6.0])  # a busier machine than before
+    item = latency_of(layers, clock, chunk=8)
+    assert item.calibrate(smaller, layers.whole.without(range(10))) == 3.0

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from torch import nn
 
 from reidlab.errors import ConfigError
+from reidlab.models import AveragePool
 from reidlab.models.conventions import counted
 from reidlab.models.cost import VIEWS, cost
+from reidlab.models.modes import watch
 from reidlab.pruning.candidates import candidates
 from reidlab.pruning.couplings import follow
 from reidlab.pruning.removal import removed
@@ -45,6 +48,33 @@ def test_what_a_filter_saves_is_what_the_network_without_it_does_not_use(name):
             left = whole * (1 - item.impact(widths, 0).shares[place])
             assert left == pytest.approx(again(item.name, smaller, shape), abs=0.01, rel=1e-9)
             assert item.total(widths.without([place])) == pytest.approx(left)
+
+
+@pytest.mark.parametrize("name", ["vgg", "mobilenetv2", "reid"])
+def test_the_flops_of_the_released_code(name):
+    model, found, layers = made(name)
+    widths, shape, total = layers.widths(found), layers.cost.input_shape, 0
+
+    def note(module, inputs, output):
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            total += output.numel() * (module.weight[0].numel() + (module.bias is not None))
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+            total += 4 * output.numel()
+        elif isinstance(module, nn.Linear):
+            total += (2 * module.in_features - 1) * module.out_features
+        elif isinstance(module, AveragePool | nn.AdaptiveAvgPool2d):
+            total += inputs[0].numel()
+
+    watch(model, shape, [m for m in model.modules() if not list(m.children())], note)
+    item = resource("macs:released", layers)
+    assert item.total(widths.counts) == total
+    whole, total = total, 0
+    smaller = removed(model, found.couplings, found.removals(found.labels[[3]]))
+    watch(smaller, shape, [m for m in smaller.modules() if not list(m.children())], note)
+    assert whole * (1 - item.impact(widths, 0).shares[3]) == pytest.approx(total)
+    with pytest.raises(ConfigError, match="convention: there is none called 'released'"):
+        resource("params:released", layers)
 
 
 def test_shares_and_objectives_are_of_the_network_as_it_is():

@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 from PIL import Image
+from torch import nn
 
 from tests.models import onnx_graphs
 
@@ -26,3 +27,16 @@ def embedder(path):
     """Write the plain ONNX graph, whose pictures are 16 x 8; return its path."""
     onnx.save(onnx_graphs.plain(), path)
     return path
+
+
+def divided(root):
+    """Write such folders for train, query and gallery; return the folder above them."""
+    for split in ("train", "query", "gallery"):
+        folder(root / split, pictures=2)
+    return root
+
+
+def own_network():
+    """A network of a user's own: from pictures to 6 features."""
+    parts = [nn.Conv2d(3, 12, 3, stride=2), nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 12, 3), nn.BatchNorm2d(12)]
+    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 6))

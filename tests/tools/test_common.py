@@ -113,12 +113,14 @@ COMMANDS = {
     "redetect": ["redetect"],
     "learn": ["learn"],
     "starts": ["learn"],
+    "prune": ["prune"],
+    "pruned_page": ["prune"],
     "embed": ["search", "evaluate"],
     "search": ["search"],
     "evaluate": ["evaluate"],
     "embedder": ["embed", "search", "evaluate"],
-    "common": ["audit-labels", "redetect", "learn"],
-    "network": ["audit-labels", "redetect", "learn"],
+    "common": ["learn", "prune"],
+    "network": ["audit-labels", "redetect", "learn", "prune"],
 }
 
 

@@ -20,6 +20,7 @@ from reidlab.models import load_weights, save_weights
 from reidlab.pseudolabel import unlabelled
 from reidlab.pseudolabel.loop import Round
 from reidlab.tools import learn, network
+from reidlab.tools.common import ASKED, LOCK, STATE
 from reidlab.tools.starts import NETWORK, read_start
 from reidlab.training.recipe import Backbone, Recipe
 from tests.pseudolabel import toy
@@ -146,18 +147,18 @@ def test_more_rounds_are_no_other_run(tmp_path, folder, weights):
 
 def test_what_a_run_was_begun_with_must_be_readable(tmp_path, folder, weights):
     learnt(folder, tmp_path / "out", weights)
-    (tmp_path / "out" / learn.STATE / learn.ASKED).write_text("[]")
+    (tmp_path / "out" / STATE / ASKED).write_text("[]")
     with pytest.raises(ConfigError, match="holds no run that could be resumed"):
         learnt(folder, tmp_path / "out", weights, resume=True)
 
 
 def test_a_second_process_in_one_folder_is_refused(tmp_path, folder, weights):
     out = tmp_path / "out"
-    with files.locked(out / learn.STATE / learn.LOCK, "ours"):
+    with files.locked(out / STATE / LOCK, "ours"):
         for resume in (False, True):
             with pytest.raises(RunError, match=r"out: another `reidlab learn` is at work there"):
                 learnt(folder, out, weights, resume=resume)
-    assert [path.name for path in out.rglob("*") if path.is_file()] == [learn.LOCK]
+    assert [path.name for path in out.rglob("*") if path.is_file()] == [LOCK]
     learnt(folder, out, weights)
 
 
@@ -165,7 +166,7 @@ def test_a_damaged_checkpoint_costs_a_round(tmp_path, folder, weights):
     out = tmp_path / "out"
     whole = learnt(folder, out, weights)
     network = (out / NETWORK).read_bytes()
-    last = out / learn.STATE / "checkpoint-last.pt"
+    last = out / STATE / "checkpoint-last.pt"
     last.write_bytes(last.read_bytes()[:1000])
     said = []
     made = learnt(folder, out, weights, resume=True, say=said.append)
@@ -348,8 +349,8 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, folder, monkeypatch, capsys):
     monkeypatch.setattr(learn, "learn_pictures", stopped)
     assert command("learn", folder, tmp_path / "out") == 130
     assert "interrupted; no round was done, nothing is left\n" in capsys.readouterr().err
-    (tmp_path / "out" / learn.STATE).mkdir(parents=True)
-    (tmp_path / "out" / learn.STATE / "checkpoint-last.pt").touch()
+    (tmp_path / "out" / STATE).mkdir(parents=True)
+    (tmp_path / "out" / STATE / "checkpoint-last.pt").touch()
     assert command("learn", folder, tmp_path / "out") == 130
     assert "interrupted; --resume goes on after the last whole round\n" in capsys.readouterr().err
 
