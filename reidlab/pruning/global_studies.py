@@ -2,7 +2,8 @@
 
 The five rows of a block of Table 6.1 are five conditions: ``baseline`` ranks by the loss and stops when both budgets
 are met; ``f`` and ``p`` have one budget each, what the baseline came to; ``pair`` has its two budgets; ``reached`` what
-it came to as two budgets. A pruned network has a number of training steps from the removal on, ranking included.
+it came to as two budgets. A sixth, ``aimed``, is ours: the pair's budgets, aimed at together. A pruned network has a
+number of training steps from the removal on, ranking included.
 
 What a measured latency decides no seed repeats: those rows are marked as timings, their scores included.
 """
@@ -30,9 +31,9 @@ from reidlab.models.narrow_resnet import CifarResNet, cifar_stages
 from reidlab.models.vgg import VGG, vgg_widths
 from reidlab.pruning import toy
 from reidlab.pruning.caie import Settings, by_caie, prune
-from reidlab.pruning.candidates import Candidates, candidates
+from reidlab.pruning.candidates import Candidates, Room, candidates
 from reidlab.pruning.couplings import follow
-from reidlab.pruning.latency import Latency, OnnxTimer, latency_of
+from reidlab.pruning.latency import Latency, OnnxTimer, latency_of, onnx_bytes
 from reidlab.pruning.loss_impact import LossImpact
 from reidlab.pruning.resources import Layers, resource
 from reidlab.pruning.tasks import Task, classification
@@ -69,14 +70,6 @@ NETWORKS["mobilenetv2"] = lambda depth, width: NarrowMobileNet(width, depth)
 
 #: Methods by name.
 METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("methods")
-
-
-class SteadyTimer(OnnxTimer):
-    """Takes the least of three timings of a whole network: others at work on the machine only ever add."""
-
-    def network(self, model: nn.Module, input_shape: Sequence[int]) -> float:
-        """Return the milliseconds of a whole network for one sample."""
-        return min(super(SteadyTimer, self).network(model, input_shape) for _ in range(3))
 
 
 class Pruned(NamedTuple):
@@ -136,9 +129,9 @@ def torch_pruning(place: Place, condition: Condition) -> Result:
         limit = study.budgets_of(place, "macs")["macs"]
         chosen = next((one for one in steps if shares(one.model, study.whole(place), place)[0] <= limit), steps[-1])
     else:
-        limit = place.run(study.at_latency("caie")).detail.measured[-1][1]
+        ours = place.run(study.at_latency("caie")).model
         some = np.unique(np.linspace(0, len(steps) - 1, _TIMED).round().astype(int))
-        taken = [study.timer.network(steps[number].model, study.shape(place)) for number in some]
+        limit, *taken = study.milliseconds(place, [ours, *(steps[number].model for number in some)])
         smooth = IsotonicRegression(increasing=False).fit(some, taken).predict(np.arange(len(steps)))
         quick = np.flatnonzero(smooth <= limit)
         chosen = steps[quick[0] if len(quick) else -1]
@@ -265,7 +258,22 @@ class _Pruning(Study):
     @property
     def timer(self) -> OnnxTimer:
         """What measures latency, on one thread."""
-        return SteadyTimer(seconds=0.01)
+        return OnnxTimer(seconds=0.002)
+
+    def milliseconds(self, place: Place, models: Sequence[nn.Module]) -> list[float]:
+        """Return the latency of networks for one picture, timed in turn: what else the machine does meets all."""
+        shape = self.shape(place)
+        return self.timer.together([onnx_bytes(model, shape) for model in models], shape)
+
+    def latencies(self, place: Place, conditions: Sequence[Condition]) -> Iterator[Row]:
+        """Yield the latency of each condition's network, and its share of the whole network's."""
+        models = {id(self.whole(place)): self.whole(place)}
+        models |= {id(place.run(condition).model): place.run(condition).model for condition in conditions}
+        taken = dict(zip(models, self.milliseconds(place, list(models.values()))))
+        for condition in conditions:
+            ms, whole = taken[id(place.run(condition).model)], taken[id(self.whole(place))]
+            for key, value, unit in (("latency_ms", ms, "ms"), ("latency_share", ms / whole, "ratio")):
+                yield {"key": key, "value": value, "unit": unit, "timing": True, **condition.dims}
 
     def worlds(self, seed: int) -> dict[str, Any]:
         """Return none: no people are rendered."""
@@ -462,6 +470,7 @@ class GlobalPruningStudy(_Pruning):
             yield self.condition("budgets", "loss", "pair", row="baseline")
             for row, budgets in ROWS.items():
                 yield self.condition("budgets", "caie", budgets, row=row)
+            yield self.condition("budgets", "caie-aimed", "pair", row="aimed")
         if "equal-macs" in self.experiments:
             yield self.condition("equal-macs", "loss", "pair")
             for method in ("caie", *self.others):
@@ -482,7 +491,9 @@ class GlobalPruningStudy(_Pruning):
         if name == "latency":
             found, layers, _ = self._filters(place)
             item = latency_of(layers, self.timer, chunk=self.chunk, minimum=self.minimum)
-            least = item.total(layers.whole.narrowest(found)) / item.total(layers.whole.counts)
+            room = Room(found)
+            narrowest = layers.whole.without(filter(room.take, range(len(found))))
+            least = item.total(narrowest) / item.total(layers.whole.counts)
             return {"latency": least + self.latency * (1 - least)}
         baseline = place.run(self.condition("budgets", "loss", "pair")).detail
         reached = dict(zip(COUNTED, shares(baseline.removed, self.whole(place), place)))
@@ -503,9 +514,10 @@ class GlobalPruningStudy(_Pruning):
             yield {"key": f"{name}_share", "value": min(share, 1.0), **timing}
         yield {"key": "loss_after", "value": self._loss_of(place, found.removed), "unit": "nats", **timing}
         yield {"key": "steps", "value": found.steps, "unit": "count", **timing}
-        yield {"key": "latency_ms", "value": self._latency_of(place, found), "unit": "ms", "timing": True}
         for name, share in found.overshoot.items():
             yield {"key": "overshoot", "value": share, "resource": name, **timing}
+        if len(found.overshoot) > 1:
+            yield {"key": "overshoot", "value": max(found.overshoot.values()), "resource": "either", **timing}
         if found.path is not None and len(found.path) > 1:
             yield {"key": "path_deviation", "value": deviation(found.path), "unit": "ratio", **timing}
         if condition.dims["experiment"] == "budgets":
@@ -520,12 +532,9 @@ class GlobalPruningStudy(_Pruning):
         with evaluating(model), torch.no_grad():
             return float(task.loss(model(task.inputs[:_LOOKED_AT]), task.targets[:_LOOKED_AT]))
 
-    def _latency_of(self, place: Place, found: Pruned) -> float:
-        """Return the milliseconds of a network for one picture, measured once."""
-        return place.shared(("latency", id(found.model)), lambda: self.timer.network(found.model, self.shape(place)))
-
     def probes(self, place: Place) -> Iterator[Row]:
-        """Yield what one ranking of the whole network would cost, and how resource impacts add up."""
+        """Yield latencies, what one ranking of the whole network would cost, and how resource impacts add up."""
+        yield from self.latencies(place, list(self.conditions(place)))
         loss, saved = self.impacts(place)
         for number, name in enumerate(COUNTED):
             objective = np.array([1 - self.pair[name]])
@@ -716,33 +725,27 @@ class ReidPruningStudy(_Pruning):
 
     def conditions(self, place: Place) -> Iterator[Condition]:
         """Yield each method at the latency's budget."""
-        return (self.at_latency(method) for method in self.methods)
+        for method in self.methods:
+            budgets = self.at_latency(method)
+            yield Condition(budgets.method, {"experiment": "reid", "method": method}, options=budgets.options)
 
     def measure_at(self, place: Place) -> Measured:
         """Measure; scores of networks that a latency decided are timings."""
-        whole = self.whole(place)
+        whole, conditions = self.whole(place), list(self.conditions(place))
         rows = list(score_rows(self._scores(place, whole), place.target.protocol, method="original"))
-        rows += self._left(place, whole, whole, "original")
-        for condition in self.conditions(place):
-            result, method = place.run(condition), condition.dims["method"]
+        for condition in conditions:
+            result, dims = place.run(condition), {"method": condition.dims["method"], "timing": True}
             found: Pruned = result.detail
-            scores = score_rows(result.scores, place.target.protocol, method=method)
-            rows += [{**row, "timing": True} for row in scores]
-            rows += [{**row, "timing": True} for row in self._left(place, found.model, whole, method)]
+            rows += [{**row, **dims} for row in score_rows(result.scores, place.target.protocol)]
+            for name, share in zip(COUNTED, shares(found.model, whole, place)):
+                rows.append({"key": f"{name}_share", "value": min(share, 1.0), **dims})
             for number, (predicted, ms) in enumerate(found.measured):
-                dims = {"iteration": number, "method": method, "unit": "ms", "timing": True}
-                rows.append({"key": "predicted_ms", "value": predicted, **dims})
-                rows.append({"key": "measured_ms", "value": ms, **dims})
+                for kind, value in (("predicted", predicted), ("measured", ms)):
+                    rows.append({"key": f"{kind}_ms", "value": value, "unit": "ms", "iteration": number, **dims})
+        again = Condition("original", {"experiment": "reid", "method": "original"})
+        rows += self.latencies(place, [again, *conditions])
         common = {"data": place.label, "seed": place.seed, "experiment": "reid", **self.common(place)}
         return Measured([{**common, **row} for row in rows], {})
-
-    def _left(self, place: Place, model: nn.Module, whole: nn.Module, method: str) -> list[Row]:
-        rows: list[Row] = [
-            {"key": f"{name}_share", "value": min(share, 1.0), "method": method}
-            for name, share in zip(COUNTED, shares(model, whole, place))
-        ]
-        taken = self.timer.network(model, self.shape(place))
-        return [*rows, {"key": "latency_ms", "value": taken, "unit": "ms", "timing": True, "method": method}]
 
 
 def studies_here(tasks: Sequence[Mapping[str, Any]]) -> list[GlobalPruningStudy]:

@@ -96,8 +96,8 @@ VALUES = {
     "network": NETWORKS,
     "data": DATA,
     "method": METHODS,
-    "row": DESIGNS,
-    "resource": ["macs", "params"],
+    "row": [*DESIGNS, "aimed"],
+    "resource": ["macs", "params", "either"],
     "split": ["validation", "test"],
     "removed": ["step", "quarter"],
     "property": ["filters", "equal-impact", "equal-loss"],
@@ -150,7 +150,7 @@ def read(project):
 
 def test_every_claim_loads_and_every_item_has_one(read):
     assert list(read.problems) == PROBLEMS == []
-    assert len(BY_ID) == len(ROWS) == 380
+    assert len(BY_ID) == len(ROWS) == 390
     claimed = {claim.item for claim in read.claims if claim.source == "dissertation"}
     for item in read.items:
         if item.source == "dissertation" and item.chapter == "6":
@@ -261,5 +261,5 @@ def test_printed_gains(read):
 
 def test_our_own_questions_are_marked():
     ours = {row["id"] for row in ROWS if row.get("whose") == "ours"}
-    assert ours == {name for name in BY_ID if re.match(r"ch6-(equal-|reid-)", name)}
-    assert Counter(row["kind"] for row in ROWS)["trend"] == 85
+    assert ours == {name for name in BY_ID if re.match(r"ch6-(equal-|reid-|aimed-)", name)}
+    assert Counter(row["kind"] for row in ROWS)["trend"] == 95

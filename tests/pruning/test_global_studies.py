@@ -37,19 +37,19 @@ FIELDS = {
 
 
 class Timer(OnnxTimer):
-    """Time is the number of weights, so that nothing is measured."""
+    """Time is the size of what is run, so that nothing is measured."""
 
     def layer(self, shape, inputs, outputs):
         return (inputs + 1.0) * outputs
 
-    def network(self, model, input_shape):
-        return float(sum(p.numel() for p in model.parameters()))
+    def together(self, graphs, input_shape):
+        return [float(len(graph)) for graph in graphs]
 
 
 @pytest.fixture
 def timed(monkeypatch, tmp_path):
     monkeypatch.setenv("REIDLAB_CACHE", str(tmp_path))
-    monkeypatch.setattr(global_studies, "SteadyTimer", lambda **options: Timer())
+    monkeypatch.setattr(global_studies, "OnnxTimer", lambda **options: Timer())
 
 
 def task():
@@ -87,7 +87,9 @@ def test_every_row_of_the_table_with_its_budgets(timed):
     assert came_to[1] <= 0.3 + 1e-9
     assert left("macs", row="f") <= came_to[0] + 1e-9
     assert left("params", row="p") <= came_to[1] + 1e-9
-    assert left("macs", row="pair") <= 0.4 + 1e-9
+    for row in ("pair", "aimed"):
+        assert left("macs", row=row) <= 0.4 + 1e-9
+        assert left("params", row=row) <= 0.3 + 1e-9
     assert [left(name, row="reached") <= most + 1e-9 for name, most in zip(("macs", "params"), came_to)] == [True] * 2
     methods = {row["method"] for row in rows_of(measured, experiment="equal-macs")}
     assert methods == {"loss", "caie", "lambda-flops", "tp-taylor", "tp-magnitude"}
@@ -98,7 +100,7 @@ def test_every_row_of_the_table_with_its_budgets(timed):
     assert steps == {4}
     assert {row.get("timing", False) for row in rows_of(measured, experiment="equal-latency")} == {True}
     unmeasured = [row for row in measured.rows if row.get("timing") and row["experiment"] != "equal-latency"]
-    assert {row["key"] for row in unmeasured} == {"latency_ms"}
+    assert {row["key"] for row in unmeasured} == {"latency_ms", "latency_share"}
     assert set(measured.kept) >= {"loss_impacts", "resource_impacts", "path_baseline", "path_pair"}
     np.testing.assert_allclose(measured.kept["path_pair"][0], 1)
     assert measured.kept["path_pair"][-1] == pytest.approx([left("macs", row="pair"), left("params", row="pair")])
