@@ -83,7 +83,7 @@ class Pruned(NamedTuple):
         overshoot: by which share of the whole each budget was undercut.
         widths: filters, before and after, of one layer of each group that can lose some.
         measured: predicted and measured milliseconds of whole networks on the way.
-        rank: filters that the first iteration removed.
+        first: filters that the first iteration removed.
     """
 
     model: nn.Module
@@ -93,7 +93,7 @@ class Pruned(NamedTuple):
     overshoot: Mapping[str, float] = {}
     widths: Mapping[str, tuple[int, int]] = {}
     measured: Sequence[tuple[float, float]] = ()
-    rank: int = 0
+    first: int = 0
 
 
 @METHODS.add("original")
@@ -135,7 +135,7 @@ def torch_pruning(place: Place, condition: Condition) -> Result:
         smooth = IsotonicRegression(increasing=False).fit(some, taken).predict(np.arange(len(steps)))
         quick = np.flatnonzero(smooth <= limit)
         chosen = steps[quick[0] if len(quick) else -1]
-    return study.finished(place, chosen._replace(model=copy.deepcopy(chosen.model)))
+    return study.finished(place, chosen)
 
 
 def _torch_pruning(place: Place, importance: str) -> list[Pruned]:
@@ -574,7 +574,7 @@ class GlobalPruningStudy(_Pruning):
         """Yield by how much the impacts of random filters miss that of all of them together (Sec. 6.3.2)."""
         found, layers, resources = self._filters(place)
         widths, rng = layers.widths(found), np.random.default_rng(derive(place.seed, "sums") % 2**63)
-        first = place.run(self.condition("budgets", "loss", "pair")).detail.rank
+        first = place.run(self.condition("budgets", "loss", "pair")).detail.first
         for removed, count in (("step", max(1, first)), ("quarter", len(found) // 4)):
             errors = []
             for _ in range(10):
