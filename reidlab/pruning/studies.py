@@ -219,7 +219,10 @@ def borne(place: Place, tolerance: float) -> dict[str, float]:
             if name in layers_of(place):
                 stages.setdefault((layer.size[0] - layer.kernel[0]) // layer.stride, []).append(name)
         return [
-            (names, [dropped(place, by_factors(model, example, dict.fromkeys(names, f)), f"l1 {f}") for f in GRID])
+            (
+                names,
+                [dropped(place, by_factors(model, example, dict.fromkeys(names, f)), f"a stage, l1 {f}") for f in GRID],
+            )
             for names in stages.values()
         ]
 
