@@ -258,7 +258,7 @@ class _Pruning(Study):
     @property
     def timer(self) -> OnnxTimer:
         """What measures latency, on one thread."""
-        return OnnxTimer(seconds=0.002)
+        return OnnxTimer(seconds=0.001)
 
     def milliseconds(self, place: Place, models: Sequence[nn.Module]) -> list[float]:
         """Return the latency of networks for one picture, timed in turn: what else the machine does meets all."""
