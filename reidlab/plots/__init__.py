@@ -19,11 +19,13 @@ from reidlab.plots.images import cluster_galleries, contact_sheet, frame_with_bo
 from reidlab.plots.maps import cluster_maps, embedding_map, embedding_maps, project, split_cluster
 from reidlab.plots.points import interval_points, purity_points, trade_off
 from reidlab.plots.pruned import cost_panels, layer_values, search_course
+from reidlab.plots.resources import agreement, impact_paths, resource_plane
 from reidlab.plots.style import colours, context, use
 from reidlab.plots.tables import wrapped
 from reidlab.plots.tracklets import attention_strip, before_after, label_faults
 
 __all__ = [
+    "agreement",
     "along_iterations",
     "attention_strip",
     "before_after",
@@ -40,6 +42,7 @@ __all__ = [
     "embedding_maps",
     "frame_drift",
     "frame_with_boxes",
+    "impact_paths",
     "interval_points",
     "label_faults",
     "layer_values",
@@ -49,6 +52,7 @@ __all__ = [
     "purity_points",
     "ranked_lists",
     "search_course",
+    "resource_plane",
     "split_cluster",
     "stacked_costs",
     "stage_diagram",
