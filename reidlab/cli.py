@@ -658,9 +658,8 @@ def prune(
     except KeyboardInterrupt:
         _interrupted("--resume goes on after the last whole iteration")
     for name, (before, after) in made.figures.items():
-        _say(
-            f"{name}: {before:,.4g} -> {after:,.4g} ({after / before:.1%})" if before else f"{name}: 0 -> {after:,.4g}"
-        )
+        share = f" ({after / before:.1%})" if name in ("macs", "params", "milliseconds") else ""
+        _say(f"{name}: {before:,.4g} -> {after:,.4g}{share}")
     _say(f"made {made.folder}")
 
 

@@ -109,7 +109,7 @@ def by_aim(
 
     weights, step, before = objective / objective.sum(), 0.5, np.zeros(len(objective))
     crossed, shrink = False, 0.5 if len(objective) == 2 else 0.7
-    best, least = by_caie(loss, shares, objective, weight), (True, np.inf)
+    good, best, least = weights, by_caie(loss, shares, objective, weight), (True, np.inf)
     for _ in range(_TURNS if len(objective) > 1 else 0):
         effective = weights @ shares
         importance = np.where(effective > 0, loss / np.where(effective > 0, effective, 1), np.inf)
@@ -119,7 +119,9 @@ def by_aim(
             best, least = importance, found
         if meets and excess.max() <= _NEAR:
             break
-        turn = (excess - excess.mean()) / (np.linalg.norm(excess - excess.mean()) or 1)
+        good = weights if meets else good
+        turn = excess - excess.mean() if meets else weights - good  # back where too many are left out
+        turn = turn / (np.linalg.norm(turn) or 1)
         crossed = crossed or bool(turn @ before < 0)  # the weights are bracketed
         step *= shrink if crossed else 2 if before.any() else 1
         weights, before = weights - step * turn, turn

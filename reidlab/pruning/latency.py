@@ -84,6 +84,8 @@ class Timer(Protocol):
 class OnnxTimer:
     """Times layers and networks with ONNX Runtime on this machine's processor.
 
+    With one thread it is that thread's own time, in which nothing of what others take of a busy machine is counted.
+
     Attributes:
         threads: of ONNX Runtime.
         seconds: that a layer's repetitions take at least; a network's take a hundred times as long.
@@ -121,13 +123,14 @@ class OnnxTimer:
         feeds = [{session.get_inputs()[0].name: given} for session in sessions]
         for session, feed in zip(sessions, feeds):
             session.run(None, feed)
+        clock = time.thread_time if self.threads == 1 else time.perf_counter
         taken: list[list[float]] = [[] for _ in sessions]
         while len(taken[0]) < self.least or min(map(sum, taken)) < seconds:
             for session, feed, own in zip(sessions, feeds, taken):
-                start = time.perf_counter()
+                start = clock()
                 session.run(None, feed)
-                own.append(time.perf_counter() - start)
-        # The median of the quicker half: others at work on the machine only ever add.
+                own.append(clock() - start)
+        # The median of the quicker half: others at work on the machine only ever add, to caches too.
         return [1000 * median(sorted(own)[: (len(own) + 1) // 2]) for own in taken]
 
 
@@ -187,14 +190,16 @@ class _First(nn.Module):
         return found if isinstance(found, Tensor) else found.embedding
 
 
-def onnx_bytes(model: nn.Module, input_shape: Sequence[int]) -> bytes:
-    """Return a network as ONNX: ``input`` (N, ...) in, ``output`` out, the embedding where it has one.
+def onnx_bytes(model: nn.Module, input_shape: Sequence[int], *, free: bool = False) -> bytes:
+    """Return a network as ONNX: ``input`` (1, ...) in, ``output`` out, the embedding where it has one.
 
     Unlike :func:`reidlab.models.write_onnx` it takes networks for clips and classifiers, too.
 
     Args:
         model: takes one tensor; it is left as it is.
         input_shape: of a sample, without the batch axis.
+        free: whether the batch may have any size. A network that asks for its length (those for clips do) is then
+            exported wrongly: compare.
     """
     stream, device = io.BytesIO(), next(model.parameters()).device
     with evaluating(model), torch.no_grad(), warnings.catch_warnings():
@@ -202,7 +207,7 @@ def onnx_bytes(model: nn.Module, input_shape: Sequence[int]) -> bytes:
         torch.onnx.export(
             _First(model).eval(), (torch.zeros((1, *input_shape), device=device),), stream, dynamo=False,
             opset_version=_OPSET, input_names=["input"], output_names=["output"],
-            dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
+            dynamic_axes={name: {0: "batch"} for name in ("input", "output")} if free else None,
         )  # fmt: skip
     return stream.getvalue()
 
@@ -314,7 +319,7 @@ def table_of(
     path = None
     known: dict[str, list[list[float]]] = {}
     if isinstance(timer, OnnxTimer):
-        about = {"machine": machine(), "timer": astuple(timer), "grid": (chunk, most, minimum)}
+        about = {"machine": machine(), "timer": (*astuple(timer), "own time"), "grid": (chunk, most, minimum)}
         about["layers"] = sorted(_key(shape) for shape in distinct)
         name = hashlib.blake2b(json.dumps(about).encode(), digest_size=10).hexdigest()
         path = (folder or cache_dir() / "latency") / f"{name}.json"

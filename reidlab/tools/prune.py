@@ -28,6 +28,7 @@ from reidlab.errors import ConfigError, DataError, MissingDataError
 from reidlab.files import digest, replacing, write_json, write_text
 from reidlab.models import BNNeck, EmbedderNet, Output, ReIDNet, load_weights, save_weights
 from reidlab.models.cost import VIEWS, cost
+from reidlab.models.modes import evaluating
 from reidlab.models.weights import read_weights
 from reidlab.pruning.caie import Result, Settings, check_budgets, prune
 from reidlab.pruning.latency import Latency, OnnxTimer, Timer, latency_of, onnx_bytes
@@ -58,6 +59,7 @@ CHUNK = 8
 ITERATIONS, MINIBATCHES, FINETUNE = 30, 5, 300
 TRACE, PAGE = "trace.json", "report.html"
 _BATCH = 64
+_SCALES = (1, 2, 4, 8, 16, 32, 64)
 
 #: From the number of an iteration to its minibatches, inputs and classes.
 Batches = Callable[[int], Iterable[Any]]
@@ -131,7 +133,7 @@ def prune_to_budget(
     def keep(pruned: nn.Module) -> None:
         save_weights(pruned, out / NETWORK)
         with replacing(out / ONNX) as draft:
-            draft.write_bytes(onnx_bytes(pruned, shape))
+            draft.write_bytes(_onnx(pruned, shape, say))
 
     shape = tuple(data[0][0].shape[1:])
     return _pruned(
@@ -319,6 +321,26 @@ def _pruned(
     return PrunedNetwork(out, result, figures)
 
 
+def _onnx(model: nn.Module, shape: Sequence[int], say: Say) -> bytes:
+    """Return a network as ONNX, for batches of any size where it is the same network then."""
+    import onnxruntime
+
+    graph, samples = onnx_bytes(model, shape, free=True), torch.randn(2, *shape)
+    with evaluating(model), torch.no_grad():
+        expected = model(samples)
+    expected = expected if isinstance(expected, Tensor) else expected.embedding
+    try:
+        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        found = session.run(None, {"input": samples.numpy()})[0]
+        agrees = found.shape == expected.shape and np.allclose(found, expected, rtol=1e-3, atol=1e-4)
+    except Exception:  # onnxruntime's own kinds, which it does not export
+        agrees = False
+    if agrees:
+        return graph
+    say(f"{ONNX}: it takes one sample at a time, for the network's code fixes the size of the batch")
+    return onnx_bytes(model, shape)
+
+
 def _milliseconds(pair: Sequence[nn.Module], shape: Sequence[int], timer: Timer) -> tuple[float, ...]:
     """Return the time of the network before and after, measured now and in turn where the timer can."""
     if isinstance(timer, OnnxTimer):
@@ -412,11 +434,28 @@ def _trainee(
         )
         return trainee, _Distillation(features), np.arange(len(rows))
     say(f"{plural(len(rows), 'picture')} of {plural(classes, 'person')}: the loss is cross-entropy plus triplets")
-    rows_of = F.normalize((features - features.mean(dim=0)) / features.std(dim=0).clamp(min=1e-6))
-    means = torch.zeros(classes, features.shape[1]).index_add_(0, torch.from_numpy(labels), rows_of)
     with torch.no_grad():
-        trainee.neck.classifier.weight.copy_(F.normalize(means))
+        trainee.neck.classifier.weight.copy_(_class_means(features, torch.from_numpy(labels), trainee.neck.bn.weight))
     return trainee, reid_objective(recipe.config(1)), labels
+
+
+def _class_means(features: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    """Return a classifier (C, D) that begins at the classes' mean features.
+
+    Its scale is that of the least cross-entropy where each picture is left out of its own class's mean.
+
+    Args:
+        features: (N, D) before or after a normalisation of the batch.
+        labels: (N,) classes 0..C-1.
+        weight: (D,) of the normalisation before the classifier.
+    """
+    rows = (features - features.mean(dim=0)) / features.std(dim=0).clamp(min=1e-6) * weight
+    unit, places = F.normalize(rows), torch.arange(len(labels))
+    sums = torch.zeros(int(labels.max()) + 1, rows.shape[1]).index_add_(0, labels, unit)
+    cosines = unit @ F.normalize(sums).T
+    cosines[places, labels] = (unit * F.normalize(sums[labels] - unit)).sum(dim=1)
+    scale = min(_SCALES, key=lambda value: float(F.cross_entropy(value * cosines, labels)))
+    return F.normalize(sums) * scale / rows.norm(dim=1).mean()
 
 
 def _can_resume(out: Path) -> bool:

@@ -92,9 +92,7 @@ def test_the_scalar_projection_by_hand_and_a_met_budget_does_not_count():
 def test_the_aim_of_one_budget_is_caie_and_of_two_spares_what_would_be_missed():
     rng = np.random.default_rng(0)
     loss, shares = rng.exponential(size=400), rng.uniform(0, 0.01, (2, 400))
-    np.testing.assert_array_equal(
-        by_aim(loss, shares[:1], np.array([0.4]), 0), by_caie(loss, shares[:1], np.ones(1), 0)
-    )
+    np.testing.assert_allclose(by_aim(loss, shares[:1], np.array([0.4]), 0), by_caie(loss, shares[:1], np.ones(1), 0))
     shares[1] *= np.where(np.arange(400) < 200, 2.0, 0.1)  # half of the filters save much of the second
 
     def excess(rank, objective):
@@ -245,6 +243,7 @@ def test_a_latency_is_met_as_measured(model):
     )  # fmt: skip
     whole, limit, now = result.limits["latency"]
     assert whole == Clock().network(model, SHAPE)
+    assert now > 0.95 * limit
     assert now == Clock().network(result.model, SHAPE) <= limit
     assert any("measured" in entry for entry in result.trace)
 
