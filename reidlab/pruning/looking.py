@@ -29,7 +29,7 @@ _NETWORKS = {
 }  # fmt: skip
 _DATA = {
     "generated": "drawn pictures", "set5": "91 images", "set14": "91 images", "digits": "digits", "cifar10": "CIFAR-10",
-    "cifar-10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10-JPEG", "cifar-10-jpeg": "CIFAR-10-JPEG",
+    "cifar10-jpeg": "CIFAR-10-JPEG",
 }  # fmt: skip
 _PAIR = ["latency", "operations"]
 #: Data that are photographs or come from a benchmark.

@@ -37,6 +37,9 @@ from reidlab.pruning.evaluation import BatchEvaluation
 from reidlab.pruning.removal import pad_identities
 from reidlab.study import Registry
 
+#: Names of sets in the catalogue, which records use too, where data are asked for by another name.
+LABELS: Mapping[str, str] = {"cifar-10": "cifar10", "cifar-10-jpeg": "cifar10-jpeg"}
+
 _SCALE = 2
 _BATCH = 128  # pictures evaluated at once
 
@@ -182,7 +185,7 @@ def classification(name: str, size: int, limit: int | None, seed: int) -> Task:
     inputs = ready(train)
     scores = {"validation": evaluation(validation), "test": evaluation(data.test)}
     return Task(
-        inputs, torch.from_numpy(train.labels), cross_entropy, scores, dict.fromkeys(scores, name),
+        inputs, torch.from_numpy(train.labels), cross_entropy, scores, dict.fromkeys(scores, LABELS.get(name, name)),
         torch.zeros_like(inputs[:1]),
     )  # fmt: skip
 

@@ -131,3 +131,12 @@ def test_what_is_not_there_is_named(monkeypatch, tmp_path):
         pictures.find_classification("cifar", None, 0)
     with pytest.raises(ConfigError, match=r"depth: .*28"):
         NETWORKS["mobilenet-22"].build(28, 8)
+
+
+def test_records_call_a_set_what_the_catalogue_calls_it(monkeypatch):
+    from reidlab.pruning.studies import REAL
+
+    part = LabelledPictures(np.arange(20 * 32 * 32 * 3, dtype=np.uint8).reshape(20, 32, 32, 3), np.arange(20) % 2, ("a", "b"))
+    monkeypatch.setattr(tasks, "find_classification", lambda *_: Classification("a set", part, part))
+    for name in ("cifar-10", "cifar-10-jpeg"):
+        assert classification(name, 32, None, 0).labels == dict.fromkeys(("validation", "test"), *REAL[name])
