@@ -733,6 +733,8 @@ class ReidPruningStudy(_Pruning):
         """Measure; scores of networks that a latency decided are timings."""
         whole, conditions = self.whole(place), list(self.conditions(place))
         rows = list(score_rows(self._scores(place, whole), place.target.protocol, method="original"))
+        longer = self.finished(place, Pruned(whole, whole))  # as many steps as pruned networks have
+        rows += score_rows(longer.scores, place.target.protocol, method="original-longer")
         for condition in conditions:
             result, dims = place.run(condition), {"method": condition.dims["method"], "timing": True}
             found: Pruned = result.detail
