@@ -136,7 +136,9 @@ def test_what_is_not_there_is_named(monkeypatch, tmp_path):
 def test_records_call_a_set_what_the_catalogue_calls_it(monkeypatch):
     from reidlab.pruning.studies import REAL
 
-    part = LabelledPictures(np.arange(20 * 32 * 32 * 3, dtype=np.uint8).reshape(20, 32, 32, 3), np.arange(20) % 2, ("a", "b"))
+    part = LabelledPictures(
+        np.arange(20 * 32 * 32 * 3, dtype=np.uint8).reshape(20, 32, 32, 3), np.arange(20) % 2, ("a", "b")
+    )
     monkeypatch.setattr(tasks, "find_classification", lambda *_: Classification("a set", part, part))
     for name in ("cifar-10", "cifar-10-jpeg"):
         assert classification(name, 32, None, 0).labels == dict.fromkeys(("validation", "test"), *REAL[name])
