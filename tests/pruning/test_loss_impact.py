@@ -110,7 +110,7 @@ def test_gates_behind_convolutions_rank_a_network_without_normalisation():
     nn.init.normal_(model.body[2].bias)
     example = torch.randn(2, 1, 6, 6).double()
     couplings = follow(model, example[:1].float())
-    with pytest.raises(ConfigError, match=r"VDSR has no batch normalisation.*give gate='filter', or prune by .*cpo"):
+    with pytest.raises(ConfigError, match=r"VDSR has no batch normalisation.*give gate='filter' .*, or prune by .*cpo"):
         candidates(model, couplings)
     found = candidates(model, couplings, gate="filter")
     value = impact(model, found, lambda: model(example).square().mean(), "absolute")
