@@ -342,8 +342,7 @@ def choose(
     if settings.ranking == "caie-aimed":  # it looks ahead, and some never go
         stay = _staying(candidates_, loss)
         free = sums[1:] * [not stay[block].any() for block in blocks]
-        aims = _aims(resources, limits, widths, left)
-        importance = by_aim(sums[0], free, objective, settings.weight, _reach(resources, aims, widths, blocks))
+        importance = by_aim(sums[0], free, objective, settings.weight, _reach(resources, limits, widths, blocks))
     else:
         importance = RANKINGS[settings.ranking](sums[0], sums[1:], objective, settings.weight)
     order = np.argsort(importance, kind="stable")[: int(np.isfinite(importance).sum())]
@@ -392,17 +391,6 @@ def _take(room: Room, block: list[int]) -> bool:
                 room.put_back(earlier)
             return False
     return True
-
-
-def _aims(resources: Sequence[Resource], limits: Sequence[float], widths: Widths, left: int | None) -> list[float]:
-    """Return what of each resource may be used after this iteration: it takes its part of the way to every limit.
-
-    A plan for the whole way would put off filters that save much of one resource alone until none is left.
-    """
-    if left is None:
-        return list(limits)
-    used = [item.total(widths.counts) for item in resources]
-    return [now - (now - limit) / max(left, 1) if now > limit else limit for now, limit in zip(used, limits)]
 
 
 def _reach(
