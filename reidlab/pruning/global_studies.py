@@ -11,6 +11,7 @@ What a measured latency decides no seed repeats: those rows are marked as timing
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
@@ -36,11 +37,11 @@ from reidlab.pruning.couplings import follow
 from reidlab.pruning.latency import Latency, OnnxTimer, latency_of, onnx_bytes
 from reidlab.pruning.loss_impact import LossImpact
 from reidlab.pruning.resources import Layers, resource
-from reidlab.pruning.tasks import Task, classification
+from reidlab.pruning.task_study import TaskStudy
+from reidlab.pruning.tasks import Task
 from reidlab.seeding import derive
 from reidlab.study import Condition, Place, Registry, Result, Row, Study, score_rows
 from reidlab.study.study import Measured
-from reidlab.training.config import LoopConfig
 from reidlab.training.determinism import seeded
 from reidlab.training.fit import class_labels
 from reidlab.training.loop import train
@@ -56,8 +57,6 @@ COUNTED = ("macs", "params")
 ROWS: Mapping[str, str] = {"f": "macs", "p": "params", "pair": "pair", "reached": "reached"}
 #: What can be compared.
 EXPERIMENTS = ("budgets", "equal-macs", "pareto", "equal-latency")
-#: Data that may be missing on a machine, by what the catalogue calls them.
-REAL: Mapping[str, tuple[str, ...]] = {"cifar-10": ("cifar10",), "cifar-10-jpeg": ("cifar10-jpeg",)}
 _TORCH_PRUNING = ("tp-taylor", "tp-magnitude")
 _TIMED = 12  # networks on torch-pruning's way down whose latency is measured, the others' lies between
 _LOOKED_AT = 512  # training pictures on which the loss is taken
@@ -244,16 +243,20 @@ def _check_steps(steps: Mapping[str, int], ranking: int) -> None:
         raise ConfigError(f"steps: after is {steps['after']}, and ranking alone takes {ranking}; give more")
 
 
-class _Pruning(Study):
+class _Pruning(Study, ABC):
     """What the studies of this chapter share."""
 
+    @abstractmethod
     def whole(self, place: Place) -> nn.Module:
         """Return the trained whole network of a place."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finished(self, place: Place, pruned: Pruned) -> Result:
         """Fine-tune a pruned network for the steps that are left, and return it."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def shape(self, place: Place) -> tuple[int, ...]:
+        """Return the shape of a picture, (C, H, W)."""
 
     @property
     def timer(self) -> OnnxTimer:
@@ -293,13 +296,13 @@ class _Pruning(Study):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GlobalPruningStudy(_Pruning):
+class GlobalPruningStudy(TaskStudy, _Pruning):
     """What chapter 6 measures with one network on one set of labelled pictures.
 
     A seed stands for a whole network's training, the drawing of its data, and all that comes after.
 
     Attributes:
-        data: ``digits``, or one of :data:`REAL`.
+        data: ``digits``, or ``cifar-10``, ``cifar-10-jpeg``.
         network: one of :data:`NETWORKS`.
         depth: layers of the network; of mobilenetv2 the blocks of a group at most.
         width: filters of its first part.
@@ -326,14 +329,6 @@ class GlobalPruningStudy(_Pruning):
     """
 
     registry = METHODS
-    recipe: Recipe = field(default_factory=Recipe)
-    data: str
-    network: str
-    depth: int
-    width: int
-    size: int
-    limit: int | None = None
-    batch: int = 32
     pair: Mapping[str, float] = field(default_factory=lambda: {"macs": 0.4, "params": 0.3})
     sweep: Sequence[float] = ()
     latency: float = 0.5
@@ -346,14 +341,13 @@ class GlobalPruningStudy(_Pruning):
     minimum: float = 0.1
     chunk: int = 8
     rate: float = 1e-3
-    optimisation: Mapping[str, Any] = field(default_factory=dict)
     finetuning: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         NETWORKS.check(self.network)
-        check_choice("data", self.data, ("digits", *REAL))
-        for name in ("depth", "width", "size", "batch", "iterations", "minibatches", "pieces", "chunk"):
+        check_choice("data", self.data, ("digits", "cifar-10", "cifar-10-jpeg"))
+        for name in ("iterations", "minibatches", "pieces", "chunk"):
             check_integer(name, getattr(self, name), 1)
         for name in COUNTED:
             check_number(f"pair: {name}", self.pair.get(name), above=0, most=1)
@@ -366,28 +360,7 @@ class GlobalPruningStudy(_Pruning):
         _check_steps(self.steps, self.iterations * self.minibatches)
         if not self.weights:
             raise ConfigError("weights: there is none; give lambda at least one value")
-        self.config(1, self.optimisation)
         self.config(1, self.finetuning)
-
-    # The data ---------------------------------------------------------------------------------------------------------
-
-    def sources(self, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
-        """Yield the data; a set that is not on this machine is left out."""
-        if self.data == "digits":
-            yield {"name": self.data, "hash": "of the package", "embedded": True, "describe": "always there"}
-        for name, found in on_this_machine(REAL.get(self.data, ())).items():
-            known = found.manifest.hash if found.manifest else "a set of the user's own"
-            yield {"name": name, "hash": known, "embedded": False, "root": found.path}
-
-    def places(self, seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
-        """Yield the data with each seed; none where the set is not on this machine."""
-        names = REAL.get(self.data, ())
-        if len(on_this_machine(names)) == len(names):
-            yield from (((*names, self.data)[0], seed) for seed in seeds)
-
-    def load(self, label: str, seed: int) -> dict[str, Task]:
-        """Return the task."""
-        return {"target": classification(self.data, self.size, self.limit, seed)}
 
     def common(self, place: Place) -> dict[str, Any]:
         """Return the network's name."""
@@ -402,11 +375,6 @@ class GlobalPruningStudy(_Pruning):
         return tuple(self.example(place).shape[1:])
 
     # Training ---------------------------------------------------------------------------------------------------------
-
-    def config(self, steps: int, fields: Mapping[str, Any]) -> LoopConfig:
-        """Return the configuration of a training: SGD, whose rate rises and falls."""
-        given = {"optimizer": "sgd", "lr": 0.05, "weight_decay": 5e-4, "log_every": max(1, steps // 20), **fields}
-        return LoopConfig.from_dict({"accelerator": "cpu", "iterations": steps, **given})
 
     def trained(self, place: Place, model: nn.Module, steps: int, fields: Mapping[str, Any], key: str) -> nn.Module:
         """Train a network in place and return it; no step leaves it as it is."""
@@ -600,7 +568,7 @@ class GlobalPruningStudy(_Pruning):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToyStudy(_Pruning):
+class ToyStudy(Study):
     """What Secs. 6.3.1 to 6.3.3 say of problems that can be enumerated; the same for every seed."""
 
     registry = METHODS
@@ -608,6 +576,10 @@ class ToyStudy(_Pruning):
     steps: Mapping[str, int] = field(default_factory=dict)
     problems: int = 200
     filters: int = 12
+
+    def worlds(self, seed: int) -> dict[str, Any]:
+        """Return none."""
+        return {}
 
     def sources(self, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield none."""

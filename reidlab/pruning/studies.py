@@ -21,8 +21,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from reidlab.checks import check_choice, check_integer, check_names, check_number
-from reidlab.data import on_this_machine
+from reidlab.checks import check_choice, check_names, check_number
 from reidlab.errors import ConfigError, DataError
 from reidlab.models.conventions import counted
 from reidlab.models.modes import evaluating
@@ -30,14 +29,13 @@ from reidlab.pruning import cycles
 from reidlab.pruning.baselines import by_factors, reinitialised, uniform_removal
 from reidlab.pruning.cpo import Pruned, Step, search
 from reidlab.pruning.removal import widths
+from reidlab.pruning.task_study import TaskStudy
 from reidlab.pruning.tasks import NETWORKS, Task, classification, super_resolution
 from reidlab.seeding import derive, rng
-from reidlab.study import Condition, Place, Registry, Result, Row, Study
-from reidlab.training.config import LoopConfig
+from reidlab.study import Condition, Place, Registry, Result, Row
 from reidlab.training.determinism import seeded
 from reidlab.training.loop import train
 from reidlab.training.objectives import Supervised, Term
-from reidlab.training.recipe import Recipe
 from reidlab.training.tensors import TensorSource
 
 #: Budgets: the text's, the text's with CPO's last epochs, and as many steps for each method as CPO spent in all.
@@ -46,9 +44,6 @@ BUDGETS = ("text", "extended", "equal")
 GRID = tuple(n / 8 for n in range(7, 0, -1))
 #: What a stage may lose by itself, in drops that the whole network may make: L1 takes the first whose network stays.
 TOLERANCES = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25)
-#: What data are called: catalogue entries by the study's names. Records are called as the first one of a set that
-#: validates. Others are always there.
-REAL = {"sr": ("set5", "set14", "yang91"), "cifar-10-jpeg": ("cifar10-jpeg",), "cifar-10": ("cifar10",)}
 
 #: Methods by name.
 METHODS: Registry[Callable[[Place, Condition], Result]] = Registry("methods")
@@ -278,7 +273,7 @@ def spent(place: Place, factor: float) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PruningStudy(Study):
+class PruningStudy(TaskStudy):
     """What chapter 5 measures with one network on one set of data.
 
     A seed stands for a whole network's training, the drawing of its data, and all retraining. ``steps`` are those of
@@ -304,19 +299,10 @@ class PruningStudy(Study):
     """
 
     registry = METHODS
-    recipe: Recipe = field(default_factory=Recipe)
-    data: str
-    network: str
-    depth: int
-    width: int
-    size: int
-    limit: int | None = None
-    batch: int = 32
     factors: Sequence[float] = (0.25, 0.5)
     expected: Sequence[float] = ()
     restarted: float = 0.0
     random_order: bool = False
-    optimisation: Mapping[str, Any] = field(default_factory=dict)
     retraining: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -325,8 +311,6 @@ class PruningStudy(Study):
         check_choice(
             "data", self.data, ("generated", "sr") if self.pictures else ("digits", "cifar-10", "cifar-10-jpeg")
         )
-        for name in ("depth", "width", "size", "batch"):
-            check_integer(name, getattr(self, name), 1)
         for name, most in (("factors", 1.0), ("expected", math.inf)):
             values = getattr(self, name)
             for value in values:
@@ -339,7 +323,6 @@ class PruningStudy(Study):
             check_choice("restarted", self.restarted, self.factors)
         for name in ("train", "retrain", "final"):
             check_choice("steps: one", name, self.steps)
-        self.config(1, self.optimisation)
         self.config(1, {**self.optimisation, **self.retraining})
 
     @property
@@ -352,24 +335,6 @@ class PruningStudy(Study):
         """By how much expected drops differ at least: 0.1 points or 0.01 dB."""
         return 0.01 if self.pictures else 0.1
 
-    def worlds(self, seed: int) -> dict[str, Any]:
-        """Return none: no people are needed."""
-        return {}
-
-    def sources(self, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
-        """Yield the data; sets that are not on this machine are left out."""
-        if self.data not in REAL:
-            yield {"name": self.data, "hash": "of the package", "embedded": True, "describe": "always there"}
-        for name, place in on_this_machine(REAL.get(self.data, ())).items():
-            known = place.manifest.hash if place.manifest else "a set of the user's own"
-            yield {"name": name, "hash": known, "embedded": False, "root": place.path}
-
-    def places(self, seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
-        """Yield the data with each seed; real ones only where all of them are on this machine."""
-        names = REAL.get(self.data, ())
-        if len(on_this_machine(names)) == len(names):
-            yield from (((*names, self.data)[0], seed) for seed in seeds)
-
     def load(self, label: str, seed: int) -> dict[str, Task]:
         """Return the task."""
         make = super_resolution if self.pictures else classification
@@ -381,11 +346,6 @@ class PruningStudy(Study):
         return {"network": self.network, "depth": self.depth, "filters": self.width, "whole": whole}
 
     # Training ---------------------------------------------------------------------------------------------------------
-
-    def config(self, steps: int, fields: Mapping[str, Any]) -> LoopConfig:
-        """Return the configuration of a training: SGD, whose rate rises and falls."""
-        given = {"optimizer": "sgd", "lr": 0.05, "weight_decay": 5e-4, "log_every": max(1, steps // 20), **fields}
-        return LoopConfig.from_dict({"accelerator": "cpu", "iterations": steps, **given})
 
     def trained(self, place: Place, model: nn.Module, steps: int, fields: Mapping[str, Any], *key: str) -> nn.Module:
         """Train a network in place and return it; no step leaves it as it is."""

@@ -37,8 +37,13 @@ from reidlab.pruning.evaluation import BatchEvaluation
 from reidlab.pruning.removal import pad_identities
 from reidlab.study import Registry
 
-#: Names of sets in the catalogue, which records use too, where data are asked for by another name.
-LABELS: Mapping[str, str] = {"cifar-10": "cifar10", "cifar-10-jpeg": "cifar10-jpeg"}
+#: Data that may be missing on a machine: entries of the catalogue by the name that they are asked for by. Records use
+#: the first entry's, that of the set that validates. Other data are always there.
+REAL: Mapping[str, tuple[str, ...]] = {
+    "sr": ("set5", "set14", "yang91"),
+    "cifar-10": ("cifar10",),
+    "cifar-10-jpeg": ("cifar10-jpeg",),
+}
 
 _SCALE = 2
 _BATCH = 128  # pictures evaluated at once
@@ -184,10 +189,8 @@ def classification(name: str, size: int, limit: int | None, seed: int) -> Task:
 
     inputs = ready(train)
     scores = {"validation": evaluation(validation), "test": evaluation(data.test)}
-    return Task(
-        inputs, torch.from_numpy(train.labels), cross_entropy, scores, dict.fromkeys(scores, LABELS.get(name, name)),
-        torch.zeros_like(inputs[:1]),
-    )  # fmt: skip
+    labels = dict.fromkeys(scores, REAL.get(name, (name,))[0])
+    return Task(inputs, torch.from_numpy(train.labels), cross_entropy, scores, labels, torch.zeros_like(inputs[:1]))
 
 
 def super_resolution(name: str, patch: int, limit: int | None, seed: int) -> Task:

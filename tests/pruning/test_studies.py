@@ -15,7 +15,7 @@ from reidlab.pruning import studies
 from reidlab.pruning.cpo import Step
 from reidlab.pruning.evaluation import BatchEvaluation
 from reidlab.pruning.studies import PruningStudy, chain, drops, layers_of, scores, spent, studies_here, taken, whole
-from reidlab.pruning.tasks import NETWORKS
+from reidlab.pruning.tasks import NETWORKS, REAL
 from reidlab.reading import read_yaml
 from reidlab.study import Place
 from tests.book.rules import filters
@@ -304,7 +304,7 @@ def test_a_profile_measures_what_the_claims_ask_for(profile):
     runs = [PruningStudy(**task) for task in tasks["05a_layerwise_pruning"]["tasks"]]
 
     def asks(study, wanted):
-        label = (*studies.REAL.get(study.data, ()), study.data)
+        label = (*REAL.get(study.data, ()), study.data)
         return (
             study.network == wanted["network"]
             and wanted.get("data") in (None, *label)

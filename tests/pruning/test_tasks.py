@@ -134,7 +134,7 @@ def test_what_is_not_there_is_named(monkeypatch, tmp_path):
 
 
 def test_records_call_a_set_what_the_catalogue_calls_it(monkeypatch):
-    from reidlab.pruning.studies import REAL
+    from reidlab.pruning.tasks import REAL
 
     part = LabelledPictures(
         np.arange(20 * 32 * 32 * 3, dtype=np.uint8).reshape(20, 32, 32, 3), np.arange(20) % 2, ("a", "b")
