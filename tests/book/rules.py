@@ -1,6 +1,12 @@
 """What the rules of claims ask the records for."""
 
+import shutil
 from collections import defaultdict
+from pathlib import Path
+
+from reidlab.lab.project import Project
+
+CLAIMS = Path(__file__).parents[2] / "book" / "claims"
 
 
 def filters(rule):
@@ -17,3 +23,14 @@ def nested_filters(rules):
         for wanted in filters(rule):
             asked[rule["chapter"], rule["key"]].add(frozenset(wanted.items()))
     return [(key, set(one), set(other)) for key, all_ in asked.items() for one in all_ for other in all_ if one < other]
+
+
+def project_of(root, chapters, files=None):
+    """A project in a folder that has these chapters and all claims, or those of some files."""
+    (root / "book" / "claims").mkdir(parents=True)
+    (root / "notebooks").mkdir()
+    for path in CLAIMS.iterdir() if files is None else [CLAIMS / name for name in files]:
+        shutil.copy(path, root / "book" / "claims")
+    for chapter in chapters:
+        (root / "notebooks" / f"{chapter}.ipynb").touch()
+    return Project(root, root / "runs")

@@ -1,18 +1,14 @@
 """Claims of chapter 5 that need training: complete by table, true to the print, and asking for what can be recorded."""
 
 import re
-import shutil
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from reidlab.lab import claims, statements
 from reidlab.lab.claim_files import rows_of
-from reidlab.lab.project import Project
-from tests.book.rules import filters, nested_filters
+from tests.book.rules import CLAIMS, filters, nested_filters, project_of
 
-CLAIMS = Path(__file__).parents[2] / "book" / "claims"
 CHAPTER, AUDIT = "05a_layerwise_pruning", "05b_accounting_audit"
 PROBLEMS = []
 ROWS = [row for row, _ in rows_of(CLAIMS / "chapter5_layerwise.yml", PROBLEMS)]
@@ -127,14 +123,8 @@ def cells(table):
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A project that has both notebooks of the chapter."""
-    root = tmp_path_factory.mktemp("project")
-    (root / "book" / "claims").mkdir(parents=True)
-    (root / "notebooks").mkdir()
-    for name in ("chapter5_layerwise.yml", "chapter5_accounting.yml", "inventory.yml"):
-        shutil.copy(CLAIMS / name, root / "book" / "claims")
-    for chapter in (CHAPTER, AUDIT):
-        (root / "notebooks" / f"{chapter}.ipynb").touch()
-    return Project(root, root / "runs")
+    files = ("chapter5_layerwise.yml", "chapter5_accounting.yml", "inventory.yml")
+    return project_of(tmp_path_factory.mktemp("project"), (CHAPTER, AUDIT), files)
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,14 @@
 """Claims of chapter 6: complete by table, true to the print, and asking for what can be recorded."""
 
 import re
-import shutil
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from reidlab.lab import claims, statements
 from reidlab.lab.claim_files import rows_of
-from reidlab.lab.project import Project
-from tests.book.rules import filters, nested_filters
+from tests.book.rules import CLAIMS, filters, nested_filters, project_of
 
-CLAIMS = Path(__file__).parents[2] / "book" / "claims"
 CHAPTER = "06_global_pruning"
 PROBLEMS = []
 ROWS = [row for row, _ in rows_of(CLAIMS / "chapter6_global.yml", PROBLEMS)]
@@ -133,14 +129,8 @@ def printed_table_2():
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A project that has the notebooks whose claims share ids and items with these."""
-    root = tmp_path_factory.mktemp("project")
-    (root / "book" / "claims").mkdir(parents=True)
-    (root / "notebooks").mkdir()
-    for name in ("chapter6_global.yml", "chapter5_accounting.yml", "inventory.yml"):
-        shutil.copy(CLAIMS / name, root / "book" / "claims")
-    for chapter in (CHAPTER, "05b_accounting_audit"):
-        (root / "notebooks" / f"{chapter}.ipynb").touch()
-    return Project(root, root / "runs")
+    files = ("chapter6_global.yml", "chapter5_accounting.yml", "inventory.yml")
+    return project_of(tmp_path_factory.mktemp("project"), (CHAPTER, "05b_accounting_audit"), files)
 
 
 @pytest.fixture(scope="module")

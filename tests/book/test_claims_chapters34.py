@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import shutil
 from collections import defaultdict
 from fractions import Fraction
 from pathlib import Path
@@ -12,13 +11,11 @@ import pytest
 from reidlab.evaluation.protocols import PROTOCOLS
 from reidlab.lab import claims, statements
 from reidlab.lab.claim_files import rows_of
-from reidlab.lab.project import Project
 from reidlab.pseudolabel.real_pictures import RULES as GALLERY_RULES
 from reidlab.reading import read_yaml
-from tests.book.rules import filters, nested_filters
+from tests.book.rules import CLAIMS, filters, nested_filters, project_of
 
 ROOT = Path(__file__).parents[2]
-CLAIMS = ROOT / "book" / "claims"
 CHAPTERS = {"03_semi_supervised": "chapter3_semi_supervised.yml", "04_unsupervised": "chapter4_unsupervised.yml"}
 PROBLEMS = []
 ROWS = [row for name in CHAPTERS.values() for row, _ in rows_of(CLAIMS / name, PROBLEMS)]
@@ -214,12 +211,8 @@ def plain(name):
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A project that has all chapters whose claims are written."""
-    root = tmp_path_factory.mktemp("project")
-    shutil.copytree(CLAIMS, root / "book" / "claims")
-    (root / "notebooks").mkdir()
-    for chapter in ("01_person_reid", "02a_non_local_video", "02b_detect_link_axial", *CHAPTERS):
-        (root / "notebooks" / f"{chapter}.ipynb").touch()
-    return Project(root, root / "runs")
+    chapters = ("01_person_reid", "02a_non_local_video", "02b_detect_link_axial", *CHAPTERS)
+    return project_of(tmp_path_factory.mktemp("project"), chapters)
 
 
 @pytest.fixture(scope="module")
