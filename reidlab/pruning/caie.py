@@ -81,10 +81,11 @@ def by_aim(
     """Rank as CAIE does, with weights of the resources under which the budgets are met together.
 
     Where R counts the savings (Eq. 6.17), those of a met budget do not count, and filters that save much of it go on
-    going: the network ends far below that budget. Here the weights w of ``loss / (w r)``, whose sum is 1, begin as R
-    and change until the filters in their order, up to the one that meets the last budget, save no more of any resource
-    than is needed. That is a search of the multipliers of Eq. 6.15 with equalities: a resource of which too much would
-    go gets less weight than the others, below 0 if need be.
+    going: the network ends far below that budget. Here the weights w of ``loss / (w r)`` begin as R, with 1 as the
+    largest, and change until the filters in their order, up to the one that meets the last budget, save no more of any
+    resource than is needed. That is a search of the multipliers of Eq. 6.15 with equalities: a resource of which too
+    much would go gets less weight than the others, below 0 if need be, and where ``w r`` is then negative a filter
+    stays.
 
     Args:
         loss: (K,) loss impacts.
@@ -107,7 +108,7 @@ def by_aim(
         enough = (saved >= objective[:, None] - _SLACK).all(axis=0)
         return bool(enough.any()), saved[:, int(enough.argmax()) if enough.any() else -1] - objective
 
-    weights, step, before = objective / objective.sum(), 0.5, np.zeros(len(objective))
+    weights, step, before = objective / objective.max(), 0.5, np.zeros(len(objective))
     crossed, shrink = False, 0.5 if len(objective) == 2 else 0.7
     good, best, least = weights, by_caie(loss, shares, objective, weight), (True, np.inf)
     for _ in range(_TURNS if len(objective) > 1 else 0):
@@ -120,11 +121,12 @@ def by_aim(
         if meets and excess.max() <= _NEAR:
             break
         good = weights if meets else good
-        turn = excess - excess.mean() if meets else weights - good  # back where too many are left out
+        turn = excess - excess[weights.argmax()] if meets else weights - good  # back where too many are left out
         turn = turn / (np.linalg.norm(turn) or 1)
         crossed = crossed or bool(turn @ before < 0)  # the weights are bracketed
         step *= shrink if crossed else 2 if before.any() else 1
         weights, before = weights - step * turn, turn
+        weights = weights / weights.max()
     return best
 
 
