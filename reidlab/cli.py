@@ -258,6 +258,19 @@ def book(
     _say(f"built {place.shown(index)}")
 
 
+@app.command("compile")
+def compile_() -> None:
+    """Compile the inner loops now; else the first command that needs them takes half a minute longer."""
+    from reidlab.paths import compiled_dir
+    from reidlab.tools.compiling import compile_loops
+
+    if (folder := compiled_dir()) is None:
+        _say("no folder is safe for compiled code; see NUMBA_CACHE_DIR")
+        return
+    compile_loops()
+    _say(f"compiled into {folder}")
+
+
 @app.command()
 def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Write the rows as JSON.")] = False,

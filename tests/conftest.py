@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from reidlab.lab.notebook import ADDRESS_GRAMMAR
+from reidlab.paths import compiled_dir
 
 ROOT = Path(__file__).resolve().parents[1]
 _PLACE = "REIDLAB_TESTS_PLACE"
@@ -21,7 +22,7 @@ _NO_PROXY = {
     "https_proxy": "http://127.0.0.1:9",
     "no_proxy": "localhost,127.0.0.1,::1",
 }
-# They come first, so that no worker is left alone with one; the first compiles for the others, which start processes.
+# They come first, so that no worker is left alone with one.
 _LONGEST = (
     "video/test_linking.py", "lab/test_kills.py", "lab/test_runner.py", "tools/test_learn_kills.py",
     "video/test_networks.py", "baseline/test_studies.py", "pseudolabel/test_studies.py", "lab/test_book.py",
@@ -41,6 +42,8 @@ def pytest_configure(config):
         place, cache = Path(os.environ[_PLACE]), ROOT / ".pytest_cache"
         for name in ("home", "tmp"):
             (place / name).mkdir()
+        if compiled := compiled_dir():  # the user's own: `make env` has compiled the loops there
+            os.environ["NUMBA_CACHE_DIR"] = str(compiled)
         for name in [name for name in os.environ if name.startswith(("XDG_", "JUPYTER_", "IPYTHON"))]:
             del os.environ[name]
         os.environ |= {"HOME": str(place / "home"), "TMPDIR": str(place / "tmp")}

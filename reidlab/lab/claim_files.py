@@ -145,7 +145,7 @@ def _filled(value: Any, words: Mapping[str, Any], used: set[str], where: str) ->
     """Return a value with its placeholders filled; alone in its text a word keeps its type."""
     if isinstance(value, dict):
         return {key: _filled(item, words, used, where) for key, item in value.items()}
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "{" not in value:
         return value
     names = _WORD.findall(value)
     used.update(names)

@@ -323,7 +323,8 @@ def _texts(row: Mapping[str, Any], names: Iterable[str], where: str) -> dict[str
     for name in names:
         value = "" if row.get(name) is None else row[name]
         good = isinstance(value, str | int | float) and not isinstance(value, bool)
-        _check(good, f"{where}: {name}: expected text, found {shown(value)}")
+        if not good:
+            raise ClaimError(f"{where}: {name}: expected text, found {shown(value)}")
         texts[name] = str(value)
         _check(len(texts[name]) <= _LONGEST, f"{where}: {name}: has more than {_LONGEST} characters")
     if texts.get("id"):
@@ -403,7 +404,8 @@ def _finite(value: float, where: str) -> float:
 
 
 def _check_fields(row: Any, known: set[str], required: tuple[str, ...], where: str) -> None:
-    _check(isinstance(row, dict), f"{where}: expected fields and values, found {shown(row)}")
+    if not isinstance(row, dict):
+        raise ClaimError(f"{where}: expected fields and values, found {shown(row)}")
     for key in row:
         if key not in known:
             raise ClaimError(f"{where}: unknown field {shown(key)}{suggest(shown(key), sorted(known))}")

@@ -218,10 +218,9 @@ def _write(node: ast.AST, out: list[str]) -> None:
     out.append(kind.__name__)
     for field in _fields(kind):
         value = getattr(node, field, None)
-        if isinstance(value, ast.AST):
-            out.append(field)
-            _write(value, out)
-        elif isinstance(value, list):
+        if value is None and kind is not ast.Constant:
+            continue
+        if type(value) is list:
             if not value:
                 continue
             if field == "body" and kind in _WITH_DOCSTRING:
@@ -233,7 +232,10 @@ def _write(node: ast.AST, out: list[str]) -> None:
                 else:
                     out.append(repr(item))
             out.append("]")
-        elif value is not None or kind is ast.Constant:
+        elif isinstance(value, ast.AST):
+            out.append(field)
+            _write(value, out)
+        else:
             out += (field, repr(value))
 
 
@@ -314,6 +316,9 @@ class _Closure:
         self._source = source
         self._led: dict[tuple[str, tuple[str, ...]], set[str]] = {}
         self._file = cache(lambda module: _file_of(module, source, beside))
+        self._is_beside = cache(
+            lambda name: any((at / name).is_dir() or (at / f"{name}.py").is_file() for at in beside)
+        )
         self._facts = cache(lambda module: _module(self._file(module), module))
         self._next = cache(lambda module: self._imports(self._facts(module)))
 
@@ -363,6 +368,8 @@ class _Closure:
 
     def _lead_beside(self, module: str, chain: tuple[str, ...]) -> set[str]:
         """Return what another module is: itself, the packages that it lies in, and what the first attribute names."""
+        if not self._is_beside(module.partition(".")[0]):
+            return set()
         names = [*filter(None, module.split(".")), *(chain[:1] if chain[:1] not in ((_UNUSED,), ("*",)) else ())]
         return {name for n in range(len(names)) if self._file(name := ".".join(names[: n + 1]))}
 
@@ -400,10 +407,10 @@ def _executed(*trees: ast.Module) -> Iterator[tuple[ast.AST, tuple[str, ...]]]:
         elif not chain:
             for field in _fields(kind):
                 value = getattr(node, field, None)
-                if isinstance(value, ast.AST):
-                    waiting.append(value)
-                elif isinstance(value, list):
+                if type(value) is list:
                     waiting += [item for item in value if isinstance(item, ast.AST)]
+                elif isinstance(value, ast.AST):
+                    waiting.append(value)
 
 
 def _chain(node: ast.AST) -> tuple[str, ...]:
