@@ -67,7 +67,7 @@ def problems(draw):
     return rows, np.array(old), np.array(queries), np.array(distance, dtype=float).reshape(len(queries), count)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(problems(), st.booleans())
 def test_scores_equal_a_walk_down_the_sorted_gallery(problem, released):
     rows, old, queries, distance = problem
