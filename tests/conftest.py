@@ -84,6 +84,19 @@ def pytest_collection_finish(session):
         opencv.setNumThreads(1)
 
 
+@pytest.fixture(scope="module")
+def coarse_worlds(tmp_path_factory):
+    """A cache of worlds for a module alone, whose backgrounds, which nobody looks at there, take one ray a pixel."""
+    from reidlab.world import background
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REIDLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(background, "SUPERSAMPLING", 1)
+        background.background_of.cache_clear()
+        yield
+    background.background_of.cache_clear()
+
+
 @pytest.fixture(autouse=True)
 def _stays_on_this_machine():
     before = len(_outside)

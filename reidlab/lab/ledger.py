@@ -95,6 +95,7 @@ class Ledger:
         self.project = project
         self.book = claims.read(project)
         self._find = functools.cache(self._evidence)
+        self._older = functools.cache(lambda chapter, profile: self._find(chapter, profile)[0].is_older(project))
         self._named = functools.cache(lambda chapter: codehash.texts(project.notebook(chapter)))
 
     def rows(self) -> list[Row]:
@@ -151,7 +152,7 @@ class Ledger:
             there = ", ".join(sorted(recorded))
             return [f"{where}: chapter {rule.chapter} records no {rule.key!r}; it records {there}"]
         evidence = self._find(rule.chapter, rule.profile)
-        if evidence is None or evidence[0].is_older(self.project):
+        if evidence is None or self._older(rule.chapter, rule.profile):
             return []
         run, _, table = evidence
         if claim.needs and _data_problem(claim, rule, run.info["data"]):

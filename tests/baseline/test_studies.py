@@ -1,6 +1,5 @@
 """Chapter 1's studies on tiny worlds: what is fitted on what, and that one seed measures the same twice."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,22 +22,12 @@ from reidlab.study.sheets import Retrieval, ranked_sheet
 from reidlab.training.recipe import Backbone, Recipe, picture_extractor
 from tests.models import onnx_graphs
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory):
-    before = os.environ.get("REIDLAB_CACHE")
-    os.environ["REIDLAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    os.environ.pop("REIDLAB_CACHE")
-    if before is not None:
-        os.environ["REIDLAB_CACHE"] = before
-
-
+pytestmark = pytest.mark.usefixtures("coarse_worlds")
 RECIPE = Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), optimisation={"p": 4, "k": 2})
 
 
 @pytest.fixture(scope="module")
-def study():
+def study(coarse_worlds):
     return baseline.BaselineStudy(recipe=RECIPE, steps={"train": 6}, people=4, cameras=2, knobs=["box_jitter", "drift"])
 
 

@@ -182,8 +182,7 @@ def test_bad_budgets_and_names_are_refused():
     assert "cuont" not in METHODS
 
 
-def test_the_pages_example_is_short_and_runs(tmp_path, monkeypatch):
-    monkeypatch.setenv("REIDLAB_CACHE", str(tmp_path))
+def test_the_pages_example_is_short_and_runs(coarse_worlds):
     code = re.search(r"```python\n(from dataclasses.*?)```", PAGE.read_text(), re.DOTALL)[1]
     assert len(code.splitlines()) <= 60
     module: dict = {"__name__": "example"}

@@ -120,6 +120,7 @@ COMMANDS = {
     "evaluate": ["evaluate"],
     "embedder": ["embed", "search", "evaluate"],
     "common": ["learn", "prune"],
+    "compiling": ["compile"],
     "network": ["audit-labels", "redetect", "learn", "prune"],
     "weight_files": ["audit-labels", "redetect", "learn", "prune", "embed", "search", "evaluate"],
 }

@@ -300,7 +300,7 @@ def test_features_that_are_not_finite_name_the_network(pictures, tmp_path):
         embed_set(str(pictures), embedder)
 
 
-def test_a_protocol_of_corrected_labels_finds_them_in_the_set(tmp_path, weights, capsys):
+def test_a_protocol_of_corrected_labels_finds_them_in_the_set(tmp_path, weights, capsys, coarse_worlds):
     spec = scenario("video_faults", seed=2, train_people=2, test_people=4, distractors=1, cameras=2, tracklet_frames=2)
     root = export_mars(Scene(spec), tmp_path / "tracks", quiet=True)
     main_ok(["evaluate", str(root), "--weights", str(weights), "--protocol", "mars-cleaned", "--json"])

@@ -1,13 +1,6 @@
-"""What the tests of chapter 2's two studies share: a cache of their own, and one measurement of a tiny world."""
+"""What the tests of chapter 2's two studies share: one measurement of a tiny world."""
 
 import pytest
-
-
-@pytest.fixture(scope="module")
-def own_cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REIDLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tests.video.conftest import rows_of
 
 
 @pytest.fixture(scope="module")
-def study(own_cache):
+def study(coarse_worlds):
     return LinkStudy(
         recipe=Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), optimisation={"p": 4, "k": 2}, frames=3),
         steps={"pictures": 2, "clips": 10}, networks=("c2d", "ap3d"), detectors=("truth", "hog"),

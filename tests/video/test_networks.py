@@ -22,7 +22,7 @@ RECIPE = Recipe((32, 16), Backbone(width=8, blocks=(1, 1, 1, 1)), optimisation={
 
 
 @pytest.fixture(scope="module")
-def study(own_cache):
+def study(coarse_worlds):
     return NetworkStudy(
         recipe=RECIPE, steps={"pictures": 2, "clips": 11}, short={"clips": 10},
         networks=("c2d", "nvan", "nvan-spatial"), people=4, tracklet_frames=5,
