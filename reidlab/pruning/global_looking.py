@@ -1,4 +1,7 @@
-"""What chapter 6's tables and sentences are made from: records of prunings, compared seed by seed."""
+"""What chapter 6's tables and sentences are made from: records of prunings, compared seed by seed.
+
+Most functions return a table and, by name, the numbers that the text beside it says.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,13 @@ from reidlab.intervals import student_interval
 
 #: What tells two tasks apart.
 TASK = ("data", "network")
+#: Rows of Table 6.1 beside the baseline's, and ours.
+ROWS = ("f", "p", "pair", "reached", "aimed")
+#: What prunes beside CAIE at equal operations.
+OTHERS = ("loss", "lambda-flops", "tp-taylor", "tp-magnitude")
+
+#: A table, and numbers by name, as text.
+Told = tuple[pd.DataFrame, dict[str, str]]
 
 
 def gains(
@@ -97,3 +107,155 @@ def side_by_side(measured: pd.DataFrame) -> pd.DataFrame:
     if found.empty:
         return pd.DataFrame(columns=[*index, "predicted_ms", "measured_ms"])
     return found.pivot_table(index=index, columns="key", values="value").reset_index()
+
+
+# Tables ---------------------------------------------------------------------------------------------------------------
+
+
+def wide(measured: pd.DataFrame, columns: str | Sequence[str], *index: str) -> pd.DataFrame:
+    """Return the means over seeds of records with a row per task and a column per value of some dimensions."""
+    return measured.pivot_table(index=[*TASK, *index], columns=columns, values="value", sort=False)
+
+
+def proofs(toys: pd.DataFrame) -> Told:
+    """Return in which share of the enumerated problems the greedy choice is what the proof says."""
+    found = toys[toys["key"].isin(["toy_agrees", "toy_optimal", "toy_missed", "toy_additive"])]
+    wanted = {
+        "optimal_reached": {"key": "toy_optimal", "problem": "single", "objective": "reached"},
+        "optimal_given": {"key": "toy_optimal", "problem": "single", "objective": "given"},
+        "optimal_pair": {"key": "toy_optimal", "problem": "pair", "objective": "updated"},
+        "missed_fixed": {"key": "toy_missed", "problem": "pair", "objective": "given"},
+        "missed_updated": {"key": "toy_missed", "problem": "pair", "objective": "updated"},
+        "additive_squared": {"metric": "squared"},
+        "additive_absolute": {"metric": "absolute"},
+    }
+    numbers = {name: _percent(_only(found, **dims)["value"].item()) for name, dims in wanted.items()}
+    parts = pd.MultiIndex.from_frame(found[["key", "property", "metric", "problem", "objective"]].fillna(""))
+    return pd.DataFrame({"share of problems": found["value"].to_numpy()}, index=parts), numbers
+
+
+def estimates(measured: pd.DataFrame) -> Told:
+    """Return the loss impacts that rankings pay for one saving, and by how much sums of resource impacts miss."""
+    once = wide(_only(measured, key="impact_total"), "method", "resource")
+    ratio = once["caie"] / once["loss"]
+    error = wide(_only(measured, key="impact_sum_error"), "removed").mean()
+    return once.round(4), {
+        "impact_ratio_low": f"{ratio.min():.2f}",
+        "impact_ratio_high": f"{ratio.max():.2f}",
+        "sum_error_step": f"{100 * error['step']:.1f}",
+        "sum_error_quarter": _percent(error["quarter"]),
+    }
+
+
+def ends(measured: pd.DataFrame) -> Told:
+    """Return how far paths bend away from a straight line, and what rows leave unused of their two budgets."""
+    rows = _only(measured, experiment="budgets")
+    bends = wide(_only(rows, key="path_deviation"), "row")
+    over = rows[(rows["key"] == "overshoot") & rows["row"].isin(["pair", "aimed"])]
+    most = over[over["resource"] == "either"].groupby("row")["value"].max()
+    unused = wide(over[over["resource"] != "either"], ["row", "resource"])
+    numbers = {f"bend_{row}": f"{100 * bends[row].mean():.1f}" for row in ("baseline", "reached")}
+    numbers |= {f"unused_{row}": f"{100 * most[row]:.1f}" for row in ("pair", "aimed")}
+    shown = {"bend of the path": bends[["baseline", "pair", "reached"]]}
+    return pd.concat({**shown, **{f"unused, {row}": unused[row] for row in most.index}}, axis=1).round(4), numbers
+
+
+def rows_compared(measured: pd.DataFrame, ahead: pd.DataFrame) -> Told:
+    """Return accuracy and what is left of the resources by row of Table 6.1, and how rows do beside the baseline.
+
+    Args:
+        measured: records with their dimensions as columns.
+        ahead: of :func:`gains`, by ``row``.
+    """
+    table = decided(ahead, "row")
+    numbers = {f"row_{row}": counted(table[table["row"] == row]) for row in ROWS}
+    numbers["rows_counted"] = counted(table[table["row"] != "aimed"])
+    rows = _only(measured, experiment="budgets")
+    rows = pd.concat([_tested(rows), rows[rows["key"].isin(["macs_share", "params_share"])]])
+    return wide(rows.assign(row=rows["row"].fillna("whole")), "key", "row").round(3), numbers
+
+
+def filters_kept(measured: pd.DataFrame, network: str, data: str) -> Told:
+    """Return the share of each layer's filters that rows keep of one network, and that of early and late layers."""
+    found = _only(measured, key="width_share", network=network, data=data)
+    found = found[found["row"].isin(["baseline", "f", "p", "pair"])]
+    third = found["number"].max() / 3
+    parts = {"early": found[found["number"] <= third], "late": found[found["number"] > 2 * third]}
+    numbers = {}
+    for name, part in parts.items():
+        means = part.groupby("row")["value"].mean()
+        numbers |= {f"{name}_{row}": _percent(means[row]) for row in ("baseline", "f", "p")}
+    return found.assign(iteration=found["number"]), numbers
+
+
+def others_compared(measured: pd.DataFrame, ahead: pd.DataFrame) -> Told:
+    """Return what methods score and leave at equal operations, and how others do beside CAIE.
+
+    Args:
+        measured: records with their dimensions as columns.
+        ahead: of :func:`gains`, by ``method``.
+    """
+    against, rows = decided(ahead, "method"), _only(measured, experiment="equal-macs")
+    numbers = {f"against_{name.replace('-', '_')}": counted(against[against["method"] == name]) for name in OTHERS}
+    left = rows[rows["key"].isin(["macs_share", "params_share", "latency_share", "loss_after"])]
+    return wide(pd.concat([left, _tested(rows)]), "key", "method").round(3), numbers
+
+
+def swept(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracies of the first task's sweep of budgets, ``left`` of the operations, and a ``name`` for each."""
+    rows = _only(measured, experiment="pareto")
+    found, names = _tested(rows), [*TASK, "method", "share", "seed"]
+    left = _only(rows, key="macs_share")[[*names, "value"]].rename(columns={"value": "left"})
+    found = found.merge(left, on=names)
+    found = found[(found[list(TASK)] == found[list(TASK)].iloc[:1].squeeze()).all(axis=1)] if len(found) else found
+    percent = (100 * found["share"]).round().astype("Int64").astype(str)
+    return found.assign(name=found["method"] + ", " + percent + " %")
+
+
+def at_latency(measured: pd.DataFrame) -> Told:
+    """Return what methods score, leave and take at equal measured latency, and how they do beside CAIE."""
+    rows = _only(measured, experiment="equal-latency")
+    ahead = gains(_only(rows, split="test"), "method", "caie")
+    found = [_tested(rows), rows[rows["key"].isin(["macs_share", "latency_ms", "latency_share"])]]
+    numbers = {"latency_others": counted(decided(ahead, "method"))}
+    numbers["latency_miss"] = _percent(miss(measured)) if len(side_by_side(measured)) else "an unknown number of"
+    return wide(pd.concat(found), "key", "method").round(3), numbers
+
+
+def people(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return what networks for people score, take and leave, with scores by millisecond."""
+    rows = _only(measured, experiment="reid")
+    rows = rows[rows["key"].isin(["mAP", "rank1", "latency_ms", "macs_share", "params_share"])]
+    found = rows.pivot_table(index=["data", "method"], columns="key", values="value", sort=False)
+    for score in ("mAP", "rank1") if len(found) else ():
+        found[f"{score} per ms"] = found[score] / found["latency_ms"]
+    return found.round(3)
+
+
+def unmet(judged: pd.DataFrame) -> Told:
+    """Return the printed numbers that do not follow from others, and how many do.
+
+    Args:
+        judged: of :func:`reidlab.lab.ledger.judge_numbers`.
+    """
+    missed = judged[~judged["agrees"]]
+    printed = missed["printed"].fillna("at most 1") + " | " + missed["measured"].map("{:.2f}".format)
+    table = pd.DataFrame(
+        {"says": missed["what"], "printed | follows": printed + " " + missed["unit"], "why": missed["note"]}
+    )
+    return table, {"sums_asked": str(len(judged)), "sums_met": str(int(judged["agrees"].sum()))}
+
+
+def _only(table: pd.DataFrame, **dims: str) -> pd.DataFrame:
+    """Return the rows that have some values."""
+    for name, value in dims.items():
+        table = table[table[name] == value]
+    return table
+
+
+def _tested(table: pd.DataFrame) -> pd.DataFrame:
+    return table[(table["key"] == "accuracy") & (table["split"] == "test")]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}"

@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -12,7 +11,6 @@ from torch.nn.functional import cross_entropy
 from reidlab.errors import ConfigError, MissingDataError
 from reidlab.lab.records import record
 from reidlab.models.narrow_mobilenet import NarrowMobileNet
-from reidlab.pruning import global_looking as looking
 from reidlab.pruning import global_studies
 from reidlab.pruning.evaluation import BatchEvaluation
 from reidlab.pruning.global_studies import (
@@ -197,40 +195,3 @@ def test_the_problems_are_measured_once_and_need_no_data():
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
-
-
-def table(values):
-    rows = [
-        {"data": "digits", "network": "n", "row": row, "seed": seed, "key": "accuracy", "value": value}
-        for row, some in values.items()
-        for seed, value in enumerate(some)
-    ]
-    return pd.DataFrame(rows)
-
-
-def test_gains_are_paired_by_seed_and_five_seeds_decide():
-    found = looking.gains(table({"baseline": [0.5, 0.6], "f": [0.6, 0.8]}), "row", "baseline")
-    assert found["value"].tolist() == pytest.approx([0.1, 0.2])
-    assert looking.decided(found, "row")["says"].tolist() == ["open"]
-    base = np.linspace(0.5, 0.6, 5)
-    found = looking.gains(table({"baseline": base, "f": base + 0.1 + base / 10, "p": base - 0.1}), "row", "baseline")
-    decided = looking.decided(found, "row")
-    assert dict(zip(decided["row"], decided["says"])) == {"f": "ahead", "p": "behind"}
-    assert looking.counted(decided) == "ahead in 1, behind in 1 and open in 0 of 2"
-
-
-def test_without_records_there_is_nothing_to_tell():
-    empty = looking.gains(table({"f": [0.5]}), "row", "baseline")
-    assert empty.empty
-    assert looking.counted(looking.decided(empty, "row")) == "not measured in any"
-
-
-def test_predictions_stand_beside_measurements():
-    common = {"data": "digits", "network": "n", "experiment": "e", "method": "caie", "seed": 0}
-    rows = [
-        {**common, "key": key, "iteration": number, "value": value}
-        for key, values in {"predicted_ms": [2.0, 1.1], "measured_ms": [2.0, 1.0]}.items()
-        for number, value in enumerate(values)
-    ]
-    assert looking.miss(pd.DataFrame(rows)) == pytest.approx(0.1)
-    assert np.isnan(looking.miss(pd.DataFrame(rows[:1] + rows[2:3])))
