@@ -175,13 +175,13 @@ def rows_compared(measured: pd.DataFrame, ahead: pd.DataFrame) -> Told:
     return wide(rows.assign(row=rows["row"].fillna("whole")), "key", "row").round(3), numbers
 
 
-def filters_kept(measured: pd.DataFrame, network: str, data: str) -> Told:
-    """Return the share of each layer's filters that rows keep of one network, and that of early and late layers."""
-    found = _only(measured, key="width_share", network=network, data=data)
+def filters_kept(measured: pd.DataFrame) -> Told:
+    """Return the share of each layer's filters that rows keep in the first task, and that of early and late layers."""
+    found = _first_task(_only(measured, key="width_share"))
     found = found[found["row"].isin(["baseline", "f", "p", "pair"])]
     third = found["number"].max() / 3
     parts = {"early": found[found["number"] <= third], "late": found[found["number"] > 2 * third]}
-    numbers = {}
+    numbers = {"kept_of": task_names(found).iloc[0]}
     for name, part in parts.items():
         means = part.groupby("row")["value"].mean()
         numbers |= {f"{name}_{row}": _percent(means[row]) for row in ("baseline", "f", "p")}
@@ -207,7 +207,7 @@ def swept(measured: pd.DataFrame) -> pd.DataFrame:
     found, names = _tested(rows), [*TASK, "method", "share", "seed"]
     left = _only(rows, key="macs_share")[[*names, "value"]].rename(columns={"value": "left"})
     found = found.merge(left, on=names)
-    found = found[(found[list(TASK)] == found[list(TASK)].iloc[:1].squeeze()).all(axis=1)] if len(found) else found
+    found = _first_task(found)
     percent = (100 * found["share"]).round().astype("Int64").astype(str)
     return found.assign(name=found["method"] + ", " + percent + " %")
 
@@ -251,6 +251,10 @@ def _only(table: pd.DataFrame, **dims: str) -> pd.DataFrame:
     for name, value in dims.items():
         table = table[table[name] == value]
     return table
+
+
+def _first_task(table: pd.DataFrame) -> pd.DataFrame:
+    return _only(table, **table.iloc[0][list(TASK)]) if len(table) else table
 
 
 def _tested(table: pd.DataFrame) -> pd.DataFrame:

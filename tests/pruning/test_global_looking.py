@@ -94,8 +94,9 @@ def test_early_layers_are_the_first_third_and_late_ones_the_last():
         *({"key": "width_share", "row": row, "number": number, "value": value}
           for row, values in kept.items() for number, value in enumerate(values, 1))
     )  # fmt: skip
-    found, numbers = looking.filters_kept(measured, "n", "digits")
+    found, numbers = looking.filters_kept(measured)
     assert (numbers["early_baseline"], numbers["late_baseline"]) == ("10", "90")
+    assert numbers["kept_of"] == "n, digits"
     assert (numbers["early_f"], numbers["late_p"]) == ("20", "30")
     assert len(found) == 24
 
