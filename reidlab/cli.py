@@ -328,16 +328,23 @@ def keep(
         bool, typer.Option("--verify", help="Measure a seed of the kept records again and compare, instead.")
     ] = False,
     seed: Annotated[int | None, typer.Option("--seed", help="The seed to verify; the first if not given.")] = None,
+    unfinished: Annotated[
+        bool, typer.Option("--pieces", help="Keep what an unfinished run has measured; runs elsewhere go on from it.")
+    ] = False,
     project: ProjectOption = None,
 ) -> None:
     """Copy a run's records to results/, where git and the ledger find them."""
-    from reidlab.lab import profiles, store
+    from reidlab.files import size_of
+    from reidlab.lab import pieces, profiles, store
     from reidlab.lab.progress import LiveProgress
     from reidlab.lab.project import Project
     from reidlab.lab.verify import verify as measure_again
 
     place = Project.find(project)
     profiles.load(place, profile)  # so that advice names none that is not there
+    if verify and unfinished:
+        _say_error("--verify and --pieces: give one of them")
+        raise typer.Exit(1)
     if verify:
         with LiveProgress(_out) as progress:
             found = measure_again(place, chapter, profile, seed, progress=progress)
@@ -346,7 +353,12 @@ def keep(
     if seed is not None:
         _say_error(f"--seed {seed}: only --verify takes a seed; a run is kept with all of its seeds")
         raise typer.Exit(1)
+    if unfinished:
+        folder, found = pieces.keep(chapter, profile, place)
+        _say(f"{plural(len(found), 'piece')} kept in {place.shown(folder)} ({size_of(folder) / 2**10:.0f} KiB)")
+        return
     folder = store.keep(chapter, profile, place)
+    pieces.release(chapter, profile, place)
     _say(f"kept in {place.shown(folder)}")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 
 import reidlab
 from reidlab import cli
-from tests.lab.made_up_project import execute_in_process
+from tests.lab.made_up_project import execute_in_process, make_project
 
 
 def write_project(root):
@@ -81,6 +82,24 @@ def test_run_keep_claims_in_one_go(root, capsys):
     assert "1 claim: 1 reproduced" in output
     assert call(capsys, "keep", "1", "--profile", "quick", "--project", root)[0] == 0
     assert (root / "results/quick/01_tiny/records.parquet").is_file()
+
+
+def test_pieces_of_an_unfinished_run_are_kept_until_the_run_is(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("reidlab.lab.runner._execute", execute_in_process)
+    root = make_project(tmp_path).root
+    where = ("--profile", "standard", "--project", root)
+    status, output, errors = call(capsys, "keep", "1", "--pieces", *where)
+    assert (status, output) == (1, "")
+    assert "chapter 01_tiny, profile standard: no piece was measured with today's code" in errors
+    assert call(capsys, "run", "1", "--seed", "1", *where)[0] == 0
+    status, output, errors = call(capsys, "keep", "1", "--pieces", *where)
+    assert (status, errors) == (0, "")
+    assert re.fullmatch(r"1 piece kept in \S+/results/pieces/01_tiny \([1-9] KiB\)\n", output)
+    assert "--verify and --pieces: give one of them" in call(capsys, "keep", "1", "--pieces", "--verify", *where)[2]
+    assert len(list((root / "results" / "pieces" / "01_tiny").iterdir())) == 1
+    assert call(capsys, "run", "1", *where)[0] == 0
+    assert call(capsys, "keep", "1", *where)[0] == 0
+    assert [folder.name for folder in (root / "results").iterdir()] == ["standard"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -29,6 +30,8 @@ class Card:
             profile += f", with {changed}"
         resumed = sum(piece.get("resumed", False) for piece in info.get("pieces", ()))
         earlier = f", {plural(resumed, 'piece')} of it in an earlier session" if resumed else ""
+        machines = Counter(piece["machine"] for piece in info.get("pieces", ()) if "machine" in piece)
+        elsewhere = "".join(f"; {plural(number, 'piece')} on {name}" for name, number in machines.items())
         rows = [
             ("chapter", info["chapter"]),
             ("profile", profile),
@@ -39,7 +42,7 @@ class Card:
             ("code", (info.get("code") or {}).get("hash", "unknown")),
             ("versions", ", ".join(f"{name} {version}" for name, version in info["versions"].items())),
             ("device", hardware(info)),
-            ("machine", info.get("machine", "unknown")),
+            ("machine", info.get("machine", "unknown") + elsewhere),
             ("measured", f"{day(info['started'])}, in {duration(info['wall_s'])}{earlier}"),
         ]
         if verified := info.get("verified"):

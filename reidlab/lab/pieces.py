@@ -4,7 +4,8 @@ A piece holds the records of its place and what figures are drawn from: arrays i
 safetensors, plain data as JSON. Its manifest names every file with its size and digest, and ends with one of its own; a
 piece that does not match its manifest is measured again, and the run says so. It is found again as long as the study's
 configuration and code, the place, the seed, the real data, the threads and the packages are the same; a run's other
-seeds, its profile and its notebook don't count.
+seeds, its profile and its notebook don't count. Pieces of a run that takes longer than a machine is there can be kept
+beside the results (:func:`keep`): a run elsewhere goes on from them, and says on which machine they were measured.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, MethodType
@@ -26,6 +28,7 @@ from reidlab import files
 from reidlab.errors import RunError
 from reidlab.lab import codehash, environment, records, store
 from reidlab.lab.parameters import plain
+from reidlab.lab.project import Project
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,13 @@ class Piece:
         rows: its records.
         kept: what figures are drawn from, by name.
         seconds: how long it took.
+        machine: on which machine, as :func:`reidlab.lab.environment.machine` says it; empty where nobody noted it.
     """
 
     rows: list[dict[str, Any]]
     kept: dict[str, Any]
     seconds: float
+    machine: str = ""
 
 
 class Kept(dict[tuple[str, int], dict[str, Any]]):
@@ -99,7 +104,7 @@ def check(kept: Mapping[str, Any], where: str) -> dict[str, Any]:
     return checked
 
 
-def save(folder: Path, workplace: Path, identity: Mapping[str, Any], piece: Piece) -> None:
+def save(folder: Path, workplace: Path, identity: Mapping[str, Any], piece: Piece, profile: str | None = None) -> None:
     """Store a piece, in place of an earlier one.
 
     Args:
@@ -107,6 +112,7 @@ def save(folder: Path, workplace: Path, identity: Mapping[str, Any], piece: Piec
         workplace: a folder on the same disk, for files that are not yet complete.
         identity: what tells the piece from others.
         piece: what to store.
+        profile: under which it was measured.
 
     Raises:
         RunError: something of it cannot be stored.
@@ -120,7 +126,8 @@ def save(folder: Path, workplace: Path, identity: Mapping[str, Any], piece: Piec
             raise RunError(f"{identity['chapter']}: a piece cannot be stored ({error})") from error
         written = {path.name: [path.stat().st_size, files.digest(path)] for path in temporary.iterdir()}
         kinds = {name: _kind(value) for name, value in piece.kept.items()}
-        manifest = {"identity": identity, "kept": kinds, "files": written}
+        measured = {"profile": profile, "machine": piece.machine}
+        manifest = {"identity": identity, "kept": kinds, "files": written, "measured": measured}
         files.write_json(temporary / store.MANIFEST_FILE, manifest | {"digest": _digest(manifest)})
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
@@ -156,7 +163,7 @@ def load(folder: Path, identity: Mapping[str, Any]) -> Piece | None:
             else:
                 kept[name] = content["kept"][name]
         rows = [records.record(**row | {"dims": json.loads(row["dims"])}) for row in content["rows"]]
-        return Piece(rows, kept, float(content["seconds"]))
+        return Piece(rows, kept, float(content["seconds"]), manifest.get("measured", {}).get("machine", ""))
     except Exception:  # whatever damage makes of a file
         return None
 
@@ -164,17 +171,75 @@ def load(folder: Path, identity: Mapping[str, Any]) -> Piece | None:
 def sweep(folder: Path) -> None:
     """Remove a chapter's pieces that were measured with other code or other packages than today's."""
     for place in folder.iterdir() if folder.is_dir() else ():
-        try:
-            identity = files.read_json(place / store.MANIFEST_FILE)["identity"]
-            todays = codehash.of_modules(identity["modules"])
-            # Code that cannot be read from here, as a module beside a notebook, says nothing against a piece.
-            if todays in (None, identity["code"]) and identity["versions"] == environment.versions():
-                continue
-        except ImportError:
-            continue
-        except (RunError, KeyError, TypeError, AttributeError):
-            pass
-        shutil.rmtree(place, ignore_errors=True)
+        if not _is_todays(place):
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def keep(chapter: str, profile: str, project: Project) -> tuple[Path, list[Path]]:
+    """Copy a chapter's pieces to ``results/``, from where runs on other machines take them.
+
+    Those are copied that were measured under the profile, with its parameters or with changed ones, and with today's
+    code and packages. Kept ones that no longer are of today's code go.
+
+    Args:
+        chapter: the chapter's id, or the beginning of it.
+        profile: the profile's name.
+        project: where the chapter is.
+
+    Returns:
+        Their folder, and those in it.
+
+    Raises:
+        RunError: there is no piece to keep.
+        StorageError: the disk is full or may not be written.
+    """
+    chapter = project.chapter(chapter)
+    source, folder = store.pieces_folder(project, chapter), store.kept_pieces_folder(project, chapter)
+    with files.disk_errors(folder):
+        project.results.mkdir(parents=True, exist_ok=True)
+        files.clear_left_overs(project.results, name="keeping")
+        sweep(folder)
+        for place in sorted(source.iterdir()) if source.is_dir() else ():
+            if not (folder / place.name).exists() and _is_todays(place) and _profile_of(place) == profile:
+                with files.temporary_folder("keeping", project.results) as temporary:
+                    shutil.copytree(place, temporary / place.name)
+                    folder.mkdir(parents=True, exist_ok=True)
+                    os.replace(temporary / place.name, folder / place.name)
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+    if not found:
+        raise RunError(f"chapter {chapter}, profile {profile}: no piece was measured with today's code and packages")
+    return folder, found
+
+
+def release(chapter: str, profile: str, project: Project) -> None:
+    """Remove a chapter's pieces of a profile from ``results/``: the whole run is kept."""
+    folder = store.kept_pieces_folder(project, project.chapter(chapter))
+    for place in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if _profile_of(place) == profile:
+            shutil.rmtree(place, ignore_errors=True)
+    with suppress(OSError):  # others are left
+        folder.rmdir()
+        folder.parent.rmdir()
+
+
+def _is_todays(place: Path) -> bool:
+    """Return whether a piece was measured with today's code and packages, as far as can be told."""
+    try:
+        identity = files.read_json(place / store.MANIFEST_FILE)["identity"]
+        todays = codehash.of_modules(identity["modules"])
+        # Code that cannot be read from here, as a module beside a notebook, says nothing against a piece.
+        return todays in (None, identity["code"]) and identity["versions"] == environment.versions()
+    except ImportError:
+        return True
+    except (RunError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _profile_of(place: Path) -> str | None:
+    """Return under which profile a piece was measured; None if nobody noted it."""
+    with suppress(RunError, KeyError, TypeError, AttributeError):
+        return files.read_json(place / store.MANIFEST_FILE)["measured"]["profile"]
+    return None
 
 
 def _digest(value: Any) -> str:

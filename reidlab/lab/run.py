@@ -170,7 +170,12 @@ class Run:
         self._starts |= dict.fromkeys(study.start_names())
         for row in study.facts():
             self.record(**row)
-        real = {source["name"]: self._data[source["name"]] for source in sources if not source["embedded"]}
+        # Where a data set lies doesn't matter.
+        real = {
+            source["name"]: {key: value for key, value in self._data[source["name"]].items() if key != "root"}
+            for source in sources
+            if not source["embedded"]
+        }
         kept = pieces.Kept()
         for label, seed in study.places(seeds):
             if (label, seed) in kept:
@@ -292,25 +297,29 @@ class Run:
     def _measure_place(self, study: Any, identity: Mapping[str, Any] | None, label: str, seed: int) -> dict[str, Any]:
         """Measure at one place or load its piece, record its rows, and return what was kept."""
         folder = pieces.folder_of(Path(self._context["pieces"]), identity) if identity else None
-        piece = pieces.load(folder, identity) if folder and not self._context.get("again") else None
+        places = [folder] if folder and not self._context.get("again") else []
+        if places and (elsewhere := self._context.get("kept_pieces")):
+            places.append(pieces.folder_of(Path(elsewhere), identity))
+        piece = next(filter(None, (pieces.load(place, identity) for place in places)), None)
         resumed = piece is not None
-        damaged = not resumed and folder is not None and not self._context.get("again") and folder.exists()
+        damaged = not resumed and any(place.exists() for place in places)
         if piece is None:
             first, clock = len(self._rows), time.perf_counter()
             measured = study.measure(label, seed)
             for row in measured.rows:
                 self.record(**row)
             kept = pieces.check(measured.kept, f"{self.chapter}: {label!r}, seed {seed}")
-            piece = pieces.Piece(self._rows[first:], kept, time.perf_counter() - clock)
+            piece = pieces.Piece(self._rows[first:], kept, time.perf_counter() - clock, environment.machine())
             if folder and self._directory:
-                pieces.save(folder, self._directory, identity, piece)
+                pieces.save(folder, self._directory, identity, piece, self.profile)
                 # What is drawn now is what a resumed run would draw.
                 piece = pieces.load(folder, identity) or piece
         else:
             for row in piece.rows:
                 self._add(row)
         entry = {"seconds": round(piece.seconds, 3), "resumed": resumed, "inputs": {"label": label, "seed": seed}}
-        self._pieces.append(entry | ({"damaged": True} if damaged else {}))
+        other = {"machine": piece.machine} if piece.machine not in ("", environment.machine()) else {}
+        self._pieces.append(entry | other | ({"damaged": True} if damaged else {}))
         return piece.kept
 
     def _code_of_checkout(self) -> dict[str, Any] | None:

@@ -236,6 +236,7 @@ def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: thread
             "parameters": dict(job.parameters),
             "project": str(job.project.root),
             "pieces": str(kept_pieces := store.pieces_folder(job.project, job.chapter)),
+            "kept_pieces": str(store.kept_pieces_folder(job.project, job.chapter)),
             "again": force,
             "code": code.as_dict(),
             # For the process that executes the notebook.

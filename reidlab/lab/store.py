@@ -6,11 +6,12 @@
                                    failed.ipynb                                   the last failed one, if later
     _runs/pieces/<chapter>/<key>/  manifest.json  plain.json  arrays.npz  ...     measured places of any run of it
     results/<profile>/<chapter>/   records.parquet  run.json                      what is worth keeping in git
+    results/pieces/<chapter>/<key>/                                               pieces of a run that is not complete
 
 ``run.json`` holds the hash of the files beside it and is written last, so that a half-replaced or damaged
 run is noticed and never read. Runs with parameters changed on the command line lie under ``<profile>.custom``, those
 that verify kept records under ``<profile>.verify``; both leave the profile's own runs alone. Pieces are shared by all
-of them, see :mod:`reidlab.lab.pieces`.
+of them, see :mod:`reidlab.lab.pieces`; those in ``results/`` carry a long run from one machine to the next.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ _DESCRIPTION = {
     "machine?": str,
     "started": datetime,
     "wall_s": float,
-    "pieces?": [{"seconds": float, "resumed": bool, "damaged?": bool, "inputs": dict}],
+    "pieces?": [{"seconds": float, "resumed": bool, "damaged?": bool, "machine?": str, "inputs": dict}],
     "glue?": dict,
     "files": {str: str},
     "verified?": {
@@ -173,6 +174,15 @@ def pieces_folder(project: Project, chapter: str) -> Path:
         ConfigError: it is no name.
     """
     return project.runs / PIECES / check_name("chapter", chapter)
+
+
+def kept_pieces_folder(project: Project, chapter: str) -> Path:
+    """Return the folder of a chapter's pieces in ``results/``, whether it exists or not.
+
+    Raises:
+        ConfigError: it is no name.
+    """
+    return project.results / PIECES / check_name("chapter", chapter)
 
 
 def kept_folder(project: Project, profile: str, chapter: str) -> Path:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 from reidlab import files, lab
 from reidlab.errors import RunError
 from reidlab.lab import codehash, environment, pieces, store
+from reidlab.lab.card import Card
+from tests.kills import listing
 from tests.lab import made_up_study
 from tests.lab.made_up_project import EXPERIMENT, run_chapters, write_chapter
 from tests.lab.made_up_study import MEASURED, MadeUpStudy
@@ -324,6 +327,78 @@ def test_more_seeds_another_profile_and_changed_parameters_extend_a_run(project,
     assert measured_by(project) == []
     assert measured_by(project, force=True) == [0]
     assert len(list(store.pieces_folder(project, "01_tiny").iterdir())) == 5
+
+
+@pytest.fixture
+def elsewhere(project, no_kernel, monkeypatch):
+    """The project's checkout on a second machine: pieces of two seeds are in results/, the run store is not there."""
+    monkeypatch.setattr(environment, "machine", lambda: "first machine")
+    assert measured_by(project, profile="standard", changes={"seeds": [0, 3]}) == [0, 3]
+    assert measured_by(project) == [], "the quick profile's seed is one of them"
+    folder, found = pieces.keep("1", "standard", project)
+    assert folder == project.results / "pieces" / "01_tiny"
+    assert len(found) == 2
+    shutil.rmtree(project.runs)
+    monkeypatch.setattr(environment, "machine", lambda: "second machine")
+    return project
+
+
+def test_kept_pieces_are_taken_up_on_another_machine_and_the_card_says_so(elsewhere):
+    assert measured_by(elsewhere, profile="standard") == [1, 2, 4]
+    run = store.load("standard", "1", elsewhere)
+    assert {p["inputs"]["seed"]: (p["resumed"], p.get("machine")) for p in run.info["pieces"]} == {
+        0: (True, "first machine"),
+        1: (False, None),
+        2: (False, None),
+        3: (True, "first machine"),
+        4: (False, None),
+    }
+    assert dict(Card(run.info).rows())["machine"] == "second machine; 2 pieces on first machine"
+    assert store.open_run(run.folder).records.equals(run.records)
+
+
+def test_keeping_pieces_again_adds_those_measured_since(elsewhere):
+    before = listing(elsewhere.results)
+    assert measured_by(elsewhere, profile="standard", changes={"seeds": [3, 2]}) == [2]
+    assert len(pieces.keep("1", "standard", elsewhere)[1]) == 3
+    after = listing(elsewhere.results)
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_kept_piece_that_was_edited_is_measured_again(elsewhere):
+    for place in (elsewhere.results / "pieces" / "01_tiny").iterdir():
+        content = json.loads((place / store.PLAIN_FILE).read_text())
+        content["rows"][0]["value"] = 0.99
+        (place / store.PLAIN_FILE).write_text(json.dumps(content))
+    (outcome,) = run_chapters(elsewhere, profile="standard")
+    assert "2 stored pieces damaged or edited, measured again" in outcome.message
+    assert 0.99 not in store.load("standard", "1", elsewhere).records["value"].tolist()
+
+
+def test_a_forced_run_measures_what_was_kept_too(elsewhere):
+    assert measured_by(elsewhere, profile="standard", force=True) == [0, 1, 2, 3, 4]
+
+
+def test_once_the_run_is_kept_its_pieces_go_and_others_stay(elsewhere):
+    measured_by(elsewhere, profile="standard")
+    pieces.release("1", "quick", elsewhere)
+    assert len(list((elsewhere.results / "pieces" / "01_tiny").iterdir())) == 2
+    pieces.release("1", "standard", elsewhere)
+    assert not (elsewhere.results / "pieces").exists()
+
+
+def test_a_kept_piece_of_other_code_is_not_taken_and_goes_with_the_next(elsewhere, monkeypatch):
+    today = codehash.of_modules
+    monkeypatch.setattr(codehash, "of_modules", lambda names: today(names) + "1")
+    assert measured_by(elsewhere, profile="standard", changes={"seeds": [0]}) == [0]
+    assert len(pieces.keep("1", "standard", elsewhere)[1]) == 1
+
+
+def test_without_a_piece_of_the_profile_nothing_is_kept(project, no_kernel):
+    assert measured_by(project) == [0]
+    with pytest.raises(RunError, match="chapter 01_tiny, profile standard: no piece was measured with today's code"):
+        pieces.keep("1", "standard", project)
+    assert not (project.results / "pieces" / "01_tiny").exists()
 
 
 def test_pieces_of_other_code_or_packages_go_after_a_run(project, no_kernel, monkeypatch):
