@@ -125,6 +125,23 @@ def test_ctrl_c_is_one_line_and_status_130(root, capsys, monkeypatch, words, pla
     assert errors.count("\n") == 1
 
 
+def test_ctrl_c_while_the_code_is_read_is_one_line_too():
+    script = """
+import sys
+
+class Interrupts:
+    def find_spec(name, path=None, target=None):
+        if name == "reidlab.cli":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupts)
+from reidlab.__main__ import main
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted; nothing was begun\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
