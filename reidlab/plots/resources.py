@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TITLES = ("operations", "parameters")
+_PANELS = 3  # beside one another
 
 
 @style.context()
@@ -105,13 +107,13 @@ def resource_plane(
 
 @style.context()
 def agreement(table: pd.DataFrame, x: str, y: str, group: str, xlabel: str = "", ylabel: str = "") -> Figure:
-    """Draw measurements against predictions, with the line where both are one.
+    """Draw measurements against predictions, a panel a group, each with the line where both are one.
 
     Args:
         table: a row per measurement.
         x: column of the predictions, above 0.
         y: column of what was measured.
-        group: column that tells marks apart.
+        group: column that tells panels apart.
         xlabel: what is predicted, with its unit; the column's name by default.
         ylabel: what is measured; the column's name by default.
 
@@ -119,13 +121,21 @@ def agreement(table: pd.DataFrame, x: str, y: str, group: str, xlabel: str = "",
         ConfigError: a missing column, an empty table, or a value that is not finite.
     """
     check_table("table", table, [group], [x, y])
-    figure = style.new_figure(3.8, 4.8)
-    axes = figure.add_subplot()
-    end = 1.08 * float(table[[x, y]].max().max())
-    axes.plot([0, end], [0, end], label="as predicted", **style.LEVEL)
-    for name, look in style.looks(table[group]).items():
+    names = list(dict.fromkeys(table[group]))
+    lines, columns = -(-len(names) // _PANELS), min(len(names), _PANELS)
+    figure = style.new_figure(0.4 + 2.4 * lines, style.WIDTH * max(columns, 2) / _PANELS)
+    grid = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for name, axes in zip(names, grid):
         rows = table[table[group] == name]
-        axes.plot(rows[x], rows[y], **look | {"ls": "", "ms": 7, "mec": "white"}, label=str(name))
-    axes.set(xlim=(0, end), ylim=(0, end), xlabel=xlabel or x, ylabel=ylabel or y, aspect="equal")
+        low, high = float(rows[[x, y]].min().min()), float(rows[[x, y]].max().max())
+        margin = 0.08 * (high - low) or 0.08 * high
+        ends = (low - margin, high + margin)
+        axes.plot(ends, ends, label="as predicted", **style.LEVEL)
+        axes.plot(rows[x], rows[y], ls="", marker="o", ms=5, mec="white", label="measured")
+        axes.set(xlim=ends, ylim=ends, xlabel=xlabel or x, ylabel=ylabel or y, aspect="equal")
+        axes.set_title(textwrap.fill(str(name), 18, break_on_hyphens=False), fontsize="medium")
+        axes.locator_params(nbins=4)
+    for axes in grid[len(names) :]:
+        axes.remove()
     style.legend(figure)
     return figure

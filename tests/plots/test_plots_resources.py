@@ -39,9 +39,13 @@ def test_paths_begin_at_the_whole_network_and_both_boundaries_stand_at_their_bud
         plots.resource_plane({}, (0.4, 0.3))
 
 
-def test_predictions_and_measurements_share_their_axes():
-    table = pd.DataFrame({"said": [1.0, 2.0], "found": [1.5, 1.8], "name": "a"})
-    axes = axes_of(plots.agreement(table, "said", "found", "name"))
-    assert axes.get_xlim() == axes.get_ylim()
-    (marks,) = [line for line in axes.lines if line.get_label() == "a"]
-    np.testing.assert_allclose(marks.get_xydata(), [[1.0, 1.5], [2.0, 1.8]])
+def test_predictions_and_measurements_share_their_axes_and_every_group_has_a_panel():
+    table = pd.DataFrame({"said": [1.0, 2.0, 10.0, 30.0], "found": [1.5, 1.8, 9.0, 31.0], "name": ["b", "b", "a", "a"]})
+    panels = plots.agreement(table, "said", "found", "name").axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["b", "a"]
+    for axes, points in zip(panels, ([[1.0, 1.5], [2.0, 1.8]], [[10.0, 9.0], [30.0, 31.0]])):
+        assert axes.get_xlim() == axes.get_ylim()
+        drawn = {line.get_label(): line.get_xydata() for line in axes.lines}
+        np.testing.assert_allclose(drawn["measured"], points)
+        assert axes.get_xlim()[0] < np.min(points) < np.max(points) < axes.get_xlim()[1], "no mark is cut"
+        np.testing.assert_allclose(drawn["as predicted"], [[end, end] for end in axes.get_xlim()])
