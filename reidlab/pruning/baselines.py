@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from reidlab.pruning.couplings import follow
-from reidlab.pruning.cpo import check_layers
+from reidlab.pruning.couplings import check_layers, follow
 from reidlab.pruning.criteria import ranking
 from reidlab.pruning.removal import removed, widths
 from reidlab.pruning.uniform import kept

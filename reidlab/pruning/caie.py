@@ -27,10 +27,10 @@ from reidlab.errors import ConfigError, DataError, RunError
 from reidlab.files import read_json, write_json
 from reidlab.models.weights import read_weights, save_weights
 from reidlab.pruning.candidates import GATES, Candidates, Room, candidates
-from reidlab.pruning.couplings import follow
+from reidlab.pruning.couplings import check_layers, follow
 from reidlab.pruning.latency import Latency
 from reidlab.pruning.loss_impact import AVERAGES, SCORES, LossImpact
-from reidlab.pruning.removal import removed
+from reidlab.pruning.removal import check_removal, removed
 from reidlab.pruning.resources import Additive, Counts, Layers, Resource, Widths, check_resource, resource
 from reidlab.seeding import derive
 from reidlab.training.determinism import seeded
@@ -482,7 +482,9 @@ class _Run:
         self.shape, self.budgets, self.settings, self.seed = tuple(input_shape), dict(budgets), settings, seed
         self.folder = None if folder is None else Path(folder)
         example = torch.zeros((1, *self.shape), device=next(model.parameters()).device)
-        self.whole = candidates(model, follow(model, example), minimum=settings.minimum, gate=settings.gate)
+        couplings = follow(model, example)
+        self.whole = candidates(model, couplings, minimum=settings.minimum, gate=settings.gate)
+        check_removal(model, couplings, check_layers(couplings), example)
         self.layers = Layers(model, self.whole, self.shape)
         self.model, self.candidates = model, self.whole
         self.trace: list[dict[str, Any]] = []

@@ -13,7 +13,7 @@ then the filter can be removed only if a normalisation or a product with a maske
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,10 +26,12 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from reidlab.checks import suggest
 from reidlab.errors import ConfigError
 from reidlab.models.attention import ClipBlock, CoarseToFineAxial
 from reidlab.models.modes import evaluating
 from reidlab.models.narrow_resnet import PaddedIdentity
+from reidlab.pruning.nested import mapped, tensors_in
 
 _NONE = 1  # values of no filter
 _FAR = 2**31 - 1
@@ -39,7 +41,7 @@ _MOVES = {"permute", "transpose", "t", "expand", "unsqueeze", "squeeze", "detach
 _CUTS = {"slice", "select", "unbind", "split", "split_with_sizes", "index"}
 _VIEWS = {"view", "_unsafe_view", "reshape", "_reshape_alias"}
 _KEEP_ZERO = {
-    "relu", "hardtanh", "leaky_relu", "gelu", "silu", "hardswish", "tanh", "abs", "neg", "sqrt", "clone", "_to_copy",
+    "relu", "leaky_relu", "gelu", "silu", "hardswish", "tanh", "abs", "neg", "sqrt", "clone", "_to_copy",
     "dropout", "native_dropout", "sign", "sin",
 }  # fmt: skip
 _LEAVE_ZERO = {"sigmoid", "hardsigmoid", "exp", "cos", "log", "rsqrt", "reciprocal"}
@@ -126,6 +128,32 @@ def follow(model: nn.Module, *example: Tensor) -> Couplings:
     return trace.couplings()
 
 
+def check_layers(couplings: Couplings, layers: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the layers that may be pruned, one of each group, in order of use.
+
+    Args:
+        couplings: of the network.
+        layers: those that are wanted; None for all whose filters can be removed.
+
+    Raises:
+        ConfigError: a layer is unknown, must keep its filters, or is pruned together with another one named.
+    """
+    if layers is None:
+        return tuple(group.layer for group in couplings.groups if not group.fixed)
+    for number, name in enumerate(layers):
+        if name not in couplings.group_of:
+            raise ConfigError(
+                f"layers: {name!r} has no filters that can be removed, as convolutions without groups and linear "
+                f"layers have{suggest(name, couplings.group_of)}"
+            )
+        group = couplings.group_of[name]
+        if group.fixed:
+            raise ConfigError(f"layers: {name} cannot be pruned, for {group.fixed}")
+        if others := set(layers[:number]) & set(group.layers):
+            raise ConfigError(f"layers: {name} is pruned together with {min(others)}; name one of them")
+    return tuple(layers)
+
+
 class _Labels(Tensor):
     """A tensor that holds labels; torch sees its shape, and asks :class:`_Trace` for every operation."""
 
@@ -151,7 +179,7 @@ class _Labels(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        owner = next(a.owner for a in _tensors((args, kwargs or {})) if isinstance(a, _Labels))
+        owner = next(a.owner for a in tensors_in((args, kwargs or {})) if isinstance(a, _Labels))
         return owner.operation(func, args, kwargs or {})
 
 
@@ -159,6 +187,7 @@ class _Trace:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.names = {module: name for name, module in model.named_modules()}
+        self.tied = _tied(self.names)
         self.outputs: dict[str, Tensor] = {}  # labels of each layer's filters
         self.seen: list[tuple[str, str, np.ndarray]] = []
         self.edges: list[np.ndarray] = []
@@ -189,9 +218,14 @@ class _Trace:
                 handle.remove()
             for module in replaced:
                 del module.forward
-        for value in _tensors(result):
-            if isinstance(value, _Labels):
-                self.fix(value.labels, "they are what the network puts out")
+        put_out = [value for value in tensors_in(result) if isinstance(value, _Labels)]
+        if not put_out:
+            raise ConfigError(
+                f"model: {type(self.model).__name__} puts out {type(result).__name__}, in which no tensor was found "
+                "that depends on its input; let it put out tensors, or lists, tuples, dictionaries or data classes"
+            )
+        for value in put_out:
+            self.fix(value.labels, "they are what the network puts out")
 
     @property
     def place(self) -> str:
@@ -222,8 +256,9 @@ class _Trace:
     def norm(self, name: str, module: _BatchNorm, x: _Labels) -> _Labels:
         channels = self.channels(x.labels, 1)
         self.seen.append((name, "both", channels.numpy()))
-        if module.weight is None:
-            return x
+        self.fix_if_tied(name, channels)
+        if module.weight is None:  # zero less the mean is none
+            return _Labels(_along(torch.where(channels > _NONE, -channels, channels), 1, x.shape), self)
         out = channels.abs().masked_fill(channels == 0, _NONE)  # its own weight and bias are masked too
         return _Labels(_along(out, 1, x.shape), self)
 
@@ -234,6 +269,7 @@ class _Trace:
         channels = self.channels(x.labels, 1)
         if module.groups == module.in_channels == module.out_channels:
             self.seen.append((name, "both", channels.numpy()))
+            self.fix_if_tied(name, channels)
             return _Labels(_along(channels.abs(), 1, shape), self)
         self.fix(channels, f"{name} is a convolution of {module.groups} groups")
         return _Labels(_none(shape), self)
@@ -257,6 +293,8 @@ class _Trace:
             fresh = torch.arange(self.count, self.count + width, dtype=torch.int32)
             self.outputs[name] = fresh if width > 1 else torch.full_like(fresh, _NONE)
             self.count += width
+            self.fix_if_tied(name, self.outputs[name])
+        self.fix_if_tied(name, channels)
         return _Labels(_along(self.outputs[name], axis, shape), self)
 
     def channels(self, labels: Tensor, axis: int) -> Tensor:
@@ -291,6 +329,11 @@ class _Trace:
             if label > _NONE:
                 self.fixed.setdefault(label, why)
 
+    def fix_if_tied(self, name: str, labels: Tensor) -> None:
+        """Note that filters on an axis of weights that two modules share may not be removed."""
+        if name in self.tied:
+            self.fix(labels, f"{name} shares its weights with {self.tied[name]}")
+
     # --- operations -----------------------------------------------------------------------------------------------
 
     def operation(self, func: Any, args: tuple, kwargs: dict) -> Any:
@@ -302,12 +345,15 @@ class _Trace:
         if inplace:
             args[0].labels = result.expand(args[0].shape)
             return args[0]
-        return _mapped(result, lambda labels: _Labels(labels, self))
+        return mapped(result, lambda labels: _Labels(labels, self))
 
     def apply(self, name: str, func: Any, args: tuple, kwargs: dict) -> Any:
         x = args[0].labels if args and isinstance(args[0], _Labels) else None
         if x is not None and name in _KEEP_ZERO:
             return x
+        if x is not None and name == "hardtanh":  # ReLU6 too
+            low, high = [*args[1:], *(-1.0, 1.0)[len(args) - 1 :]]
+            return x if low <= 0 <= high else torch.where(x > _NONE, -x, x.masked_fill(x == 0, _NONE))
         if x is not None and name in _LEAVE_ZERO:
             return torch.where(x == 0, _NONE, torch.where(x > _NONE, -x, x))
         if name in ("add", "sub", "maximum", "minimum"):
@@ -333,7 +379,7 @@ class _Trace:
         if x is not None and name in _POOLS:
             channels = self.channels(x, 1)
             pooled = func(torch.zeros(1, 1, *x.shape[2:]), *args[1:], **kwargs)
-            return _mapped(pooled, lambda out: _along(channels, 1, (*x.shape[:2], *out.shape[2:])))
+            return mapped(pooled, lambda out: _along(channels, 1, (*x.shape[:2], *out.shape[2:])))
         if x is not None and name in _REDUCTIONS:
             return self.reduced(name, func, x, args, kwargs)
         if name in ("_softmax", "softmax"):
@@ -443,14 +489,14 @@ class _Trace:
         return _none(shape)
 
     def unknown(self, name: str, func: Any, args: tuple, kwargs: dict) -> Any:
-        for value in _tensors((args, kwargs)):
+        for value in tensors_in((args, kwargs)):
             if isinstance(value, _Labels):
                 self.fix(value.labels, f"{self.place} uses {name}, for which there is no rule")
-        zeros = [_mapped(part, lambda value: torch.zeros(value.shape, dtype=value.dtype)) for part in (args, kwargs)]
+        zeros = [mapped(part, lambda value: torch.zeros(value.shape, dtype=value.dtype)) for part in (args, kwargs)]
         result = func(*zeros[0], **zeros[1])
-        if not any(True for _ in _tensors(result)):
+        if not any(True for _ in tensors_in(result)):
             raise ValueError(f"{name} asks for a value, and there are only shapes")
-        return _mapped(result, lambda out: _none(out.shape))
+        return mapped(result, lambda out: _none(out.shape))
 
     # --- result -----------------------------------------------------------------------------------------------------
 
@@ -488,6 +534,15 @@ class _Trace:
             why = next((reasons[c] for c in found), "it has one filter" if width == 1 else "")
             groups.append(FilterGroup(names[0], names, width, fixed=why))
         return groups
+
+
+def _tied(names: Mapping[nn.Module, str]) -> dict[str, str]:
+    """Return, for each module with a parameter that another one has too, the name of the first other one."""
+    owners: dict[nn.Parameter, list[str]] = {}
+    for module, name in names.items():
+        for parameter in dict.fromkeys(module.parameters(recurse=False)):
+            owners.setdefault(parameter, []).append(name)
+    return {name: next(o for o in found if o != name) for found in owners.values() if len(found) > 1 for name in found}
 
 
 def _none(shape: Sequence[int]) -> Tensor:
@@ -540,23 +595,3 @@ def _shape_of(module: _ConvNd, x: Tensor) -> tuple[int, ...]:
         conv = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[axes]
         out = conv(given, weight, None, module.stride, module.padding, module.dilation)
     return (len(x), module.out_channels, *out.shape[2:])
-
-
-def _mapped(value: Any, change: Callable[[Tensor], Any]) -> Any:
-    """Return nested lists, tuples and dictionaries with each tensor changed."""
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, dict):
-        return {name: _mapped(item, change) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_mapped(item, change) for item in value)
-    return value
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested lists, tuples and dictionaries."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (list, tuple, dict)):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(item)

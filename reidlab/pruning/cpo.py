@@ -22,13 +22,13 @@ from torch import Tensor, nn
 
 from reidlab.checks import check_choice, check_number
 from reidlab.errors import ConfigError, DataError, RunError
-from reidlab.files import read_json, write_json
+from reidlab.files import digest, read_json, write_json
 from reidlab.models.cost import cost
 from reidlab.models.weights import read_weights, save_weights
-from reidlab.pruning.couplings import Couplings, follow
+from reidlab.pruning.couplings import Couplings, check_layers, follow
 from reidlab.pruning.criteria import CRITERIA, ranking
 from reidlab.pruning.evaluation import BatchEvaluation
-from reidlab.pruning.removal import filters, removed
+from reidlab.pruning.removal import check_removal, filters, removed
 from reidlab.pruning.uniform import kept
 
 if TYPE_CHECKING:
@@ -164,17 +164,21 @@ def search(
 
     Raises:
         ConfigError: an expected drop is negative, given twice or already exceeded, a layer cannot be pruned, or the
-            folder holds a search of another network or other settings.
+            folder holds a search of another network, or one with other settings, drops, evaluation or retraining.
         DataError: the evaluation or retraining gives what is no number; the message names the layer.
         RunError: the folder cannot be read back.
+        StorageError: the folder cannot be written.
     """
-    drops = [expected_drops] if isinstance(expected_drops, (int, float)) else list(expected_drops)
+    # Numbers of numpy and torch have it too.
+    given = expected_drops.tolist() if hasattr(expected_drops, "tolist") else expected_drops
+    drops = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     drops = [float(check_number("expected_drop", drop, 0, what="the loss that is accepted")) for drop in drops]
     if not drops or len(set(drops)) < len(drops):
         raise ConfigError(f"expected_drop: {drops} must be at least one, and different ones")
     settings = settings or Settings()
     couplings = follow(model, example)
     names = check_layers(couplings, layers)
+    check_removal(model, couplings, names, example)
     if reference is not None:
         check_number("reference", reference, what="the performance that drops are counted from")
     run = _Search(model, example, evaluate, names, retrain, reference, settings, folder)
@@ -185,28 +189,6 @@ def search(
         run.keep.add(current.step)
         models[drop] = current
     return Pruned({drop: run.loaded(found).model for drop, found in models.items()}, run.steps, run.start)
-
-
-def check_layers(couplings: Couplings, layers: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Return the layers that may be pruned, one of each group, in order of use.
-
-    Args:
-        couplings: of the network.
-        layers: those that are wanted; None for all whose filters can be removed.
-
-    Raises:
-        ConfigError: a layer is unknown, must keep its filters, or is pruned together with another one named.
-    """
-    if layers is None:
-        return tuple(group.layer for group in couplings.groups if not group.fixed)
-    for number, name in enumerate(layers):
-        check_choice("layers", name, couplings.group_of)
-        group = couplings.group_of[name]
-        if group.fixed:
-            raise ConfigError(f"layers: {name} cannot be pruned, for {group.fixed}")
-        if others := set(layers[:number]) & set(group.layers):
-            raise ConfigError(f"layers: {name} is pruned together with {min(others)}; name one of them")
-    return tuple(layers)
 
 
 def sensitivity(drop: float, factor: float, computation: float) -> float:
@@ -261,11 +243,21 @@ class _Search:
         self.start = math.nan
         self.shared: tuple[int, str, Callable[[nn.Module], float]] | None = None
         self.about = {"layers": list(self.layers), "reference": self.reference, **asdict(self.settings)}
+        self.about["retrained"] = self.retrain is not None
         self.about["weights"] = _fingerprint(self.model)
+        self.digests: dict[str, str] = {}
+        if self.folder is not None:
+            _check_unshared(self.model)
         if self.folder is not None and (self.folder / "search.json").exists():
             self.read(self.folder / "search.json")
+        start = self.judged(self.model, "the network that was given", self.evaluate)
+        if not math.isnan(self.start) and not math.isclose(start, self.start, rel_tol=1e-4, abs_tol=1e-6):
+            raise ConfigError(
+                f"{self.folder}: a search with another evaluation, which gave {self.start:g} for the network that was "
+                f"given; this one gives {start:g}. Choose another folder"
+            )
         if math.isnan(self.start):
-            self.start = self.judged(self.model, "the network that was given", self.evaluate)
+            self.start = start
             self.save()
 
     # --- Algorithm 2 ------------------------------------------------------------------------------------------------
@@ -343,6 +335,11 @@ class _Search:
         number = len(self.steps)
         if number < len(self.journal):
             past = self.journal[number]
+            if past.expected_drop != step.expected_drop:
+                raise ConfigError(
+                    f"{self.folder}: a search whose step {number} is of the expected drop {past.expected_drop:g}, not "
+                    f"of {step.expected_drop:g}; give its drops first, or choose another folder"
+                )
             if (past.layer, past.kind, past.filters) != (step.layer, step.kind, step.filters):
                 raise RunError(
                     f"{self.folder}: step {number} is {past.kind} {past.layer} to {past.filters} filters, expected "
@@ -365,6 +362,7 @@ class _Search:
         done = replace(step, drop=drop, sensitivity=ratio, performance=performance, removed=tuple(order[:gone]))
         if self.folder is not None and step.kind != "probe":
             save_weights(model, self.weights(number))
+            self.digests[str(number)] = digest(self.weights(number))
         self.note(done)
         couplings = base.couplings if step.kind == "probe" else follow(model, self.example)
         return _Network(model, couplings, drop, number, sensitivity=ratio)
@@ -395,9 +393,13 @@ class _Search:
         return len(filters(network.model.get_submodule(layer)))
 
     def judged(self, model: nn.Module, what: str, evaluate: Callable[[nn.Module], float]) -> float:
-        value = float(evaluate(model))
+        given = evaluate(model)
+        try:
+            value = math.nan if isinstance(given, str) else float(given)
+        except (TypeError, ValueError, RuntimeError):
+            value = math.nan
         if not math.isfinite(value):
-            raise DataError(f"{what}: the evaluation gave {value}, expected a finite number; look at the retraining")
+            raise DataError(f"{what}: the evaluation gave {given!r}, expected a finite number; look at the retraining")
         return value
 
     def accept(self, found: _Network) -> _Network:
@@ -419,9 +421,13 @@ class _Search:
         if not network.loaded:
             path = self.weights(network.step)
             try:
-                network.model.load_state_dict(read_weights(path))
-            except RuntimeError as error:
+                whole = digest(path) == self.digests.get(str(network.step))
+                if whole:
+                    network.model.load_state_dict(read_weights(path))
+            except (DataError, OSError, RuntimeError) as error:
                 raise RunError(f"{path}: not the weights of that step; search again in another folder") from error
+            if not whole:
+                raise RunError(f"{path}: not the weights of that step; search again in another folder")
             network.loaded = True
         return network
 
@@ -435,10 +441,14 @@ class _Search:
     def save(self) -> None:
         if self.folder is not None:
             rows = [asdict(step) for step in self.steps]
-            write_json(self.folder / "search.json", {"about": self.about, "performance": self.start, "steps": rows})
+            content = {"about": self.about, "performance": self.start, "steps": rows, "weights": self.digests}
+            write_json(self.folder / "search.json", content)
 
     def read(self, path: Path) -> None:
-        content = read_json(path)
+        try:
+            content = read_json(path)
+        except RunError as error:
+            raise RunError(f"{path}: no search can be read from it; remove it to start afresh") from error
         about = content.get("about")
         if about != self.about:
             known: Mapping[str, Any] = about if isinstance(about, dict) else {}
@@ -447,8 +457,20 @@ class _Search:
         try:
             self.start = float(content["performance"])
             self.journal = [Step(**{**row, "removed": tuple(row["removed"])}) for row in content["steps"]]
-        except (KeyError, TypeError, ValueError) as error:
+            self.digests = {str(number): str(value) for number, value in content["weights"].items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path}: no search can be read from it ({error}); remove it to start afresh") from error
+
+
+def _check_unshared(model: nn.Module) -> None:
+    """Check that no two names lead to the same weights: the folder's files could not hold them."""
+    names: dict[int, str] = {}
+    for name, value in model.state_dict().items():
+        if value.numel() and names.setdefault(value.data_ptr(), name) != name:
+            raise ConfigError(
+                f"model: {names[value.data_ptr()]} and {name} are the same weights, which a folder cannot hold; give "
+                "each module one name, or leave folder out"
+            )
 
 
 def _fingerprint(model: nn.Module) -> str:

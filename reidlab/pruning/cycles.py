@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from reidlab.checks import check_integer
 from reidlab.errors import ConfigError
@@ -70,7 +71,11 @@ def layer_cycles(
 
 @dataclass(frozen=True)
 class Layer:
-    """What :func:`layer_cycles` needs to know of a layer; ``groups`` of them are done one after the other."""
+    """What :func:`layer_cycles` needs to know of a layer; ``groups`` of them are done one after the other.
+
+    A filter with holes (``dilation``) takes as many weights as one without and makes as many pixels as its extent
+    leaves.
+    """
 
     filters: int
     channels: int
@@ -78,6 +83,7 @@ class Layer:
     size: tuple[int, int]
     stride: int = 1
     groups: int = 1
+    dilation: tuple[int, int] = (1, 1)
 
     def cycles(self, array: tuple[int, int] = FITTED) -> int:
         """Return the cycles of all groups.
@@ -85,7 +91,9 @@ class Layer:
         Raises:
             ConfigError: the array is smaller than 1 x 1.
         """
-        return self.groups * layer_cycles(self.filters, self.channels, self.kernel, self.size, self.stride, array)
+        holes = ((edge - 1) * (step - 1) for edge, step in zip(self.kernel, self.dilation, strict=True))
+        size = tuple(side - hole for side, hole in zip(self.size, holes, strict=True))
+        return self.groups * layer_cycles(self.filters, self.channels, self.kernel, size, self.stride, array)
 
 
 def layers(model: nn.Module, input_shape: Sequence[int], shortcuts: bool = False) -> list[tuple[str, Layer]]:
@@ -98,7 +106,7 @@ def layers(model: nn.Module, input_shape: Sequence[int], shortcuts: bool = False
             them out.
 
     Raises:
-        ConfigError: a convolution is not over two axes with one stride.
+        ConfigError: a convolution is not over two axes with one stride, or is transposed.
     """
     found: list[tuple[str, Layer]] = []
     names = {module: name for name, module in model.named_modules()}
@@ -107,14 +115,21 @@ def layers(model: nn.Module, input_shape: Sequence[int], shortcuts: bool = False
         if isinstance(module, nn.Linear):
             found.append((names[module], Layer(module.out_features, module.in_features, (1, 1), (1, 1))))
             return
+        if not isinstance(module, nn.Conv2d):
+            raise ConfigError(
+                f"{names[module]}: a {type(module).__name__}; cycles are known of convolutions over two axes"
+            )
         if len(set(module.stride)) > 1:
             raise ConfigError(f"{names[module]}: strides {module.stride}; expected one for both axes")
-        height, width = (side + 2 * pad for side, pad in zip(inputs[0].shape[2:], module.padding, strict=True))
+        extents = [step * (edge - 1) for step, edge in zip(module.dilation, module.kernel_size, strict=True)]
+        padding = {"same": extents, "valid": [0, 0]}.get(module.padding) or [2 * pad for pad in module.padding]
+        height, width = (side + pad for side, pad in zip(inputs[0].shape[2:], padding, strict=True))
         filters, channels = module.out_channels // module.groups, module.in_channels // module.groups
-        layer = Layer(filters, channels, module.kernel_size, (height, width), module.stride[0], module.groups)
+        size, stride = (height, width), module.stride[0]
+        layer = Layer(filters, channels, module.kernel_size, size, stride, module.groups, tuple(module.dilation))
         found.append((names[module], layer))
 
-    counted = [module for module in names if isinstance(module, nn.Conv2d | nn.Linear)]
+    counted = [module for module in names if isinstance(module, _ConvNd | nn.Linear)]
     watch(model, input_shape, [m for m in counted if shortcuts or ".downsample." not in f".{names[m]}"], note)
     return found
 
@@ -125,6 +140,6 @@ def cycles(
     """Return the cycles of a network for one sample; arguments as of :func:`layers`, and the rows and columns.
 
     Raises:
-        ConfigError: the array is smaller than 1 x 1, or a convolution is not over two axes with one stride.
+        ConfigError: the array is smaller than 1 x 1, or as :func:`layers`.
     """
     return sum(layer.cycles(array) for _, layer in layers(model, input_shape, shortcuts))

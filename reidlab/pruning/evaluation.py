@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from reidlab.checks import check_choice
 from reidlab.errors import DataError
 from reidlab.models.modes import evaluating
+from reidlab.pruning.nested import tensors_in
 
 #: From a network's outputs on all batches to its performance; more is better.
 Score = Callable[[list[Any]], float]
@@ -169,6 +170,7 @@ def _in_place_of(
 ) -> Iterator[None]:
     """Let modules put out what is stored for them, or NaN where nothing is."""
     modules = [model.get_submodule(name) for name in order]
+    own = [vars(module).get("forward") for module in modules]  # of an instance, in place of its class's
     nothing = next((value.new_full((), torch.nan) for value in stored.values()), None)
     for name, module in zip(order, modules, strict=True):
         value = stored.get(name)
@@ -179,10 +181,12 @@ def _in_place_of(
     try:
         yield
     finally:
-        for module in modules:
-            del module.forward
+        for module, forward in zip(modules, own, strict=True):
+            if forward is None:
+                del module.forward
+            else:
+                module.forward = forward
 
 
 def _same(a: Any, b: Any) -> bool:
-    a, b = ((value,) if isinstance(value, Tensor) else tuple(value) for value in (a, b))
-    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    return all(torch.equal(x, y) for x, y in zip(tensors_in(a), tensors_in(b), strict=True))

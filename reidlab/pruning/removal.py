@@ -19,9 +19,11 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from reidlab.checks import check_choice, check_integer
 from reidlab.errors import ConfigError
 from reidlab.models.attention import CoarseToFineAxial
+from reidlab.models.modes import evaluating
 from reidlab.models.narrow_resnet import PaddedIdentity
 from reidlab.models.resnet import BasicBlock, Bottleneck
 from reidlab.pruning.couplings import Axis, Couplings
+from reidlab.pruning.nested import tensors_in
 
 #: Which filters go, by layer; indices count from 0 within the layer as it is.
 Removals = Mapping[str, Sequence[int]]
@@ -81,7 +83,8 @@ def masked(model: nn.Module, couplings: Couplings, removals: Removals) -> nn.Mod
             out = torch.from_numpy(np.flatnonzero(np.isin(axis.labels, gone)))
             if axis.role in ("out", "both"):
                 module = result.get_submodule(axis.module)
-                (filters(module) if axis.role == "out" else module.weight)[out] = 0
+                if module.weight is not None:
+                    (filters(module) if axis.role == "out" else module.weight)[out] = 0
                 if module.bias is not None:
                     module.bias[out] = 0
     return result
@@ -118,6 +121,68 @@ def chosen(couplings: Couplings, removals: Removals) -> np.ndarray:
             what = "filters" if axis.role == "out" else "channels that it takes"
             raise ConfigError(f"{axis.module}: all {len(axis.labels)} {what} would be removed; at least 1 must stay")
     return gone
+
+
+def check_removal(model: nn.Module, couplings: Couplings, layers: Sequence[str], example: Tensor) -> None:
+    """Remove a filter from each layer of a copy and see that it puts out what masking them does.
+
+    What :func:`~reidlab.pruning.couplings.follow` cannot see is found here: a number of channels that the code says or
+    that a parameter of the network's own has, and weights that a hook computes.
+
+    Args:
+        model: the network that was followed; it stays as it is.
+        couplings: of the network.
+        layers: each of a group of its own, none fixed.
+        example: what the network takes, (1, ...) with the batch axis; noise takes the place of its values.
+
+    Raises:
+        ConfigError: a layer cannot be pruned so; the message names it and the reason.
+    """
+    noise = torch.randn(example.shape, generator=torch.Generator().manual_seed(0)).to(example)
+    if (why := _unlike(model, couplings, layers, noise)) != "":
+        for layer in layers:
+            if alone := _unlike(model, couplings, [layer], noise):
+                raise ConfigError(f"layers: {layer} cannot be pruned, {alone}")
+        if why:
+            raise ConfigError(f"layers: {', '.join(layers)} cannot be pruned together, {why}")
+
+
+def _unlike(model: nn.Module, couplings: Couplings, layers: Sequence[str], example: Tensor) -> str | None:
+    """Return what goes wrong without one filter of each layer: "" if nothing does, None if no more can be removed."""
+    removals = {layer: [0] for layer in layers}
+    try:
+        mask = masked(model, couplings, removals)
+    except ConfigError:  # of a slice of the channels one must stay
+        return None
+    try:
+        smaller, ran = removed(model, couplings, removals), set()
+        for layer in layers:
+            smaller.get_submodule(layer).register_forward_hook(lambda *_, layer=layer: ran.add(layer))
+        with evaluating(smaller), torch.no_grad():
+            found = list(tensors_in(smaller(example)))
+    except Exception as error:
+        return (
+            "for without one of its filters the network stops "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}); does its code, a "
+            "parameter of its own or a hook count on the number of channels?"
+        )
+    if left := [layer for layer in layers if layer not in ran]:
+        return f"for a copy of the network does not run its own {left[0]}; is a forward set on the instance?"
+    with evaluating(mask), torch.no_grad():
+        expected = list(tensors_in(mask(example)))
+    for ours, theirs in zip(found, expected):
+        if ours.shape != theirs.shape:
+            return f"for without one of its filters the network puts out {tuple(ours.shape)}, not {tuple(theirs.shape)}"
+        if not theirs.is_floating_point():
+            continue
+        scale = float(theirs.abs().max()) if theirs.numel() else 0.0
+        off = float((ours - theirs).abs().max()) if theirs.numel() else 0.0
+        if off > 1e-3 * max(scale, 1e-6):
+            return (
+                f"for without one of its filters the network puts out what differs by {off:.2g} from what it does when "
+                f"that filter is 0, on outputs of at most {scale:.2g}"
+            )
+    return ""
 
 
 def widths(model: nn.Module, layers: Iterable[str]) -> dict[str, int]:

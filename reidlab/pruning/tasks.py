@@ -31,8 +31,7 @@ from reidlab.models.narrow_resnet import CifarResNet, cifar_stages
 from reidlab.models.resnet import resnet
 from reidlab.models.vdsr import vdsr
 from reidlab.models.vgg import VGG, vgg_widths
-from reidlab.pruning.couplings import follow
-from reidlab.pruning.cpo import check_layers
+from reidlab.pruning.couplings import check_layers, follow
 from reidlab.pruning.evaluation import BatchEvaluation
 from reidlab.pruning.removal import pad_identities
 from reidlab.study import Registry

@@ -5,8 +5,7 @@ from reidlab.errors import ConfigError
 from reidlab.models.narrow_resnet import CifarResNet, cifar_stages
 from reidlab.models.vdsr import vdsr
 from reidlab.pruning.baselines import by_factors, reinitialised, uniform_removal
-from reidlab.pruning.couplings import follow
-from reidlab.pruning.cpo import check_layers
+from reidlab.pruning.couplings import check_layers, follow
 from reidlab.pruning.removal import pad_identities, widths
 from reidlab.pruning.uniform import uniform_cifar
 from tests.pruning.networks import network

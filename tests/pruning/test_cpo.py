@@ -1,7 +1,9 @@
 """CPO on networks whose performance is a table of their widths, so that each step is known beforehand."""
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from reidlab.errors import ConfigError, DataError, RunError
 from reidlab.models.vdsr import vdsr
@@ -182,15 +184,16 @@ def test_a_search_that_is_killed_while_it_evaluates_goes_on_where_it_was(model, 
         return evaluate
 
     steps = sum(s.kind != "stop" for s in undisturbed.steps)
-    for moment in (3, 7):  # again and again, in one folder
+    for moment in (3, 8):  # again and again, in one folder
         with pytest.raises(Killed):
             run(model, tmp_path, until(moment))
     assert same(run(model, tmp_path, until(0)), undisturbed)
-    assert len(calls) == steps + 1 + 2  # each once, the network itself, and those that were killed
+    # Each once, those that were killed, and the network itself each time: is it the same evaluation?
+    assert len(calls) == steps + 2 + 3
     assert len(list(tmp_path.glob("step-*.safetensors"))) == 2  # one for each expected drop
     calls.clear()
     assert same(run(model, tmp_path, until(0)), undisturbed)
-    assert not calls
+    assert len(calls) == 1
 
 
 def test_a_folder_of_another_search_is_refused(model, tmp_path):
@@ -201,8 +204,45 @@ def test_a_folder_of_another_search_is_refused(model, tmp_path):
     with pytest.raises(ConfigError, match="a search with other weights"):
         run(vdsr(4, 8), tmp_path)
     (tmp_path / "search.json").write_text("{")
-    with pytest.raises(RunError, match=r"search.json: cannot be read as JSON"):
+    for content in ("{", "[]"):
+        (tmp_path / "search.json").write_text(content)
+        with pytest.raises(RunError, match=r"search.json: no search can be read from it; remove it to start afresh"):
+            run(model, tmp_path)
+
+
+def test_a_folder_of_another_evaluation_retraining_or_drop_is_refused(model, tmp_path):
+    layers = ["body.0", "body.2"]
+    search(model, EXAMPLE, by_weights, 1.5, layers=layers, folder=tmp_path)
+    with pytest.raises(ConfigError, match=r"a search with another evaluation, which gave \S+ for the network that was"):
+        search(model, EXAMPLE, lambda m: by_weights(m) + 1, 1.5, layers=layers, folder=tmp_path)
+    with pytest.raises(ConfigError, match="a search with other retrained"):
+        search(model, EXAMPLE, by_weights, 1.5, layers=layers, folder=tmp_path, retrain=noise)
+    with pytest.raises(ConfigError, match=r"whose step 0 is of the expected drop 1.5, not of 2; give its drops first"):
+        search(model, EXAMPLE, by_weights, 2.0, layers=layers, folder=tmp_path)
+    again = search(model, EXAMPLE, by_weights, [1.5, 2.0], layers=layers, folder=tmp_path)
+    whole = search(model, EXAMPLE, by_weights, [1.5, 2.0], layers=layers)
+    assert again.steps == whole.steps, "a further, higher drop goes on from what is there"
+
+
+@pytest.mark.parametrize("change", ["cut", "gone", "nan"])
+def test_weights_of_a_step_that_are_not_those_written_are_refused(model, tmp_path, change):
+    run(model, tmp_path)
+    path = max(tmp_path.glob("step-*.safetensors"))
+    if change == "gone":
+        path.unlink()
+    elif change == "cut":
+        path.write_bytes(path.read_bytes()[:-8])
+    else:
+        save_file({name: value * torch.nan for name, value in load_file(path).items()}, path)
+    with pytest.raises(RunError, match=rf"{path.name}: not the weights of that step; search again in another folder"):
         run(model, tmp_path)
+
+
+def test_weights_under_two_names_are_refused_with_a_folder(model, tmp_path):
+    model.again = model.body
+    search(model, EXAMPLE, by_width(body_2=FREE), 0.1, layers=["body.2"])
+    with pytest.raises(ConfigError, match=r"body.0.weight and again.0.weight are the same weights, which a folder"):
+        search(model, EXAMPLE, by_width(body_2=FREE), 0.1, layers=["body.2"], folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +253,9 @@ def test_a_folder_of_another_search_is_refused(model, tmp_path):
         ([], None, "expected_drop: .. must be at least one"),
         ([0.1, 0.1], None, "expected_drop: .* must be at least one, and different ones"),
         (0.1, ["body.6"], "layers: body.6 cannot be pruned, for it has one filter"),
-        (0.1, ["body.7"], "layers: there is none called 'body.7'"),
+        (0.1, ["body.7"], "layers: 'body.7' has no filters that can be removed, .*; did you mean 'body.6'"),
+        (None, None, "expected_drop: None is not allowed"),
+        ("0.1", None, "expected_drop: '0.1' is not allowed"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(model, drops, layers, message):
@@ -234,6 +276,19 @@ def test_an_evaluation_that_gives_no_number_names_the_layer(model):
         DataError, match=r"body.2, probe to 4 filters: the evaluation gave nan, expected a finite number"
     ):
         search(model, EXAMPLE, lambda m: next(values), 1.0, layers=["body.0", "body.2"])
+
+
+@pytest.mark.parametrize("value", ["good", "95.1", None, torch.ones(2), complex(1, 1)])
+def test_an_evaluation_that_gives_something_else_is_told_so(model, value):
+    with pytest.raises(
+        DataError, match=r"the network that was given: the evaluation gave .*, expected a finite number"
+    ):
+        search(model, EXAMPLE, lambda m: value, 1.0)
+
+
+@pytest.mark.parametrize("drops", [np.float32(0.5), torch.tensor(0.5), np.array([0.5]), (0.5,)], ids=repr)
+def test_drops_may_be_numbers_of_numpy_and_torch(model, drops):
+    assert list(search(model, EXAMPLE, by_width(body_2=FREE), drops, layers=["body.2"]).models) == [0.5]
 
 
 def test_layers_that_go_together_are_named_once():

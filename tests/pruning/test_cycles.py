@@ -46,6 +46,24 @@ def test_groups_are_done_one_after_the_other():
     assert cycles(model, (6, 5, 5)) == 6 * layer_cycles(1, 1, (3, 3), (5, 5))
 
 
+def test_holes_in_a_filter_leave_fewer_pixels_and_take_no_weights():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, dilation=2))
+    assert cycles(model, (3, 9, 9)) == layer_cycles(4, 3, (3, 3), (7, 7))  # 5 x 5 pixels either way
+
+
+@pytest.mark.parametrize(("padding", "size"), [("same", (9, 11)), ("valid", (7, 7))])
+def test_padding_may_have_a_name(padding, size):
+    model = nn.Sequential(nn.Conv2d(3, 4, (3, 5), padding=padding))
+    assert cycles(model, (3, 7, 7)) == layer_cycles(4, 3, (3, 5), size)
+
+
+@pytest.mark.parametrize("kind", [nn.ConvTranspose2d, nn.Conv1d, nn.Conv3d])
+def test_other_convolutions_are_refused(kind):
+    size = (5,) * {nn.Conv1d: 1, nn.Conv3d: 3}.get(kind, 2)
+    with pytest.raises(ConfigError, match=f"0: a {kind.__name__}; cycles are known of convolutions over two axes"):
+        cycles(nn.Sequential(kind(3, 4, 3)), (3, *size))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -6,6 +6,7 @@ import torch
 from reidlab.errors import ConfigError, DataError
 from reidlab.pruning.couplings import follow
 from reidlab.pruning.evaluation import BatchEvaluation
+from reidlab.pruning.nested import tensors_in
 from reidlab.pruning.removal import removed
 from tests.pruning.networks import network
 
@@ -28,6 +29,25 @@ def test_stored_activations_change_nothing(name):
             assert short(candidate) == evaluate(candidate)
             assert short(candidate) == evaluate(candidate)  # what is stored was not written into
     assert all("forward" not in vars(module) for module in model.modules())
+
+
+@pytest.mark.parametrize("wrap", [lambda x: {"a": x}, lambda x: [{"b": [x, x]}]])
+def test_outputs_may_be_nested(wrap):
+    class Wraps(torch.nn.Sequential):
+        def forward(self, x):
+            return wrap(super().forward(x))
+
+    model = Wraps(torch.nn.Conv2d(3, 4, 1), torch.nn.Conv2d(4, 2, 1))
+    evaluate = BatchEvaluation([torch.ones(2, 3, 4, 4)], lambda outs: float(next(tensors_in(outs)).sum()))
+    assert evaluate.after(model, "1")(model) == evaluate(model)
+
+
+def test_a_forward_that_an_instance_has_stays_its_own():
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.Conv2d(4, 2, 1))
+    own = model[0].forward = lambda x: torch.nn.Conv2d.forward(model[0], x) + 1
+    evaluate = BatchEvaluation([torch.ones(2, 3, 4, 4)], total)
+    assert evaluate.after(model, "1")(model) == evaluate(model)
+    assert model[0].forward is own
 
 
 def test_the_part_before_a_layer_runs_once():

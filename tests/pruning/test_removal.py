@@ -1,5 +1,8 @@
 """Removal against masking on every network, against torch-pruning's dependency graph, and against counting by hand."""
 
+import copy
+import dataclasses
+import types
 from functools import cache
 
 import numpy as np
@@ -14,8 +17,9 @@ from reidlab.errors import ConfigError
 from reidlab.models import resnet
 from reidlab.models.narrow_resnet import CifarResNet, PaddedIdentity, cifar_stages
 from reidlab.models.vgg import VGG
-from reidlab.pruning.couplings import follow
-from reidlab.pruning.removal import chosen, masked, pad_identities, removed, widths
+from reidlab.pruning import removal
+from reidlab.pruning.couplings import check_layers, follow
+from reidlab.pruning.removal import check_removal, chosen, masked, pad_identities, removed, widths
 from tests.pruning.networks import PICTURES, VIDEO, network
 
 
@@ -251,6 +255,106 @@ def test_filters_go_exactly_through_arithmetic_that_keeps_zero(between):
     removals = {"first": [1, 2]}
     result = outputs(removed(model, couplings, removals), batch)
     assert distance(result, outputs(masked(model, couplings, removals), batch)) < 1e-5
+
+
+@pytest.mark.parametrize(("ends", "goes"), [((0.0, 6.0), True), ((-1.0, 1.0), True), ((0.5, 1.0), False)])
+def test_a_clipping_keeps_zero_only_where_zero_lies_in_it(ends, goes):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Hardtanh(*ends), nn.Conv2d(4, 2, 3))
+    assert (follow(model, torch.zeros(1, 3, 8, 8)).group_of["0"].fixed == "") is goes
+
+
+@pytest.mark.parametrize("wrap", [dict, list, tuple, "dataclass", "nested"])
+def test_whatever_a_network_puts_out_its_last_filters_are_fixed(wrap):
+    @dataclasses.dataclass
+    class Out:
+        logits: torch.Tensor
+        other: str = ""
+
+    class Wraps(nn.Sequential):
+        def forward(self, x):
+            out = super().forward(x)
+            kinds = {dict: lambda: {"a": out}, "dataclass": lambda: Out(out), "nested": lambda: [{"a": (Out(out),)}]}
+            return kinds[wrap]() if wrap in kinds else wrap([out])
+
+    found = follow(Wraps(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 1)), torch.zeros(1, 3, 4, 4))
+    assert {name: bool(group.fixed) for name, group in found.group_of.items()} == {"0": False, "1": True}
+
+
+def test_an_output_without_a_tensor_is_refused():
+    class Hides(nn.Sequential):
+        def forward(self, x):
+            return types.SimpleNamespace(logits=super().forward(x))
+
+    with pytest.raises(ConfigError, match="Hides puts out SimpleNamespace, in which no tensor was found"):
+        follow(Hides(nn.Conv2d(3, 4, 1)), torch.zeros(1, 3, 4, 4))
+
+
+def test_weights_that_two_layers_share_stay():
+    model = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1))
+    model[2].weight = model[1].weight
+    couplings = follow(model, torch.zeros(1, 4, 4, 4))
+    assert {name: group.fixed for name, group in couplings.group_of.items()} == {
+        "0": "1 shares its weights with 2",
+        "1": "1 shares its weights with 2",
+        "2": "2 shares its weights with 1",
+        "3": "they are what the network puts out",
+    }
+
+
+def test_a_normalisation_without_weights_keeps_no_zero_and_can_be_masked():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, affine=False), nn.Conv2d(4, 5, 1), nn.Conv2d(5, 2, 1))
+    couplings = follow(model, torch.zeros(1, 3, 4, 4))
+    assert "2 would still see them" in couplings.group_of["0"].fixed
+    assert masked(model, couplings, {"2": [1]})[2].weight[1].abs().sum() == 0
+
+
+class _Fixed(nn.Module):
+    """Networks whose code or parameters count on four channels."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.first, self.last = nn.Conv2d(3, 4, 1), nn.Linear(4 * 16, 2)
+        self.gain = nn.Parameter(torch.ones(4, 1, 1))
+
+    def forward(self, x):
+        x = self.first(x)
+        if self.kind == "gain":
+            x = x * self.gain
+        return self.last(x.view(-1, 4 * 16) if self.kind == "view" else x.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("view", "without one of its filters the network stops .*; does its code, a parameter"),
+        ("gain", "without one of its filters the network stops .*; does its code, a parameter"),
+        ("hook", "without one of its filters the network stops .* or a hook count on the number of channels"),
+        ("wrong", "what differs by .* from what it does when that filter is 0, on outputs of at most"),
+        ("instance", "a copy of the network does not run its own first; is a forward set on the instance"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_what_cannot_be_followed_is_found_before_anything_is_pruned(kind, reason, monkeypatch):
+    torch.manual_seed(0)
+    model, example = _Fixed(kind), torch.zeros(1, 3, 4, 4)
+    if kind == "hook":
+        torch.nn.utils.weight_norm(model.first)
+    if kind == "instance":
+        model.forward = lambda x: model.last(model.first(x).flatten(1))
+    couplings = follow(model, example)
+    if kind == "wrong":  # as if a rule were wrong: masking sees one filter more
+        monkeypatch.setattr(removal, "masked", lambda model, couplings, _: masked(model, couplings, {"first": [0, 1]}))
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ConfigError, match=f"layers: first cannot be pruned, for .*{reason}"):
+        check_removal(model, couplings, ["first"], example)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", [*PICTURES, *VIDEO])
+def test_every_network_passes_the_check_before_a_search(name):
+    model, batch, couplings = followed(name)
+    assert check_removal(model, couplings, check_layers(couplings), batch) is None
 
 
 def test_only_residual_networks_have_identities_to_pad():
