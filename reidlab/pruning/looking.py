@@ -89,6 +89,9 @@ def filters_left(measured: pd.DataFrame, factor: float | None = None) -> tuple[p
 def equal_drops(measured: pd.DataFrame, budget: str = "equal") -> pd.DataFrame:
     """Return a row per panel, method, factor of UR (``step``) and seed: what is left of each cost, and what is lost.
 
+    Equal are the drops that methods may make, D_exp: what UR loses in validation under the text's budget. Under equal
+    budgets they have trained on since, and lose something else.
+
     Args:
         measured: records with their dimensions as columns.
         budget: of the methods.
