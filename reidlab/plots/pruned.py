@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -119,7 +120,7 @@ def cost_panels(
             last = max(1.0, table.loc[table["panel"] == panel, cost].max())
             axes.set_xlim(-0.07 * last, 1.12 * last)
             axes.margins(y=0.12)
-            axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+            axes.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
             axes.xaxis.set_major_formatter(style.PERCENT)
             axes.set_xlabel(words if row == len(panels) - 1 else "")
         grid[row][0].set_ylabel(ylabels[panel])
@@ -170,7 +171,7 @@ def search_course(
             below.plot(tried, lost, marker="o", ms=3, color=style.VERMILION, **look)
         for number, level in enumerate((levels or {}).get(panel, ())):
             below.axhline(level, label=None if number else "expected drop", **style.LEVEL)
-        above.set_title(str(panel), pad=5)
+        above.set_title(textwrap.fill(str(panel), 18, break_on_hyphens=False) if columns > 2 else str(panel), pad=5)
         above.yaxis.set_major_formatter(style.PERCENT)
         above.tick_params(labelbottom=False)
         if not column:

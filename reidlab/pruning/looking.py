@@ -129,15 +129,27 @@ def courses(measured: pd.DataFrame, whole: pd.DataFrame) -> tuple[pd.DataFrame, 
         measured: records with their dimensions as columns.
         whole: filters of the whole networks, of :func:`filters_left`.
     """
-    rows = by_panel(measured)
-    rows = rows.assign(value=rows["value"] * np.where(rows["key"].str.startswith("accuracy"), 100, 1))
+    rows = _in_points(measured)
     along = rows[rows["experiment"] == "search"]
     keys = np.where(along["key"] == "filters_removed", "removed", "lost")
     table = along.assign(key=keys).pivot_table(index=["panel", "seed", "iteration"], columns="key", values="value")
     table = table.reset_index()
     table["removed"] /= table["panel"].map(whole.groupby("panel")["value"].sum())
-    allowed = rows[rows["key"].str.endswith("_expected")].groupby(["panel", "factor"])["value"].mean()
-    return table, {panel: part.tolist() for panel, part in allowed.groupby("panel")}
+    return table, {panel: part.tolist() for panel, part in _allowed(rows).groupby("panel")}
+
+
+def said_of_drops(measured: pd.DataFrame) -> str:
+    """Return a sentence on the drops that were allowed, and how far they reach."""
+    rows = _in_points(measured)
+    allowed, units = _allowed(rows), rows.groupby("panel")["drop_unit"].first()
+    said = [
+        f"{panel}: {_listed([f'{value:.2g}' for value in part])} {units[panel]}"
+        for panel, part in allowed.groupby("panel", sort=False)
+    ]
+    return (
+        f"What UR lost after the text's few steps of retraining is what the others might lose ({'; '.join(said)}). "
+        "Where that is much, the others may remove nearly everything, and the comparison says little."
+    )
 
 
 def comparisons(found: pd.DataFrame, over: str) -> pd.DataFrame:
@@ -312,6 +324,17 @@ def said_of_real(found: pd.DataFrame) -> str:
     names = _listed(list(dict.fromkeys(real["panel"])))
     said = [said_of_costs(compared) for over in ("UR", "L1") if len(compared := comparisons(real, over))]
     return " ".join([f"Measured were {names}.", *said])
+
+
+def _in_points(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return :func:`by_panel` with accuracies in points."""
+    rows = by_panel(measured)
+    return rows.assign(value=rows["value"] * np.where(rows["key"].str.startswith("accuracy"), 100, 1))
+
+
+def _allowed(rows: pd.DataFrame) -> pd.Series:
+    """Return the mean drops that were allowed, by panel and factor of UR."""
+    return rows[rows["key"].str.endswith("_expected")].groupby(["panel", "factor"])["value"].mean()
 
 
 def _by_method(rows: pd.DataFrame) -> pd.DataFrame:

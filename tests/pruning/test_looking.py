@@ -135,6 +135,11 @@ def test_a_gain_is_counted_from_bicubic_interpolation():
     assert looking.said_of_gains(records()) == ""
 
 
+def test_the_drops_that_were_allowed_are_said_with_their_units():
+    rows = pd.concat([records(), records(network="vdsr", data="generated")])
+    assert "might lose (VDSR, drawn pictures: 0.2 dB; VGG-19, digits: 20 points). " in looking.said_of_drops(rows)
+
+
 def test_both_budgets_are_in_the_table():
     text = records().assign(budget="text")
     table = looking.budget_table(pd.concat([records(), text[text["method"].isin(["ur", "cpo"])]]))
