@@ -358,7 +358,8 @@ def keep(
         _say(f"{plural(len(found), 'piece')} kept in {place.shown(folder)} ({size_of(folder) / 2**10:.0f} KiB)")
         return
     folder = store.keep(chapter, profile, place)
-    pieces.release(chapter, profile, place)
+    measured = store.open_run(folder, kept=True).info.get("pieces", ())
+    pieces.release(chapter, [piece["key"] for piece in measured if "key" in piece], place)
     _say(f"kept in {place.shown(folder)}")
 
 

@@ -90,7 +90,7 @@ def test_pieces_of_an_unfinished_run_are_kept_until_the_run_is(capsys, monkeypat
     where = ("--profile", "standard", "--project", root)
     status, output, errors = call(capsys, "keep", "1", "--pieces", *where)
     assert (status, output) == (1, "")
-    assert "chapter 01_tiny, profile standard: no piece was measured with today's code" in errors
+    assert "chapter 01_tiny, profile standard: no piece of it was measured with today's code" in errors
     assert call(capsys, "run", "1", "--seed", "1", *where)[0] == 0
     status, output, errors = call(capsys, "keep", "1", "--pieces", *where)
     assert (status, errors) == (0, "")

@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from reidlab import files
+from reidlab.checks import check_name
 from reidlab.errors import RunError
 from reidlab.lab import codehash, environment, records, store
 from reidlab.lab.parameters import plain
@@ -126,12 +127,10 @@ def save(folder: Path, workplace: Path, identity: Mapping[str, Any], piece: Piec
             raise RunError(f"{identity['chapter']}: a piece cannot be stored ({error})") from error
         written = {path.name: [path.stat().st_size, files.digest(path)] for path in temporary.iterdir()}
         kinds = {name: _kind(value) for name, value in piece.kept.items()}
-        measured = {"profile": profile, "machine": piece.machine}
+        measured = {"profiles": [profile] if profile else [], "machine": piece.machine}
         manifest = {"identity": identity, "kept": kinds, "files": written, "measured": measured}
-        files.write_json(temporary / store.MANIFEST_FILE, manifest | {"digest": _digest(manifest)})
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
+        _seal(temporary, manifest)
+        _put(temporary, folder)
 
 
 def load(folder: Path, identity: Mapping[str, Any]) -> Piece | None:
@@ -141,15 +140,9 @@ def load(folder: Path, identity: Mapping[str, Any]) -> Piece | None:
     from safetensors.torch import load_file
 
     try:
-        manifest = files.read_json(folder / store.MANIFEST_FILE)
-        if manifest.pop("digest") != _digest(manifest) or _digest(manifest["identity"]) != _digest(identity):
+        manifest = _whole(folder)
+        if manifest is None or _digest(manifest["identity"]) != _digest(identity):
             return None
-        if {path.name for path in folder.iterdir()} != {store.MANIFEST_FILE, *manifest["files"]}:
-            return None
-        for name, (size, digest) in manifest["files"].items():
-            path = folder / name
-            if not path.is_file() or path.stat().st_size != size or files.digest(path) != digest:
-                return None
         content = files.read_json(folder / store.PLAIN_FILE)
         kept = {}
         for name, kind in manifest["kept"].items():
@@ -170,16 +163,45 @@ def load(folder: Path, identity: Mapping[str, Any]) -> Piece | None:
 
 def sweep(folder: Path) -> None:
     """Remove a chapter's pieces that were measured with other code or other packages than today's."""
-    for place in folder.iterdir() if folder.is_dir() else ():
+    for place in _places(folder):
         if not _is_todays(place):
-            shutil.rmtree(place, ignore_errors=True)
+            _remove(place)
 
 
-def keep(chapter: str, profile: str, project: Project) -> tuple[Path, list[Path]]:
+def take(source: Path, folder: Path, workplace: Path, profile: str | None = None) -> None:
+    """Copy a whole piece, in place of an earlier one, and note a profile under which it was needed.
+
+    Args:
+        source: the piece's folder, which may be ``folder`` itself.
+        folder: where it is to lie.
+        workplace: a folder on the same disk, for files that are not yet complete.
+        profile: under which it was needed.
+
+    Raises:
+        RunError: it is not whole.
+        StorageError: the disk is full or may not be written.
+    """
+    with files.disk_errors(folder):
+        if (manifest := _whole(source)) is None:
+            raise RunError(f"{source}: the piece is damaged")
+        profiles = manifest.setdefault("measured", {}).setdefault("profiles", [])
+        if profile is None or profile in profiles:
+            if source == folder:
+                return
+        else:
+            profiles.append(profile)
+        temporary = Path(tempfile.mkdtemp(dir=workplace))
+        for name in manifest["files"]:
+            shutil.copyfile(source / name, temporary / name)
+        _seal(temporary, manifest)
+        _put(temporary, folder)
+
+
+def keep(chapter: str, profile: str, project: Project) -> tuple[Path, list[str]]:
     """Copy a chapter's pieces to ``results/``, from where runs on other machines take them.
 
-    Those are copied that were measured under the profile, with its parameters or with changed ones, and with today's
-    code and packages. Kept ones that no longer are of today's code go.
+    Those are copied that a run under the profile needed, with its parameters or with changed ones, and that were
+    measured with today's code and packages. Kept ones go that are damaged or of other code.
 
     Args:
         chapter: the chapter's id, or the beginning of it.
@@ -187,7 +209,7 @@ def keep(chapter: str, profile: str, project: Project) -> tuple[Path, list[Path]
         project: where the chapter is.
 
     Returns:
-        Their folder, and those in it.
+        Their folder, and the keys of the profile's pieces in it.
 
     Raises:
         RunError: there is no piece to keep.
@@ -198,48 +220,99 @@ def keep(chapter: str, profile: str, project: Project) -> tuple[Path, list[Path]
     with files.disk_errors(folder):
         project.results.mkdir(parents=True, exist_ok=True)
         files.clear_left_overs(project.results, name="keeping")
-        sweep(folder)
-        for place in sorted(source.iterdir()) if source.is_dir() else ():
-            if not (folder / place.name).exists() and _is_todays(place) and _profile_of(place) == profile:
-                with files.temporary_folder("keeping", project.results) as temporary:
-                    shutil.copytree(place, temporary / place.name)
-                    folder.mkdir(parents=True, exist_ok=True)
-                    os.replace(temporary / place.name, folder / place.name)
-        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        for place in _places(folder):
+            manifest = _whole(place)
+            belongs = manifest is not None and _digest(manifest["identity"]) == place.name
+            if not belongs or not _is_todays(place, packages=False):
+                _remove(place)
+        with files.temporary_folder("keeping", project.results) as temporary:
+            for place in _places(source):
+                manifest = _whole(place)
+                wanted = manifest is not None and profile in _profiles(manifest) and _is_todays(place)
+                if wanted and manifest != _whole(folder / place.name):
+                    take(place, folder / place.name, temporary)
+        found = [place.name for place in _places(folder) if profile in _profiles(_whole(place) or {})]
     if not found:
-        raise RunError(f"chapter {chapter}, profile {profile}: no piece was measured with today's code and packages")
+        raise RunError(
+            f"chapter {chapter}, profile {profile}: no piece of it was measured with today's code and packages"
+        )
     return folder, found
 
 
-def release(chapter: str, profile: str, project: Project) -> None:
-    """Remove a chapter's pieces of a profile from ``results/``: the whole run is kept."""
+def release(chapter: str, keys: Iterable[str], project: Project) -> None:
+    """Remove some of a chapter's pieces from ``results/``: a run that is kept whole holds what they held.
+
+    Args:
+        chapter: the chapter's id, or the beginning of it.
+        keys: of the pieces.
+        project: where the chapter is.
+    """
     folder = store.kept_pieces_folder(project, project.chapter(chapter))
-    for place in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if _profile_of(place) == profile:
-            shutil.rmtree(place, ignore_errors=True)
+    for key in keys:
+        if (folder / check_name("key", key)).exists():
+            _remove(folder / key)
     with suppress(OSError):  # others are left
         folder.rmdir()
         folder.parent.rmdir()
 
 
-def _is_todays(place: Path) -> bool:
-    """Return whether a piece was measured with today's code and packages, as far as can be told."""
+def _places(folder: Path) -> list[Path]:
+    """Return what may be a piece in a folder: folders in it, and links."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() or p.is_symlink()) if folder.is_dir() else []
+
+
+def _remove(place: Path) -> None:
+    if place.is_symlink() or not place.is_dir():
+        place.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _whole(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of a piece whose files are all there as they were written, and no others; else None."""
+    try:
+        manifest = files.read_json(folder / store.MANIFEST_FILE)
+        if manifest.pop("digest") != _digest(manifest):
+            return None
+        if {path.name for path in folder.iterdir()} != {store.MANIFEST_FILE, *manifest["files"]}:
+            return None
+        for name, (size, digest) in manifest["files"].items():
+            path = folder / name
+            if not path.is_file() or path.stat().st_size != size or files.digest(path) != digest:
+                return None
+        return manifest
+    except Exception:  # whatever damage makes of a file
+        return None
+
+
+def _seal(folder: Path, manifest: Mapping[str, Any]) -> None:
+    files.write_json(folder / store.MANIFEST_FILE, {**manifest, "digest": _digest(manifest)})
+
+
+def _put(temporary: Path, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists() or folder.is_symlink():
+        _remove(folder)
+    os.replace(temporary, folder)
+
+
+def _profiles(manifest: Mapping[str, Any]) -> list[str]:
+    """Return under which profiles a piece was needed; none where nobody noted it."""
+    return list(manifest.get("measured", {}).get("profiles", ()))
+
+
+def _is_todays(place: Path, packages: bool = True) -> bool:
+    """Return whether a piece was measured with today's code and, if these count, packages, as far as can be told."""
     try:
         identity = files.read_json(place / store.MANIFEST_FILE)["identity"]
         todays = codehash.of_modules(identity["modules"])
         # Code that cannot be read from here, as a module beside a notebook, says nothing against a piece.
-        return todays in (None, identity["code"]) and identity["versions"] == environment.versions()
+        same = not packages or identity["versions"] == environment.versions()
+        return same and todays in (None, identity["code"])
     except ImportError:
         return True
     except (RunError, KeyError, TypeError, AttributeError):
         return False
-
-
-def _profile_of(place: Path) -> str | None:
-    """Return under which profile a piece was measured; None if nobody noted it."""
-    with suppress(RunError, KeyError, TypeError, AttributeError):
-        return files.read_json(place / store.MANIFEST_FILE)["measured"]["profile"]
-    return None
 
 
 def _digest(value: Any) -> str:

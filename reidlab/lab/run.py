@@ -300,7 +300,8 @@ class Run:
         places = [folder] if folder and not self._context.get("again") else []
         if places and (elsewhere := self._context.get("kept_pieces")):
             places.append(pieces.folder_of(Path(elsewhere), identity))
-        piece = next(filter(None, (pieces.load(place, identity) for place in places)), None)
+        found = next(((p, place) for place in places if (p := pieces.load(place, identity))), None)
+        piece = found[0] if found else None
         resumed = piece is not None
         damaged = not resumed and any(place.exists() for place in places)
         if piece is None:
@@ -317,7 +318,10 @@ class Run:
         else:
             for row in piece.rows:
                 self._add(row)
+            if self._directory:
+                pieces.take(found[1], folder, self._directory, self.profile)
         entry = {"seconds": round(piece.seconds, 3), "resumed": resumed, "inputs": {"label": label, "seed": seed}}
+        entry |= {"key": folder.name} if folder else {}
         other = {"machine": piece.machine} if piece.machine not in ("", environment.machine()) else {}
         self._pieces.append(entry | other | ({"damaged": True} if damaged else {}))
         return piece.kept

@@ -78,7 +78,7 @@ _DESCRIPTION = {
     "machine?": str,
     "started": datetime,
     "wall_s": float,
-    "pieces?": [{"seconds": float, "resumed": bool, "damaged?": bool, "machine?": str, "inputs": dict}],
+    "pieces?": [{"seconds": float, "resumed": bool, "damaged?": bool, "machine?": str, "key?": str, "inputs": dict}],
     "glue?": dict,
     "files": {str: str},
     "verified?": {

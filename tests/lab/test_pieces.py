@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from functools import partial
 
@@ -357,6 +358,73 @@ def test_kept_pieces_are_taken_up_on_another_machine_and_the_card_says_so(elsewh
     assert store.open_run(run.folder).records.equals(run.records)
 
 
+def test_what_was_taken_stays_with_the_machine_that_took_it(elsewhere):
+    assert measured_by(elsewhere, profile="standard") == [1, 2, 4]
+    shutil.rmtree(elsewhere.results)
+    write_chapter(elsewhere, "01_tiny", "x = 1")
+    assert measured_by(elsewhere, profile="standard") == []
+    machines = [piece.get("machine") for piece in store.load("standard", "1", elsewhere).info["pieces"]]
+    assert machines == ["first machine", None, None, "first machine", None]
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "more", "other"])
+def test_keeping_pieces_again_heals_what_was_damaged(elsewhere, damage):
+    folder = elsewhere.results / "pieces" / "01_tiny"
+    whole = listing(elsewhere.results)
+    first, second = sorted(folder.iterdir())
+    if damage == "cut":
+        (first / store.ARRAYS_FILE).write_bytes(b"PK")
+    elif damage == "gone":
+        (first / store.PLAIN_FILE).unlink()
+    elif damage == "more":
+        (first / "more.txt").touch()
+    else:
+        shutil.rmtree(first)
+        shutil.copytree(second, first)
+    (folder / ".gitkeep").touch()
+    pieces.keep("1", "standard", elsewhere)
+    assert not first.exists(), "no good piece is here yet"
+    assert measured_by(elsewhere, profile="standard", changes={"seeds": [0, 3]}) in ([0], [3])
+    assert len(pieces.keep("1", "standard", elsewhere)[1]) == 2
+    assert listing(elsewhere.results).keys() == {*whole, "pieces/01_tiny/.gitkeep"}
+
+
+def test_a_piece_that_another_profile_measured_is_kept_where_it_was_needed(project, no_kernel):
+    assert measured_by(project) == [0]
+    assert measured_by(project, profile="standard", changes={"seeds": [0, 1]}) == [1]
+    assert len(pieces.keep("1", "standard", project)[1]) == 2
+    assert len(pieces.keep("1", "quick", project)[1]) == 1
+
+
+def test_pieces_of_other_packages_stay_for_whom_they_fit(elsewhere, monkeypatch):
+    monkeypatch.setattr(environment, "versions", lambda: {"python": "3.99"})
+    assert measured_by(elsewhere, profile="standard", changes={"seeds": [0]}) == [0]
+    assert len(pieces.keep("1", "standard", elsewhere)[1]) == 3
+
+
+def test_a_link_in_place_of_a_piece_is_replaced_by_one(elsewhere, tmp_path):
+    folder = elsewhere.results / "pieces" / "01_tiny"
+    for place in list(folder.iterdir()):
+        os.replace(place, tmp_path / place.name)
+        place.symlink_to(tmp_path / place.name)
+    assert measured_by(elsewhere, profile="standard", changes={"seeds": [0, 3]}) == []
+    assert not any(place.is_symlink() for place in store.pieces_folder(elsewhere, "01_tiny").iterdir())
+    for place in folder.iterdir():
+        place.unlink()
+        place.symlink_to("nowhere")
+    assert len(pieces.keep("1", "standard", elsewhere)[1]) == 2
+    assert not any(place.is_symlink() for place in folder.iterdir())
+
+
+def test_a_forced_run_replaces_what_was_kept(elsewhere):
+    before = listing(elsewhere.results)
+    assert measured_by(elsewhere, profile="standard", changes={"seeds": [0, 3]}, force=True) == [0, 3]
+    pieces.keep("1", "standard", elsewhere)
+    after = listing(elsewhere.results)
+    assert before.keys() == after.keys()
+    assert all(before[name] != after[name] for name in before if name.endswith(store.MANIFEST_FILE)), "other machine"
+
+
 def test_keeping_pieces_again_adds_those_measured_since(elsewhere):
     before = listing(elsewhere.results)
     assert measured_by(elsewhere, profile="standard", changes={"seeds": [3, 2]}) == [2]
@@ -381,9 +449,12 @@ def test_a_forced_run_measures_what_was_kept_too(elsewhere):
 
 def test_once_the_run_is_kept_its_pieces_go_and_others_stay(elsewhere):
     measured_by(elsewhere, profile="standard")
-    pieces.release("1", "quick", elsewhere)
-    assert len(list((elsewhere.results / "pieces" / "01_tiny").iterdir())) == 2
-    pieces.release("1", "standard", elsewhere)
+    folder = elsewhere.results / "pieces" / "01_tiny"
+    keys = [piece["key"] for piece in store.load("standard", "1", elsewhere).info["pieces"]]
+    first, *_ = sorted(place.name for place in folder.iterdir())
+    pieces.release("1", [key for key in keys if key != first], elsewhere)
+    assert [place.name for place in folder.iterdir()] == [first]
+    pieces.release("1", keys, elsewhere)
     assert not (elsewhere.results / "pieces").exists()
 
 
@@ -396,7 +467,7 @@ def test_a_kept_piece_of_other_code_is_not_taken_and_goes_with_the_next(elsewher
 
 def test_without_a_piece_of_the_profile_nothing_is_kept(project, no_kernel):
     assert measured_by(project) == [0]
-    with pytest.raises(RunError, match="chapter 01_tiny, profile standard: no piece was measured with today's code"):
+    with pytest.raises(RunError, match="01_tiny, profile standard: no piece of it was measured with today's code"):
         pieces.keep("1", "standard", project)
     assert not (project.results / "pieces" / "01_tiny").exists()
 

@@ -3,12 +3,14 @@
 import json
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from reidlab import cli
 from reidlab.errors import ConfigError, RunError
-from reidlab.lab import store
+from reidlab.lab import pieces, store
 from reidlab.lab import verify as verifying
 from reidlab.lab.card import Card
 from reidlab.lab.project import Project
@@ -125,6 +127,27 @@ def test_other_code_on_another_machine_verifies_nothing(project, in_process, mon
     assert not found.equal
     assert found.message.endswith("which kept them, does not give them here either, nor today's")
     assert not store.kept("01_tiny", "standard", project).info.get("verified")
+
+
+def test_pieces_that_a_commit_keeps_do_not_stand_for_its_code(project, no_kernel, monkeypatch):
+    keep(project, MACHINE)
+    pieces.keep("1", "standard", project)
+    commit(project)
+    write_chapter(project, "01_tiny", MACHINE, experiment=CHANGED)
+    commands = []
+
+    def run_as_told(command, **options):
+        if command[0] != sys.executable:
+            return subprocess_run(command, **options)
+        commands.append(command)
+        there = Project(Path(command[-1]), Path(options["env"]["REIDLAB_RUNS"]))
+        outcomes = run_chapters(there, profile="standard", changes={"seeds": [1]}, force="--force" in command)
+        assert [piece["resumed"] for piece in store.open_run(outcomes[0].job.folder).info["pieces"]] == [False]
+
+    subprocess_run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", run_as_told)
+    assert "the code changed them: commit " in verified(project, 1).message
+    assert len(commands) == 1
 
 
 def test_a_lost_record_differs(project, no_kernel):
