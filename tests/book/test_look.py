@@ -97,6 +97,15 @@ def test_every_written_page_is_in_the_table_of_contents():
     assert written <= listed
 
 
+def test_chapters_have_the_numbers_that_the_dissertation_gives_them():
+    """A second page of one of its chapters stands below the first, or the book would count on."""
+    toc = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
+    (chapters,) = [part["chapters"] for part in toc["parts"] if part["caption"] == "Chapters"]
+    for number, chapter in enumerate(chapters, 1):
+        pages = [chapter["file"], *(section["file"] for section in chapter.get("sections", ()))]
+        assert {re.match(r"notebooks/(\d\d)", page)[1] for page in pages} == {f"{number:02d}"}
+
+
 def test_the_bibliography_is_sound():
     """pybtex refuses repeated keys; here also: every entry has what a reader needs to find the work."""
     from pybtex.database import parse_file
