@@ -201,7 +201,8 @@ def keep(chapter: str, profile: str, project: Project) -> tuple[Path, list[str]]
     """Copy a chapter's pieces to ``results/``, from where runs on other machines take them.
 
     Those are copied that a run under the profile needed, with its parameters or with changed ones, and that were
-    measured with today's code and packages. Kept ones go that are damaged or of other code.
+    measured with today's code and packages. Kept ones go that are damaged or of other code. Of real data sets none is
+    copied that holds arrays, tables or weights: features of people are personal data.
 
     Args:
         chapter: the chapter's id, or the beginning of it.
@@ -229,7 +230,7 @@ def keep(chapter: str, profile: str, project: Project) -> tuple[Path, list[str]]
             for place in _places(source):
                 manifest = _whole(place)
                 wanted = manifest is not None and profile in _profiles(manifest) and _is_todays(place)
-                if wanted and manifest != _whole(folder / place.name):
+                if wanted and not _is_personal(manifest) and manifest != _whole(folder / place.name):
                     take(place, folder / place.name, temporary)
         found = [place.name for place in _places(folder) if profile in _profiles(_whole(place) or {})]
     if not found:
@@ -294,6 +295,11 @@ def _put(temporary: Path, folder: Path) -> None:
     if folder.exists() or folder.is_symlink():
         _remove(folder)
     os.replace(temporary, folder)
+
+
+def _is_personal(manifest: Mapping[str, Any]) -> bool:
+    """Return whether a piece holds more than records and plain data of a real data set."""
+    return bool(manifest["identity"].get("data")) and any(kind != "plain" for kind in manifest["kept"].values())
 
 
 def _profiles(manifest: Mapping[str, Any]) -> list[str]:

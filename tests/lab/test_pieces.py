@@ -425,6 +425,19 @@ def test_a_forced_run_replaces_what_was_kept(elsewhere):
     assert all(before[name] != after[name] for name in before if name.endswith(store.MANIFEST_FILE)), "other machine"
 
 
+def test_features_of_real_people_are_not_kept(project, no_kernel, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    made = f"MadeUpStudy(real={{'pku': __import__('pathlib').Path({str(pictures)!r})}})"
+    write_chapter(project, "01_tiny", experiment=EXPERIMENT.replace("MadeUpStudy()", made))
+    assert measured_by(project, profile="standard", changes={"seeds": [0]}) == [0, 0]
+    labels = []
+    for key in pieces.keep("1", "standard", project)[1]:
+        manifest = files.read_json(project.results / "pieces" / "01_tiny" / key / store.MANIFEST_FILE)
+        labels.append(manifest["identity"]["label"])
+    assert labels == ["embedded"]
+
+
 def test_keeping_pieces_again_adds_those_measured_since(elsewhere):
     before = listing(elsewhere.results)
     assert measured_by(elsewhere, profile="standard", changes={"seeds": [3, 2]}) == [2]
