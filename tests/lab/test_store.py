@@ -7,10 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reidlab import lab
+from reidlab import files, lab
 from reidlab.errors import ConfigError, RunError
-from reidlab.lab import store
+from reidlab.lab import pieces, store
 from tests.lab.made_up_project import run_chapters, write_chapter
+
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def spoil(path, change):
@@ -92,10 +94,18 @@ def test_what_becomes_a_folder_is_a_name(project, name):
 
 
 def test_all_kept_runs_are_read():
-    kept = sorted(Path(__file__).parents[2].glob("results/*/*"))
+    kept = [place for place in sorted(RESULTS.glob("*/*")) if place.parent.name != store.PIECES]
     assert kept
     for folder in kept:
         assert store.open_run(folder, kept=True).chapter == folder.name
+
+
+def test_all_kept_pieces_are_whole_and_hold_no_features_of_real_people():
+    for place in RESULTS.glob(f"{store.PIECES}/*/*"):
+        identity = files.read_json(place / store.MANIFEST_FILE)["identity"]
+        assert pieces.folder_of(place.parent, identity) == place
+        assert pieces.load(place, identity) is not None
+        assert not identity["data"] or sorted(path.name for path in place.iterdir()) == ["manifest.json", "plain.json"]
 
 
 def test_a_stored_run_is_read_back(executed):
