@@ -177,10 +177,13 @@ class Run:
             if not source["embedded"]
         }
         kept = pieces.Kept()
-        for label, seed in study.places(seeds):
+        places = list(study.places(seeds))
+        # Real sets without a place of their own are measured in the others.
+        inside = {name: entry for name, entry in real.items() if name not in {label for label, _ in places}}
+        for label, seed in places:
             if (label, seed) in kept:
                 raise RunError(f"{self.chapter}: the study measures {label!r} twice with seed {seed}")
-            place = {"label": label, "seed": int(seed), "data": real if label in real else {}}
+            place = {"label": label, "seed": int(seed), "data": real if label in real else inside}
             kept[label, seed] = self._measure_place(study, identity and identity | place, label, int(seed))
         if not kept:
             raise RunError(f"{self.chapter}: the study has nothing to measure with seeds {seeds}")

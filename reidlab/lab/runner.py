@@ -235,7 +235,7 @@ def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: thread
             "overrides": dict(job.overrides),
             "parameters": dict(job.parameters),
             "project": str(job.project.root),
-            "pieces": str(kept_pieces := store.pieces_folder(job.project, job.chapter)),
+            "pieces": str(pieces_here := store.pieces_folder(job.project, job.chapter)),
             "kept_pieces": str(store.kept_pieces_folder(job.project, job.chapter)),
             "again": force,
             "code": code.as_dict(),
@@ -275,7 +275,7 @@ def _run_in(place: Path, job: Job, progress: Progress, force: bool, stop: thread
         os.replace(place / name, job.folder / name)
     with suppress(OSError):
         (job.folder / store.FAILED_NOTEBOOK).unlink(missing_ok=True)
-    pieces.sweep(kept_pieces)
+    pieces.sweep(pieces_here)
     path = job.project.shown(job.folder / executed.name)
     damaged = sum(piece.get("damaged", False) for piece in info["pieces"])
     again = f" ({plural(damaged, 'stored piece')} damaged or edited, measured again)" if damaged else ""

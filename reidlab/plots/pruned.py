@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -171,7 +170,7 @@ def search_course(
             below.plot(tried, lost, marker="o", ms=3, color=style.VERMILION, **look)
         for number, level in enumerate((levels or {}).get(panel, ())):
             below.axhline(level, label=None if number else "expected drop", **style.LEVEL)
-        above.set_title(textwrap.fill(str(panel), 18, break_on_hyphens=False) if columns > 2 else str(panel), pad=5)
+        above.set_title(style.wrapped(panel) if columns > 2 else str(panel), pad=5)
         above.yaxis.set_major_formatter(style.PERCENT)
         above.tick_params(labelbottom=False)
         if not column:

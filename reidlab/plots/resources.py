@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -133,7 +132,7 @@ def agreement(table: pd.DataFrame, x: str, y: str, group: str, xlabel: str = "",
         axes.plot(ends, ends, label="as predicted", **style.LEVEL)
         axes.plot(rows[x], rows[y], ls="", marker="o", ms=5, mec="white", label="measured")
         axes.set(xlim=ends, ylim=ends, xlabel=xlabel or x, ylabel=ylabel or y, aspect="equal")
-        axes.set_title(textwrap.fill(str(name), 18, break_on_hyphens=False), fontsize="medium")
+        axes.set_title(style.wrapped(name), fontsize="medium")
         axes.locator_params(nbins=4)
     for axes in grid[len(names) :]:
         axes.remove()

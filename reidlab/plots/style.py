@@ -9,6 +9,7 @@ colour-blind readers, without the yellow that is too faint on white.
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -168,6 +169,11 @@ def legend(figure: Figure, ncols: int = 3, handlelength: float = 3) -> None:
     """Name above the axes what they draw; what several axes draw is named once."""
     handles = {h.get_label(): h for axes in figure.axes for h in axes.get_legend_handles_labels()[0]}
     figure.legend(handles=handles.values(), loc="outside upper left", ncols=ncols, handlelength=handlelength)
+
+
+def wrapped(title: object) -> str:
+    """Return the title of one of three panels beside one another, in lines that fit."""
+    return textwrap.fill(str(title), 18, break_on_hyphens=False)
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:

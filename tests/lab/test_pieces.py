@@ -216,6 +216,23 @@ def test_changed_files_of_a_data_set_are_measured_again_and_nothing_else_is(star
     assert MEASURED == [("embedded", 0), ("pku", 0), ("pku", 0)]
 
 
+def test_a_real_set_without_a_place_of_its_own_counts_for_the_others(start, tmp_path, measured):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+
+    class Inside(MadeUpStudy):
+        __module__ = made_up_study.__name__
+
+        def places(self, seeds):
+            return [("embedded", seed) for seed in seeds]
+
+    for content, expected in (("a", [("embedded", 0)]), ("a", []), ("ab", [("embedded", 0)])):
+        (pictures / "picture.jpg").write_text(content)
+        measured.clear()
+        start().measure(Inside(real={"pku": pictures}), [0])
+        assert measured == expected
+
+
 def test_everything_is_measured_again_if_wanted(start):
     start().measure(MadeUpStudy(), [0])
     start(again=True).measure(MadeUpStudy(), [0])
