@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from reidlab.checks import check_number, plural, printable
 from reidlab.errors import ConfigError, ReidlabError, RunError
+from reidlab.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,6 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(2)
     # Short commands make many objects and hardly any cycles: searching for those takes a tenth of their time.
     gc.set_threshold(100_000, 50, 50)
+    keep_freed_memory()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that knows no letter beyond ASCII, or a name that is no UTF-8, is no reason to stop.
         if hasattr(stream, "reconfigure"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "reidlab"
-CELLAR = {"checks", "errors", "files", "formats", "intervals", "paths", "reading", "seeding"}
+CELLAR = {"checks", "errors", "files", "formats", "intervals", "memory", "paths", "reading", "seeding"}
 FLOORS = [
     {"losses", "evaluation", "world"},
     {"data", "models"},

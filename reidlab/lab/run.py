@@ -30,6 +30,7 @@ from reidlab.lab import codehash, environment, pieces, records, store
 from reidlab.lab.notebook import without_address_grammar
 from reidlab.lab.parameters import check_same, plain
 from reidlab.lab.project import Project
+from reidlab.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,7 @@ def start(
             plain.
     """
     given = plain(dict(parameters or {}), f"{check_name('chapter', chapter)}: parameters")
+    keep_freed_memory()
     context: dict[str, Any] = {}
     if directory is None and (value := os.environ.get(store.DIRECTORY_VARIABLE)):
         directory = Path(value)
