@@ -95,7 +95,9 @@ _PROTOCOLS = (
     "mars-cleaned-released"
 )
 _TALLEST = 4096  # pixels; twice that is no picture of a person
-_EMBEDDER = "An ONNX embedder, an OSNet of torchreid's, or network.safetensors of `learn`."
+_EMBEDDER = (
+    "An ONNX embedder (of RGB, normalised as ImageNet's), an OSNet of torchreid's, or network.safetensors of `learn`."
+)
 EmbedderOption = Annotated[Path, typer.Option("--weights", help=_EMBEDDER)]
 HeightOption = Annotated[
     int | None,

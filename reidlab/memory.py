@@ -10,7 +10,7 @@ import ctypes
 import os
 import platform
 
-#: Bytes of freed memory that stay, at most.
+#: Bytes beyond which freed memory at the end of the heap goes back; what lies before something in use stays anyway.
 KEPT = 2**30
 # What an older glibc takes at most as size of a block that is not asked of the kernel by itself, mallopt(3).
 _LARGEST_BLOCK = 2**25
@@ -20,7 +20,7 @@ _VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 
 
 def keep_freed_memory() -> None:
-    """Let this process, and those that it starts, keep up to :data:`KEPT` bytes of what they free, for their next use.
+    """Let this process, and those that it starts, keep what they free for their next use, see :data:`KEPT`.
 
     What the environment says about it already stands; where the C library is not glibc nothing happens.
     """

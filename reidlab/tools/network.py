@@ -190,7 +190,7 @@ def _with_neck(embedder: OnnxEmbedder | OSNet, seed: int) -> EmbedderNet:
 def _noted_size(weights: Path) -> tuple[int, int] | None:
     notes = read_notes(weights)
     said = [*notes.get(NOTE, "").split("; "), notes.get("size", "")]  # files of earlier versions say the size alone
-    found = [match for text in said if (match := re.fullmatch(r"(\d{2,3})x(\d{2,3})", text))]
+    found = [match for text in said if (match := re.fullmatch(r"(\d{2,4})x(\d{2,4})", text))]
     return (int(found[0][1]), int(found[0][2])) if found else None
 
 

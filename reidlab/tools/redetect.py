@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ import pandas as pd
 
 from reidlab.checks import check_choice, plural
 from reidlab.data.table import SampleTable
-from reidlab.errors import DataError
+from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.protocols import DISTRACTOR_PID
-from reidlab.files import disk_errors
+from reidlab.files import disk_errors, whole_folder
 from reidlab.tools.common import checked_output
 from reidlab.tools.network import Say, image_network
 from reidlab.training.recipe import Recipe
@@ -61,7 +62,7 @@ def redetect_data_set(
         ``out``.
 
     Raises:
-        ConfigError: an argument does not fit, or something stands at ``out`` or it lies in ``root``.
+        ConfigError: an argument does not fit, or something stands at ``out``, it is a link, or it lies in ``root``.
         MissingDataError: the detector's weights are not installed.
         DataError: the set has no tracklets, has more people or cameras than MARS's names have room for, or a picture
             or file cannot be read.
@@ -75,15 +76,21 @@ def redetect_data_set(
         name = table.attrs.get("dataset", "table")
         raise type(error)(f"{name}: {str(error).removeprefix('table: ').removeprefix(f'{name}: ')}") from error
     out = checked_output(out, root=root, room=len(table) * size[0] * size[1] // 2)  # JPEG, half a byte a pixel
+    if out.is_symlink() or os.path.ismount(out):
+        raise ConfigError(f"{out}: is a link or a mounted disk, which a new folder cannot replace; name a folder in it")
     model, recipe = image_network(table, recipe, weights, iterations, seed, quiet, say)
     linker = RedetectLink(found, ide_embedder(model, recipe.size), size=size)
     with disk_errors(out):
         if out.is_dir():
             out.rmdir()  # empty; the whole one takes its place
-        made = redetect_table(table, out, linker, root=root, quiet=quiet)
-        if before is not None:
-            before.to_csv(made / IDENTITIES, index=False)
-        return made
+        with whole_folder(out) as folder:
+            made = redetect_table(table, folder / "made", linker, root=root, quiet=quiet)
+            if before is not None:
+                before.to_csv(made / IDENTITIES, index=False)
+            for item in made.iterdir():
+                item.rename(folder / item.name)
+            made.rmdir()
+    return out
 
 
 def _numbered(table: SampleTable, say: Say) -> tuple[SampleTable, pd.DataFrame | None]:

@@ -23,8 +23,9 @@ _BEGINNINGS = (
     (b"%PDF-", "a PDF"),
     (b"\x1f\x8b", "an archive of gzip"),
     (b"\x89HDF", "a file of HDF5, as Keras writes it"),
+    (b"<?xml", "a file of XML, as OpenVINO writes it"),
 )
-_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head")
+_PAGES = (b"<!doctype", b"<html", b"<head")
 _LONGEST = 200  # characters of ONNX Runtime's own words
 _RUNTIME_CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _PLACE_IN_CODE = re.compile(r"(?:Name:'[^']*' Status Message: )?\S+\.(?:cc|h|cpp):\d+ .*?\) (?=\w)")

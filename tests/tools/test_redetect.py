@@ -1,6 +1,8 @@
 """Redrawing the boxes of a data set with one call: what cannot be done is said before any training."""
 
+import errno
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,7 @@ import pytest
 
 from reidlab.data import read_picture
 from reidlab.data.readers import MARKET1501, MARS
-from reidlab.errors import ConfigError, DataError, ReidlabError
+from reidlab.errors import ConfigError, DataError, ReidlabError, StorageError
 from reidlab.models import save_weights
 from reidlab.tools import redetect
 from reidlab.tools.redetect import detector_of, redetect_data_set
@@ -104,7 +106,10 @@ def test_what_the_layout_cannot_hold_is_refused_before_the_training(worlds, tmp_
 
 def test_the_place_is_checked_before_the_training(worlds, tmp_path, untrained, monkeypatch):
     table = MARS.read(worlds["mars"])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
     for out, words in (
+        (tmp_path / "link", "is a link or a mounted disk"),
         (worlds["mars"] / "linked", "lies in the folder of the data set"),
         ("/proc/mine", "/proc/mine: cannot be written"),
         (worlds["market1501"], "is there already and not empty"),
@@ -129,6 +134,24 @@ def test_numbers_without_room_in_the_names_are_counted_from_1(worlds, tmp_path):
     assert sorted(found.camid.unique()) == [1, 2]
     who = dict(zip(people.pid, people.before))
     assert sorted(found.pid.replace(who)) == sorted(high.pid)
+
+
+def test_a_set_never_stands_there_without_the_table_of_its_numbers(worlds, tmp_path, monkeypatch):
+    table = MARS.read(worlds["mars"])
+    high = table.assign(pid=np.where(table.pid > 0, table.pid + 100_000, table.pid))
+    weights = save_weights(RECIPE.network(2, 0), tmp_path / "small.safetensors")
+
+    write = pd.DataFrame.to_csv
+
+    def on_a_full_disk(self, path, **options):
+        if Path(path).name == redetect.IDENTITIES:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(self, path, **options)
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", on_a_full_disk)
+    with pytest.raises(StorageError):
+        redetect_data_set(high, tmp_path / "set", tmp_path / "out", weights=weights, **QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.safetensors"]
 
 
 def test_more_than_there_is_room_for_is_refused_by_name(worlds, tmp_path, untrained):

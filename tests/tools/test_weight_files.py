@@ -12,7 +12,7 @@ from reidlab.errors import DataError
 from reidlab.models import save_weights
 from reidlab.tools.network import network_of
 from reidlab.tools.starts import read_start
-from reidlab.training.recipe import Recipe
+from reidlab.training.recipe import Backbone, Recipe
 from tests.models import onnx_graphs
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
@@ -35,6 +35,7 @@ def refusal(path, read=lambda path: network_of(path, Recipe(), 0)):
         (POINTER, "is a pointer of git-lfs, not the file; fetch the file with `git lfs pull`"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", "is a JPEG picture, no weights; expected an ONNX embedder (.onnx)"),
         (b"\n<!DOCTYPE html>\n<html>quota exceeded</html>", "is a web page, no weights; expected an ONNX embedder"),
+        (b'<?xml version="1.0"?>\n<net name="osnet">', "is a file of XML, as OpenVINO writes it, no weights; expected"),
     ],
 )
 def test_other_files_are_told_by_what_they_begin_with(tmp_path, name, content, words):
@@ -91,3 +92,10 @@ def test_graphs_that_are_no_embedder_are_said_without_another_programs_words(tmp
     onnx.save(erf, tmp_path / "erf.onnx")
     assert "(Erf)" in (text := refusal(tmp_path / "erf.onnx", read_start))
     assert text.endswith("Give --start another embedder, its weights as a file of torchreid's OSNet, imagenet or world")
+
+
+def test_a_network_for_large_pictures_keeps_their_size(tmp_path):
+    recipe, said = Recipe(backbone=Backbone(width=8, blocks=(1, 1, 1, 1))), []
+    path = save_weights(recipe.network(2, 0), tmp_path / "large.safetensors", {"size": "1024x512"})
+    assert network_of(path, recipe, 0, said.append)[1].size == (1024, 512)
+    assert said == [f"{path}: left out 1 tensor (neck.classifier.weight); its pictures are of 1024 x 512 pixels"]
