@@ -702,10 +702,10 @@ def embed(
 ) -> None:
     """Compute the feature of every picture and keep them in a file that only you may read."""
     from reidlab.data.catalogue import locate
-    from reidlab.tools.common import takes_a_set
+    from reidlab.tools.common import own_place, takes_a_set
 
     with takes_a_set(name):
-        locate(name)  # a mistyped name need not wait for what follows
+        locate(own_place(name))  # a mistyped name need not wait for what follows
     from reidlab.tools.embed import embed_set, file_to_write, write_embedded
     from reidlab.tools.embedder import read_embedder
 
@@ -800,10 +800,10 @@ def _read(name: str) -> tuple[pd.DataFrame, Path]:
     """Return the sample table and the folder of a data set, and say what was read."""
     from reidlab.data.catalogue import open_set
     from reidlab.data.table import described
-    from reidlab.tools.common import takes_a_set
+    from reidlab.tools.common import own_place, takes_a_set
 
     with takes_a_set(name):
-        table, root = open_set(name)
+        table, root = open_set(own_place(name))
     for line in (described(table), *table.attrs.get("notes", ())):
         _note(line)
     return table, root

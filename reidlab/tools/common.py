@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from reidlab.checks import suggest
+from reidlab.data.catalogue import entries, find
+from reidlab.data.readers.base import PICTURES
 from reidlab.errors import ConfigError, MissingDataError, ReidlabError, RunError, StorageError
 from reidlab.files import locked, read_json, replacing
 
@@ -41,15 +43,55 @@ def check_option(option: str, value: str, known: Iterable[str]) -> None:
         raise ConfigError(f"{option}: there is none called {value!r}{near}")
 
 
+def own_place(name: str | Path) -> str | Path:
+    """Return the path by which a data set is known where its folder is named by another, such as a link or by ``..``.
+
+    By another path the folder would lose the layout that it was added with.
+
+    Args:
+        name: of the set, or a folder; what is no folder of a known set is returned as it is.
+
+    Raises:
+        ConfigError: the list of registered folders is malformed.
+    """
+    place = os.path.expanduser(name)
+    try:
+        real = os.path.realpath(place)
+    except ValueError:  # no path has such characters
+        return name
+    if not str(name).strip() or not os.path.isdir(real) or _is_word(name):
+        return name
+    known = [entry.path for entry in entries(count=False) if entry.path is not None]
+    same = [path for path in known if os.path.realpath(path) == real]
+    return name if not same or Path(place).absolute() in same else same[0]
+
+
+def _is_word(name: str | Path) -> bool:
+    """Return whether a word is the name of a data set, here or not, rather than a folder."""
+    if isinstance(name, Path) or os.sep in name or name.startswith((".", "~")):
+        return False
+    try:
+        find(name)
+    except MissingDataError:
+        return True
+    except ConfigError:
+        return False
+    return True
+
+
 @contextmanager
 def takes_a_set(name: str | Path) -> Iterator[None]:
     """Name the path once, and say what is taken, where the block searches a data set and finds a file or nothing.
 
     Raises:
-        MissingDataError: there is no such folder.
+        MissingDataError: there is no such folder, or a name that looks like a file's is neither one nor a data set's.
     """
     try:
         yield
+    except ConfigError as error:
+        if str(error).startswith("there is no data set") and str(name).lower().endswith((*PICTURES, ".npz")):
+            raise MissingDataError(f"{name}: there is no such file, and no data set of that name") from error
+        raise
     except MissingDataError as error:
         path = Path(name).expanduser()
         text = str(error).removeprefix(f"{name}: ")

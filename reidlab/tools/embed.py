@@ -26,7 +26,7 @@ from reidlab.evaluation import Embeddings
 from reidlab.evaluation.protocols import WITH_LABELS, get
 from reidlab.models.weights import reason
 from reidlab.reading import check_file
-from reidlab.tools.common import checked_file, private_file, takes_a_set
+from reidlab.tools.common import checked_file, own_place, private_file, takes_a_set
 from reidlab.tools.embedder import Embedder
 from reidlab.training.extract import extract
 
@@ -79,7 +79,7 @@ def embed_set(name: str | Path, embedder: Embedder, *, quiet: bool = True) -> Em
         DataError: it, or a picture, cannot be read, or its features do not tell pictures apart.
     """
     with takes_a_set(name):
-        table, root = open_set(name)
+        table, root = open_set(own_place(name))
     return _telling(embed_table(table, embedder, notes_of(name, table, root), quiet=quiet))
 
 
@@ -91,7 +91,7 @@ def notes_of(name: str | Path, table: pd.DataFrame, root: Path) -> dict[str, Any
         table: its sample table.
         root: its folder.
     """
-    location = locate(name)
+    location = locate(own_place(name))
     manifest = location.manifest
     notes: dict[str, Any] = {"set": str(table.attrs.get("dataset", name)), "folder": str(root)}
     notes["layout"] = location.layout
@@ -300,7 +300,7 @@ def _folder_of(name: str | Path) -> Path | None:
     path = Path(name).expanduser()
     if not path.is_file():
         with takes_a_set(name):
-            return locate(name).path
+            return locate(own_place(name)).path
     if not _is_saved(name):
         return folder_around(path)
     folder = read_embedded(path).notes.get("folder")

@@ -3,6 +3,7 @@
 import json
 import stat
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,10 +14,12 @@ from PIL import Image
 
 from reidlab import cli, paths
 from reidlab.cli import main
+from reidlab.data import catalogue
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation.protocols import PROTOCOLS, WITH_LABELS
 from reidlab.models import save_weights
 from reidlab.models.osnet import OSNet
+from reidlab.tools.common import own_place
 from reidlab.tools.embed import embed_set, read_embedded, read_or_embed, write_embedded
 from reidlab.tools.embedder import read_embedder
 from reidlab.tools.evaluate import evaluate_embedded
@@ -401,3 +404,45 @@ def test_people_of_one_camera_are_scored_by_another_protocol(tmp_path, weights):
     apart = embedded.table.assign(camid=embedded.table["pid"])
     with pytest.raises(DataError, match=r"^one: each person is seen by one of its 4 cameras only, and protocol"):
         evaluate_embedded(type(embedded)(apart, embedded.features, embedded.notes))
+
+
+@pytest.fixture
+def registered(tmp_path, monkeypatch):
+    """A registered set of <camera>/<person>/*.png: 4 cameras with 2 people each."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("REIDLAB_DATA", raising=False)
+    root = small_sets.folder(tmp_path / "bycam")
+    catalogue.add("bycam", root, "folder_camera_person")
+    (tmp_path / "link").symlink_to(root)
+    (tmp_path / "beside").mkdir()
+    monkeypatch.chdir(tmp_path / "beside")
+    return root
+
+
+@pytest.mark.parametrize("name", ["../bycam", "../link", "link"])
+def test_a_registered_set_keeps_its_layout_by_whichever_path_it_is_reached(registered, weights, capsys, name):
+    Path("link").symlink_to(registered)
+    main_ok(["evaluate", name, "--weights", str(weights), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["set"], found["counts"]["people"], found["counts"]["cameras"]) == ("bycam", 2, 4)
+    embedded = embed_set(name, read_embedder(weights))
+    assert (embedded.notes["layout"], embedded.notes["folder"]) == ("folder_camera_person", str(registered))
+    table, root = cli._read(name)  # the way of all other commands
+    assert (root, table["camid"].nunique()) == (registered, 4)
+
+
+def test_what_is_no_folder_of_a_known_set_stays_what_it_is(registered):
+    others = ["", "bycam", "market1501", "no-such", "a\0b", "~nobody", str(registered), registered, Path("bycam"), "/"]
+    assert [own_place(name) for name in others] == others
+    assert [own_place(name) for name in ("../bycam", Path("../link"))] == [registered] * 2
+    Path("bycam").symlink_to(registered)  # a word is the name of the set, see catalogue.locate
+    assert own_place("bycam") == "bycam"
+    assert own_place("./bycam") == registered
+
+
+@pytest.mark.parametrize("name", ["qurey.jpg", "Qurey.PNG", "people.npz"])
+def test_a_mistyped_file_is_called_a_file(pictures, weights, tmp_path, capsys, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    said = fails(["search", name, str(pictures), "--weights", str(weights)], capsys)
+    assert said == f"error: {name}: there is no such file, and no data set of that name"
+    assert "there is no data set 'qurey'" in fails(["search", "qurey", "people", "--weights", str(weights)], capsys)
