@@ -99,6 +99,7 @@ _EMBEDDER = (
     "An ONNX embedder (of RGB, normalised as ImageNet's), an OSNet of torchreid's, or network.safetensors of `learn`."
 )
 EmbedderOption = Annotated[Path, typer.Option("--weights", help=_EMBEDDER)]
+OptionalEmbedder = Annotated[Path | None, typer.Option("--weights", help=f"{_EMBEDDER} What `embed` wrote needs none.")]
 HeightOption = Annotated[
     int | None,
     typer.Option(
@@ -709,17 +710,18 @@ def embed(
     from reidlab.tools.embed import embed_set, file_to_write, write_embedded
     from reidlab.tools.embedder import read_embedder
 
-    file_to_write(out, ".npz", name, weights=weights)
-    made = embed_set(name, read_embedder(weights, height, _note), quiet=not _err.is_terminal)
+    path = file_to_write(out, ".npz", name, weights=weights)
+    done = "replaced" if path.exists() else "made"
+    made = embed_set(name, read_embedder(weights, height, _note), out=path, quiet=not _err.is_terminal)
     _say_read(made)
-    _say(f"made {write_embedded(made, out)}: {made.features.shape[0]} x {made.features.shape[1]}")
+    _say(f"{done} {write_embedded(made, path)}: {made.features.shape[0]} x {made.features.shape[1]}")
 
 
 @app.command("search")
 def search(
     query: Annotated[str, typer.Argument(help="A picture, a data set, or what `embed` wrote.")],
     gallery: Annotated[str, typer.Argument(help="The set that is searched, or what `embed` wrote; may be the same.")],
-    weights: EmbedderOption,
+    weights: OptionalEmbedder = None,
     out: Annotated[Path, typer.Option("--out", help="Page to write, .html.")] = Path("search.html"),
     top: Annotated[int, typer.Option("--top", min=1, help="Pictures found for each query.")] = 10,
     most: Annotated[int, typer.Option("--most", min=1, help="Queries on the page at most.")] = 50,
@@ -732,15 +734,16 @@ def search(
     from reidlab.tools.search import search_sets, shown_queries, write_page
 
     check_height(height, query, gallery)
-    file_to_write(out, ".html", query, gallery, weights=weights)
-    embedder = read_embedder(weights, height, _note)
+    path = file_to_write(out, ".html", query, gallery, weights=weights)
+    done = "replaced" if path.exists() else "made"
+    embedder = None if weights is None else read_embedder(weights, height, _note)
     asked = read_or_embed(query, embedder, quiet=not _err.is_terminal)
     searched = asked if gallery == query else read_or_embed(gallery, embedder, quiet=not _err.is_terminal)
     for part in (asked,) if searched is asked else (asked, searched):
         _say_read(part)
     found = search_sets(asked, searched, top, centre, most)
     _say(
-        f"made {write_page(found, asked, searched, out)}: {shown_queries(found)}; it holds pictures of people, and "
+        f"{done} {write_page(found, asked, searched, path)}: {shown_queries(found)}; it holds pictures of people, and "
         "only you may read it"
     )
 
@@ -748,7 +751,7 @@ def search(
 @app.command("evaluate")
 def evaluate(
     name: Annotated[str, typer.Argument(metavar="SET", help="A labelled data set, its folder, or what `embed` wrote.")],
-    weights: Annotated[Path | None, typer.Option("--weights", help=_EMBEDDER)] = None,
+    weights: OptionalEmbedder = None,
     protocol: Annotated[
         str | None,
         typer.Option(

@@ -1,7 +1,8 @@
 """Features of a data set's pictures, and the file that keeps them: the tool behind ``reidlab embed``.
 
 The file is numpy's ``.npz``, uncompressed: ``features`` (N, D) float32 of length 1, ``pid``, ``camid``, ``tracklet``
-(N,) int64, ``split`` and ``path`` (N,) text, ``box`` (N, 4) where pictures are windows of files, and ``notes``, JSON.
+(N,) int64, ``split`` and ``path`` (N,) text, ``box`` (N, 4) where pictures are windows of files, ``person`` and
+``camera`` (N,) text where the set has names of them, and ``notes``, JSON.
 Features of people are personal data: only its owner may read it.
 """
 
@@ -15,15 +16,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from reidlab.checks import plural
 from reidlab.data import ImageCache
 from reidlab.data.catalogue import folder_around, locate, open_set
 from reidlab.data.manifest import manifests
+from reidlab.data.readers.base import first_few
 from reidlab.data.table import BOX, make_table
 from reidlab.errors import ConfigError, DataError, ReidlabError
 from reidlab.evaluation import Embeddings
+from reidlab.evaluation.centring import centred
 from reidlab.evaluation.protocols import WITH_LABELS, get
+from reidlab.models import evaluating
 from reidlab.models.weights import reason
 from reidlab.reading import check_file
 from reidlab.tools.common import checked_file, own_place, private_file, takes_a_set
@@ -32,6 +37,7 @@ from reidlab.training.extract import extract
 
 _BATCH = 64
 _ARRAYS = ("features", "pid", "camid", "tracklet", "split", "path", "notes")
+_NAMES = ("person", "camera")  # as the set calls them, where it does
 _NOTES = dict.fromkeys(("set", "folder", "embedder", "sha256", "layout", "protocol"), str)
 _NOTES |= dict.fromkeys(("distractor", "height"), int)
 _LENGTH = 1e-3  # by which a feature's may differ from 1
@@ -64,22 +70,42 @@ class Embedded:
         pids = self.table["pid"].to_numpy()
         return (pids >= 0) & (pids != self.notes.get("distractor", -1))
 
+    def is_picture(self) -> bool:
+        """Return whether it is a picture that was given alone, of which no camera is known."""
+        return len(self.table) == 1 and self.table["path"].iloc[0] == self.notes.get("folder")
 
-def embed_set(name: str | Path, embedder: Embedder, *, quiet: bool = True) -> Embedded:
+    def cameras(self) -> dict[int, str]:
+        """Return the name of each camera, or its number where the set has no names, by its number."""
+        first = self.table.drop_duplicates("camid")
+        names = first["camera"] if "camera" in first else first["camid"]
+        return {camid: str(name or camid) for camid, name in zip(first["camid"].tolist(), names.tolist())}
+
+
+def picture_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns of a sample table that tell pictures apart: the file, and its window where they are given."""
+    return ["path", *(name for name in BOX if name in table)]
+
+
+def embed_set(name: str | Path, embedder: Embedder, *, out: str | Path | None = None, quiet: bool = True) -> Embedded:
     """Embed every picture of a data set; features are scaled to length 1.
 
     Args:
         name: of the set, or its folder.
         embedder: the network.
+        out: file that the features are to be written to; before the work, it is checked that there is room for them.
         quiet: whether to leave out progress bars.
 
     Raises:
         ConfigError: no data set has that name.
         MissingDataError: it is not on this machine, or a file.
         DataError: it, or a picture, cannot be read, or its features do not tell pictures apart.
+        StorageError: there is no room for the features.
     """
     with takes_a_set(name):
         table, root = open_set(own_place(name))
+    if out is not None:
+        held = sum(array.nbytes for array in _arrays(table).values())
+        checked_file(out, ".npz", room=2**20 + held + 4 * len(table) * _width(embedder))
     return _telling(embed_table(table, embedder, notes_of(name, table, root), quiet=quiet))
 
 
@@ -113,13 +139,26 @@ def embed_table(
     """
     if len(table) == 0:
         raise DataError(f"{table.attrs.get('dataset', 'table')}: it has no pictures to embed")
-    images = np.asarray(ImageCache(table, embedder.size, quiet=quiet))
+    # A table may list a picture twice, as a query and in the gallery; pictures that are stored would be copied.
+    columns = picture_columns(table)
+    once = table.drop_duplicates(columns)
+    images = np.asarray(ImageCache(once, embedder.size, quiet=quiet))
     try:
-        found = extract(embedder.model, table, embedder.size, _BATCH, images=images).normalized()
+        features = extract(embedder.model, once, embedder.size, _BATCH, images=images).normalized().features
     except DataError as error:
         raise DataError(f"{embedder.name}: {error}; the network cannot be used for such pictures") from error
     whole = {**(notes or {}), "embedder": embedder.name, "sha256": embedder.digest, "height": embedder.size[0]}
-    return Embedded(table.reset_index(drop=True), found.features, whole)
+    if len(once) < len(table):
+        features = features[table.groupby(columns, sort=False).ngroup().to_numpy()]
+    return Embedded(table.reset_index(drop=True), features, whole)
+
+
+def _width(embedder: Embedder) -> int:
+    """Return the length of a network's features."""
+    weight = next(embedder.model.parameters())
+    blank = torch.zeros(1, 3, *embedder.size, dtype=weight.dtype, device=weight.device)
+    with evaluating(embedder.model), torch.inference_mode():
+        return embedder.model(blank).embedding.shape[1]
 
 
 def _telling(embedded: Embedded) -> Embedded:
@@ -151,6 +190,30 @@ def _telling(embedded: Embedded) -> Embedded:
     return embedded
 
 
+def centred_by_camera(query: Embeddings, gallery: Embeddings, names: dict[int, str]) -> tuple[Embeddings, Embeddings]:
+    """Return embeddings minus their camera's mean; see :func:`~reidlab.evaluation.centring.centred`.
+
+    Args:
+        query: embeddings of the queries.
+        gallery: embeddings that are searched.
+        names: of the cameras, by their numbers.
+
+    Raises:
+        ConfigError: a mean is that of one picture, or of copies of one, of which nothing would be left.
+    """
+    single = []
+    for camid in np.union1d(query.camids, gallery.camids).tolist():
+        part, where = (gallery, "the gallery") if camid in gallery.camids else (query, "the queries")
+        if np.ptp(part.features[part.camids == camid], axis=0).max() < _SAME:
+            single.append(f"camera {names[camid]} of {where}")
+    if single:
+        raise ConfigError(
+            f"--centre: {first_few(single)} {'has' if len(single) == 1 else 'have'} one picture (or copies of one), "
+            "which is its own mean; give more pictures, or leave --centre out"
+        )
+    return centred(query, gallery)
+
+
 def write_embedded(embedded: Embedded, path: str | Path) -> Path:
     """Write features with their labels to a file that only its owner may read; an old one is replaced whole.
 
@@ -163,14 +226,20 @@ def write_embedded(embedded: Embedded, path: str | Path) -> Path:
         StorageError: it cannot be written.
     """
     path = checked_file(path, ".npz")
-    table = embedded.table
+    notes = np.array(json.dumps(embedded.notes))
+    with private_file(path) as stream:
+        np.savez(stream, features=embedded.features, notes=notes, **_arrays(embedded.table))
+    return path
+
+
+def _arrays(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return what the file of :func:`write_embedded` keeps of a sample table."""
     arrays = {name: table[name].to_numpy(np.int64) for name in ("pid", "camid", "tracklet")}
-    arrays |= {name: np.array(table[name].astype(str).tolist(), dtype=np.str_) for name in ("split", "path")}
+    texts = ("split", "path", *(name for name in _NAMES if name in table))
+    arrays |= {name: np.array(table[name].astype(str).tolist(), dtype=np.str_) for name in texts}
     if all(name in table for name in BOX):
         arrays["box"] = table[list(BOX)].to_numpy(np.float64)
-    with private_file(path) as stream:
-        np.savez(stream, features=embedded.features, notes=np.array(json.dumps(embedded.notes)), **arrays)
-    return path
+    return arrays
 
 
 def read_embedded(path: str | Path) -> Embedded:
@@ -190,7 +259,7 @@ def read_embedded(path: str | Path) -> Embedded:
         with np.load(path, allow_pickle=False) as held:
             if missing := [name for name in _ARRAYS if name not in held]:
                 raise DataError(f"{path}: holds no array {missing[0]!r}; {expected}")
-            arrays = {name: held[name] for name in (*_ARRAYS, "box") if name in held}
+            arrays = {name: held[name] for name in (*_ARRAYS, "box", *_NAMES) if name in held}
         notes = json.loads(str(arrays["notes"]))
         if not isinstance(notes, dict):
             raise DataError(f"{path}: its notes are no JSON object; {expected}")
@@ -201,6 +270,10 @@ def read_embedded(path: str | Path) -> Embedded:
             get(notes["protocol"])
         columns: dict[str, Any] = {name: arrays[name] for name in ("pid", "camid", "tracklet")}
         columns |= {name: arrays[name].tolist() for name in ("split", "path")}
+        for name in (name for name in _NAMES if name in arrays):
+            if arrays[name].dtype.kind != "U" or arrays[name].ndim != 1:
+                raise DataError(f"{path}: {name}: {arrays[name].dtype}, expected text; {expected}")
+            columns[name] = arrays[name].tolist()
         if "box" in arrays:
             columns |= dict(zip(BOX, arrays["box"].T, strict=True))
         table = make_table(str(notes.get("set", path.stem)), **columns)
@@ -273,7 +346,7 @@ def check_height(height: int | None, *sets: str | Path) -> None:
         )
 
 
-def file_to_write(path: str | Path, ending: str, *sets: str | Path, weights: str | Path) -> Path:
+def file_to_write(path: str | Path, ending: str, *sets: str | Path, weights: str | Path | None) -> Path:
     """Return the absolute path of a file to write, once it is clear before the work that it can be written.
 
     Args:
@@ -281,7 +354,7 @@ def file_to_write(path: str | Path, ending: str, *sets: str | Path, weights: str
         ending: that its name must have.
         *sets: what is read: names or folders of data sets, pictures, and saved embeddings. Nothing is written into
             the folder of a set, nor into that of the set which embeddings are of or a picture lies in.
-        weights: the network's file.
+        weights: the network's file; None where there is none.
 
     Raises:
         ConfigError: it has another ending, is a folder or what is read, lies in the folder of a set, or a set is not

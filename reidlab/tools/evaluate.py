@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from reidlab.data.readers.folder import FOLDER
 from reidlab.data.readers.mars import cleaned_labels
-from reidlab.data.table import BOX
 from reidlab.errors import ConfigError, DataError
 from reidlab.evaluation import Embeddings, evaluate
-from reidlab.evaluation.centring import centred
 from reidlab.evaluation.cleaned import cleaned_protocol
 from reidlab.evaluation.protocols import PROTOCOLS, WITH_LABELS, Protocol, get
 from reidlab.tools.common import check_option
-from reidlab.tools.embed import Embedded
+from reidlab.tools.embed import Embedded, centred_by_camera, picture_columns
 
 CROSS_CAMERA = "cross-camera"
 #: Protocols whose queries and gallery are all pictures of a set, whatever its division.
@@ -44,7 +43,10 @@ def evaluate_embedded(embedded: Embedded, protocol: str | None = None, centre: b
     """
     name, splits = embedded.notes.get("set", "the set"), embedded.table["split"]
     if not embedded.labelled().any():
-        raise DataError(f"{name}: it has no identities; it can be searched, but not scored")
+        # Cameras are what a folder's only level is taken for.
+        mistaken = embedded.notes.get("layout") == FOLDER.name and len(embedded.cameras()) > 1
+        hint = "; if its folders are people, `reidlab data add NAME FOLDER --layout folder_person` has them read so"
+        raise DataError(f"{name}: it has no identities; it can be searched, but not scored{hint if mistaken else ''}")
     divided = {"query", "gallery"} <= set(splits)
     if protocol is None:
         protocol = embedded.notes.get("protocol") or ("market1501" if divided else CROSS_CAMERA)
@@ -56,14 +58,14 @@ def evaluate_embedded(embedded: Embedded, protocol: str | None = None, centre: b
         )
     query, gallery = _whole(embedded, rule.name) if rule.name in WHOLE else _divided(embedded)
     _check_cameras(name, query, gallery, rule)
+    if centre:
+        query, gallery = centred_by_camera(query, gallery, embedded.cameras())
     try:
-        if centre:
-            query, gallery = centred(query, gallery)
         scores = evaluate(query, gallery, rule)
     except (ConfigError, DataError) as error:
         raise type(error)(f"{name}: {error}") from error
     counts = {
-        "pictures": len(embedded.table.drop_duplicates(_key(embedded))),
+        "pictures": len(embedded.table.drop_duplicates(picture_columns(embedded.table))),
         "people": len(np.unique(query.pids)),
         "cameras": len(np.union1d(query.camids, gallery.camids)),
         "queries": len(query),
@@ -128,14 +130,9 @@ def _check_cameras(name: str, query: Embeddings, gallery: Embeddings, rule: Prot
     )
 
 
-def _key(embedded: Embedded) -> list[str]:
-    """Return the columns that tell pictures apart."""
-    return ["path", *(name for name in BOX if name in embedded.table)]
-
-
 def _whole(embedded: Embedded, protocol: str) -> tuple[Embeddings, Embeddings]:
     """Return all pictures of people as queries, and all pictures as the gallery; each once."""
-    first = ~embedded.table.duplicated(_key(embedded)).to_numpy()
+    first = ~embedded.table.duplicated(picture_columns(embedded.table)).to_numpy()
     gallery = embedded.embeddings(first)
     if protocol != CROSS_CAMERA:
         gallery = Embeddings(gallery.features, gallery.pids, gallery.camids, np.arange(len(gallery)))

@@ -136,7 +136,12 @@ def test_advice_names_options_that_the_command_has(module):
     known = set.intersection(*(options(commands[name]) for name in COMMANDS[module]))
     tree = ast.parse((Path(tools.__file__).parent / f"{module}.py").read_text())
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    named = {name for text in texts for name in re.findall(r"--[a-z]+(?:-[a-z]+)*(?![\w-])", text)}
+    option = re.compile(r"--[a-z]+(?:-[a-z]+)*(?![\w-])")
+    for text in texts:  # advice to run another command
+        for command, more in re.findall(r"`reidlab (?:data )?([a-z-]+)([^`]*)`", text):
+            assert set(option.findall(more)) <= options(commands[command])
+    texts = [re.sub(r"`reidlab [^`]*`", "", text) for text in texts]
+    named = {name for text in texts for name in option.findall(text)}
     assert named <= known
     assert not any("=False" in text or "=True" in text for text in texts)
 

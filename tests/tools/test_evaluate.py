@@ -4,10 +4,12 @@ import json
 import stat
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import onnxruntime
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -20,7 +22,7 @@ from reidlab.evaluation.protocols import PROTOCOLS, WITH_LABELS
 from reidlab.models import save_weights
 from reidlab.models.osnet import OSNet
 from reidlab.tools.common import own_place
-from reidlab.tools.embed import embed_set, read_embedded, read_or_embed, write_embedded
+from reidlab.tools.embed import embed_set, embed_table, read_embedded, read_or_embed, write_embedded
 from reidlab.tools.embedder import read_embedder
 from reidlab.tools.evaluate import evaluate_embedded
 from reidlab.training.recipe import Recipe
@@ -446,3 +448,71 @@ def test_a_mistyped_file_is_called_a_file(pictures, weights, tmp_path, capsys, m
     said = fails(["search", name, str(pictures), "--weights", str(weights)], capsys)
     assert said == f"error: {name}: there is no such file, and no data set of that name"
     assert "there is no data set 'qurey'" in fails(["search", "qurey", "people", "--weights", str(weights)], capsys)
+
+
+def test_a_camera_with_one_picture_is_not_centred(pictures, weights):
+    whole = embed_set(str(pictures), read_embedder(weights))
+    apart = whole.table.assign(camid=np.where(whole.table.index == 3, 7, whole.table["camid"]))
+    apart.loc[3, "camera"] = "door"
+    with pytest.raises(ConfigError, match=r"^--centre: camera door of the gallery has one picture"):
+        evaluate_embedded(type(whole)(apart, whole.features, whole.notes), centre=True)
+    assert evaluate_embedded(type(whole)(apart, whole.features, whole.notes))["counts"]["cameras"] == 3
+    again = type(whole)(pd.concat([apart, apart[3:4]], ignore_index=True), whole.features[[*range(24), 3]], whole.notes)
+    again.table.loc[24, "path"] += ".copy.png"  # the mean of copies is as little of a mean
+    with pytest.raises(ConfigError, match=r"^--centre: camera door of the gallery has one picture"):
+        evaluate_embedded(again, centre=True)
+    apart.loc[4, "camid"] = 7
+    assert evaluate_embedded(type(whole)(apart, whole.features, whole.notes), centre=True)["centred"]
+
+
+def test_folders_of_people_that_were_read_as_cameras_are_explained(tmp_path, weights, capsys):
+    for name in ("anna", "bo"):
+        small_sets.folder(tmp_path / "mine" / name, people=1, cameras=1).joinpath("1", "cam1").rename(tmp_path / "up")
+        (tmp_path / "mine" / name / "1").rmdir()
+        (tmp_path / "mine" / name).rmdir()
+        (tmp_path / "up").rename(tmp_path / "mine" / name)
+    said = fails(["evaluate", str(tmp_path / "mine"), "--weights", str(weights)], capsys)
+    assert said == (
+        "error: mine: it has no identities; it can be searched, but not scored; if its folders are people, "
+        "`reidlab data add NAME FOLDER --layout folder_person` has them read so"
+    )
+    alone = fails(["evaluate", str(tmp_path / "mine" / "bo"), "--weights", str(weights)], capsys)
+    assert alone == "error: bo: it has no identities; it can be searched, but not scored"
+
+
+@pytest.mark.parametrize("boxed", [False, True])
+def test_a_picture_that_a_table_lists_twice_is_embedded_once(pictures, weights, monkeypatch, boxed):
+    embedder = read_embedder(weights)
+    table = embed_set(str(pictures), embedder).table
+    if boxed:  # two windows of each file are two pictures
+        windows = [table.assign(x=float(x), y=0.0, w=8.0, h=16.0) for x in (0, 8)]
+        table = pd.concat(windows, ignore_index=True)
+    rows = [5, *range(len(table)), 5, 0]
+    doubled = table.loc[rows].assign(split="gallery")  # the index has doubles as well
+    seen = []
+    embedder.model.register_forward_hook(lambda model, given, out: seen.append(len(given[0])))
+    once = embed_table(table, embedder)
+    assert sum(seen) == len(table)
+    found = embed_table(doubled, embedder)
+    assert sum(seen) == 2 * len(table)
+    np.testing.assert_allclose(found.features, once.features[rows], atol=1e-6)
+    assert found.table["path"].tolist() == table["path"][rows].tolist()
+
+
+def test_a_full_disk_is_found_before_the_work(pictures, weights, tmp_path, capsys, monkeypatch):
+    asked = []
+    with monkeypatch.context() as patch:
+        patch.setattr("reidlab.tools.embed.checked_file", lambda out, ending, room: asked.append(room))
+        made = embed_set(str(pictures), read_embedder(weights), out=tmp_path / "a.npz")
+    size = write_embedded(made, tmp_path / "a.npz").stat().st_size
+    assert size - 2**13 < asked[0] - 2**20 < size
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=2**20))
+    monkeypatch.setattr("reidlab.tools.embed.ImageCache", lambda *given, **more: pytest.fail("pictures were read"))
+    said = fails(["embed", str(pictures), str(tmp_path / "b.npz"), "--weights", str(weights)], capsys)
+    assert "b.npz: 1 MiB are needed there and 1 MiB are free; free some space" in said
+
+
+def test_the_closing_line_says_whether_a_file_was_there(pictures, weights, tmp_path, capsys):
+    for word in ("made", "replaced"):
+        main_ok(["embed", str(pictures), str(tmp_path / "a.npz"), "--weights", str(weights)])
+        assert capsys.readouterr().out.startswith(f"{word} {tmp_path / 'a.npz'}: 24 x ")
