@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+from dataclasses import replace
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -17,15 +20,14 @@ from PIL import Image
 
 from reidlab.checks import check_integer, plural, printable
 from reidlab.data import ImageCache
-from reidlab.data.table import BOX
-from reidlab.errors import ConfigError
-from reidlab.evaluation import Embeddings, distance_blocks
-from reidlab.evaluation.centring import centred
+from reidlab.errors import ConfigError, DataError
+from reidlab.evaluation import distance_blocks
 from reidlab.tools.common import checked_file, private_file
-from reidlab.tools.embed import Embedded
+from reidlab.tools.embed import Embedded, centred_by_camera, picture_columns
 
 #: Height and width of the pictures on the page, in pixels.
 SHOWN = (128, 64)
+_PLACE = ("folder", "layout")  # notes on where a set lies and how it is read
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color-scheme: light dark }
 section { border-top: 1px solid #8886; padding: .6rem 0; display: flex; gap: .8rem; flex-wrap: wrap }
@@ -40,14 +42,14 @@ def search_sets(
     """Return the gallery's nearest pictures of each query picture, by the cosine of their features.
 
     Where a set has rows of the split ``query`` (or ``gallery``) they are the queries (or the gallery), otherwise all.
-    A picture does not find itself. Labels are not used.
+    A picture does not find itself, nor the same file by another path. Labels are not used.
 
     Args:
-        query: set of the queries.
+        query: set of the queries; a picture given alone has the camera of the gallery's row that it is.
         gallery: set that is searched; it may be the same.
         top: how many to return for each query.
         centre: whether to take each camera's mean feature out first. Cameras of two different sets are different
-            cameras, whatever their numbers; a query camera that the gallery lacks needs several pictures for a mean.
+            cameras, whatever their numbers; a camera needs several pictures for a mean.
         most: queries at most; of more, as many are taken evenly over their order.
 
     Returns:
@@ -56,27 +58,41 @@ def search_sets(
 
     Raises:
         ConfigError: a number is not positive, the features are of different networks, or a camera cannot be centred.
+        DataError: the gallery holds nothing but the query.
     """
     check_integer("top", top, 1)
     check_integer("most", most, 1)
     if query.notes.get("sha256") != gallery.notes.get("sha256") or query.features.shape[1] != gallery.features.shape[1]:
         made = [part.notes.get("embedder", "an unknown network") for part in (query, gallery)]
         raise ConfigError(f"query and gallery are embedded by two networks, {made[0]} and {made[1]}; embed one anew")
+    query = _placed(query, gallery)
     places = [_rows(part, split) for part, split in ((query, "query"), (gallery, "gallery"))]
     q, g = query.embeddings(places[0]), gallery.embeddings(places[1])
     if centre:
-        q, g = _centred(q, g, query.notes.get("folder", 0) == gallery.notes.get("folder", 1))
+        if query.is_picture():
+            raise ConfigError(
+                f"--centre: {query.notes.get('set')} is no picture of {gallery.notes.get('set')}, so its camera is not "
+                "known; put it into its camera's folder there (and anew through `embed`, if that was used), or leave "
+                "--centre out"
+            )
+        shift = 0 if _of_one_set(query, gallery) else int(g.camids.max()) + 1
+        names = {camid + shift: name for camid, name in query.cameras().items()} | gallery.cameras()
+        q, g = centred_by_camera(replace(q, camids=q.camids + shift), g, names)
     chosen = np.unique(np.linspace(0, len(q) - 1, min(most, len(q))).round().astype(int))
-    own = {key: number for number, key in enumerate(_keys(gallery, places[1]))}
-    same = [own.get(key, -1) for key in _keys(query, places[0][chosen])]
+    own: dict[tuple[object, ...], list[int]] = {}
+    for number, key in enumerate(_keys(gallery, places[1])):
+        own.setdefault(key, []).append(number)
+    same = [own.get(key, []) for key in _keys(query, places[0][chosen])]
     parts = []
     for rows, block in distance_blocks(q.features[chosen], g.features, "cosine"):
         for number, distances in zip(range(rows.start, rows.stop), block):
             order = np.argsort(distances, kind="stable")
-            order = order[order != same[number]][:top]
+            order = order[~np.isin(order, same[number])][:top]
             found = {"query": places[0][chosen[number]], "gallery": places[1][order]}
             parts.append(pd.DataFrame({**found, "rank": np.arange(1, len(order) + 1), "distance": distances[order]}))
     found = pd.concat(parts, ignore_index=True)
+    if found.empty:
+        raise DataError(f"{gallery.notes.get('set')}: holds only the query; there is nothing else to find")
     found.attrs |= {"queries": len(q), "centred": centre}
     return found
 
@@ -110,13 +126,15 @@ def write_page(found: pd.DataFrame, query: Embedded, gallery: Embedded, path: st
         StorageError: the file cannot be written.
     """
     path = checked_file(path, ".html")
+    query = _placed(query, gallery)
+    alike = _of_one_set(query, gallery)
     images = [_images(part, found[name]) for part, name in ((query, "query"), (gallery, "gallery"))]
     sections = []
     for row, group in found.groupby("query", sort=False):
-        figures = [_figure(images[0][row], "query", _described(query, row), "query")]
+        figures = [_figure(images[0][row], "query", _described(query, row, alike), "query")]
         for item in group.itertuples():
             text = f"{item.rank}: distance {item.distance:.3f}"
-            figures.append(_figure(images[1][item.gallery], text, _described(gallery, item.gallery)))
+            figures.append(_figure(images[1][item.gallery], text, _described(gallery, item.gallery, alike)))
         sections.append(f"<section>{''.join(figures)}</section>\n")
     names = [_text(part.notes.get("set", "")) for part in (query, gallery)]
     centred = ", each camera's mean feature taken out" if found.attrs.get("centred") else ""
@@ -143,20 +161,30 @@ def _rows(embedded: Embedded, split: str) -> np.ndarray:
 
 
 def _keys(embedded: Embedded, rows: np.ndarray) -> list[tuple[object, ...]]:
-    columns = ["path", *(name for name in BOX if name in embedded.table)]
-    return list(embedded.table.loc[rows, columns].itertuples(index=False, name=None))
+    """Return what tells the pictures of some rows apart, by the files that their paths lead to."""
+    folder = cache(os.path.realpath)
+    table = embedded.table.loc[rows, picture_columns(embedded.table)]
+    paths = [os.path.join(folder(head), tail) for head, tail in map(os.path.split, table["path"])]
+    real = [os.path.realpath(path) if os.path.islink(path) else path for path in paths]
+    return list(table.assign(path=real).itertuples(index=False, name=None))
 
 
-def _centred(query: Embeddings, gallery: Embeddings, shared: bool) -> tuple[Embeddings, Embeddings]:
-    camids = query.camids if shared else query.camids + gallery.camids.max() + 1
-    cameras, counts = np.unique(camids[~np.isin(camids, gallery.camids)], return_counts=True)
-    if (counts < 2).any():
-        camid = int(query.camids[camids == cameras[counts < 2][0]][0])
-        raise ConfigError(
-            f"--centre: camera {camid} of the queries has one picture, which is its own mean; give more pictures of "
-            "it, or leave --centre out"
-        )
-    return centred(Embeddings(query.features, query.pids, camids), gallery)
+def _placed(query: Embedded, gallery: Embedded) -> Embedded:
+    """Return a picture that was given alone as the row of the gallery that it is, if it is one; other queries alike."""
+    if not query.is_picture() or gallery.is_picture():
+        return query
+    keys = _keys(gallery, np.arange(len(gallery.table)))
+    (key,) = _keys(query, np.array([0]))
+    if key not in keys:
+        return query
+    table = gallery.table.loc[[keys.index(key)]].reset_index(drop=True)
+    return Embedded(table, query.features, query.notes | {name: gallery.notes.get(name) for name in _PLACE})
+
+
+def _of_one_set(query: Embedded, gallery: Embedded) -> bool:
+    """Return whether both are of one folder read alike, so that their numbers of people and cameras mean the same."""
+    folders, layouts = ([part.notes.get(name) for part in (query, gallery)] for name in _PLACE)
+    return all(folders) and len(set(map(os.path.realpath, folders))) == 1 and len({*layouts} - {None}) < 2
 
 
 def _images(embedded: Embedded, rows: pd.Series) -> dict[int, str]:
@@ -171,12 +199,22 @@ def _images(embedded: Embedded, rows: pd.Series) -> dict[int, str]:
     return found
 
 
-def _described(embedded: Embedded, row: int) -> str:
+def _described(embedded: Embedded, row: int, alike: bool) -> str:
+    """Return the camera, the person and the file of a row.
+
+    Args:
+        embedded: the set.
+        row: of its table.
+        alike: whether query and gallery number their people alike: other numbers would look like a match.
+    """
     item = embedded.table.loc[row]
-    person = f", person {item['pid']}" if item["pid"] >= 0 else ""
+    person = item.get("person") or item["pid"]
+    words = [] if embedded.is_picture() else [f"camera {item.get('camera') or item['camid']}"]
+    if item["pid"] >= 0 and (alike or not str(person).isdecimal()):
+        words.append(f"person {person}")
     path, folder = Path(item["path"]), embedded.notes.get("folder")
     inside = folder and path != Path(folder) and path.is_relative_to(folder)
-    return f"camera {item['camid']}{person}, {path.relative_to(folder) if inside else path.name}"
+    return ", ".join([*words, str(path.relative_to(folder) if inside else path.name)])
 
 
 def _figure(image: str, text: str, caption: str, kind: str = "") -> str:

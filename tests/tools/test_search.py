@@ -10,8 +10,8 @@ import pytest
 
 from reidlab.cli import main
 from reidlab.data import catalogue
-from reidlab.errors import ConfigError
-from reidlab.tools.embed import embed_set, file_to_write, read_or_embed, write_embedded
+from reidlab.errors import ConfigError, DataError
+from reidlab.tools.embed import embed_set, file_to_write, read_embedded, read_or_embed, write_embedded
 from reidlab.tools.embedder import read_embedder
 from reidlab.tools.search import search_sets, shown_queries, write_page
 from tests.tools import small_sets
@@ -55,8 +55,11 @@ def test_cameras_of_another_set_are_other_cameras(people, tmp_path, weights):
     shifted = type(other)(other.table.assign(camid=other.table["camid"] + 7), other.features, other.notes)
     found, expected = (search_sets(part, people, centre=True) for part in (other, shifted))
     assert found.equals(expected)
+    one = type(other)(other.table[:4], other.features[:4], other.notes)  # three pictures of cam1, one of cam2
+    with pytest.raises(ConfigError, match=r"^--centre: camera cam2 of the queries has one picture"):
+        search_sets(one, people, centre=True)
     single = read_or_embed(str(tmp_path / "others" / "1" / "cam1" / "0.png"), read_embedder(weights))
-    with pytest.raises(ConfigError, match="--centre: camera 1 of the queries has one picture"):
+    with pytest.raises(ConfigError, match=r"^--centre: 0\.png is no picture of people, so .* put it into its camera's folder"):
         search_sets(single, people, centre=True)
     assert len(search_sets(single, people, top=3)) == 3
 
@@ -171,7 +174,119 @@ def test_the_page_says_what_it_shows_and_where_pictures_lie(people, tmp_path):
     assert shown_queries(found, "people") == said
     text = write_page(found, people, people, tmp_path / "search.html").read_text()
     assert f"<p>{said}; the nearest pictures by embedder.onnx, each camera's mean feature taken out; distances" in text
-    assert "camera 1, person 1, 1/cam1/0.png<" in text
+    assert "camera cam1, person 1, 1/cam1/0.png<" in text
     whole = search_sets(people, people, top=1)
     assert shown_queries(whole) == "24 queries"
     assert "mean feature" not in write_page(whole, people, people, tmp_path / "search.html").read_text()
+
+
+def test_a_query_does_not_find_itself_by_another_path(people, weights, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(tmp_path / "people")
+    (tmp_path / "alone.png").symlink_to(people.table["path"][5])
+    (tmp_path / "beside").mkdir()
+    monkeypatch.chdir(tmp_path / "beside")
+    embedder, expected = read_embedder(weights), search_sets(people, people, top=23, centre=True)
+    for name in ("../people", "../link", tmp_path / "link"):
+        again = read_or_embed(name, embedder)
+        for found in (search_sets(again, people, top=23, centre=True), search_sets(people, again, 23, centre=True)):
+            np.testing.assert_array_equal(found, expected)
+    for name in ("../link/2/cam2/2.png", "../people/2/cam2/2.png"):
+        assert 11 not in set(search_sets(read_or_embed(name, embedder), people, top=24)["gallery"])
+    assert 5 not in set(search_sets(read_or_embed("../alone.png", embedder), people, top=24)["gallery"])
+
+
+def test_of_a_picture_that_a_gallery_lists_twice_none_finds_itself(people):
+    rows = [*range(24), 7]
+    twice = type(people)(people.table.loc[rows].reset_index(drop=True), people.features[rows], people.notes)
+    found = search_sets(twice, twice, top=25)
+    assert {7, 24}.isdisjoint(found.loc[found["query"] == 7, "gallery"])
+
+
+def test_a_picture_of_the_gallery_has_its_camera_and_another_none(people, weights, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "people")
+    single = read_or_embed(tmp_path / "link" / "2" / "cam2" / "0.png", read_embedder(weights))
+    found = search_sets(single, people, top=3, centre=True)
+    expected = search_sets(people, people, top=3, centre=True).query("query == 9")
+    np.testing.assert_array_equal(found["gallery"], expected["gallery"])
+    np.testing.assert_allclose(found["distance"], expected["distance"], atol=1e-5)
+    assert "query<br>camera cam2, person 2, 2/cam2/0.png<" in page_of(found, single, people, tmp_path)
+    (tmp_path / "new.png").write_bytes(Path(people.table["path"][9]).read_bytes())
+    alone = read_or_embed(tmp_path / "new.png", read_embedder(weights))
+    assert "query<br>new.png<" in page_of(search_sets(alone, people), alone, people, tmp_path)
+
+
+def page_of(found, query, gallery, place):
+    return write_page(found, query, gallery, place / "search.html").read_text()
+
+
+def test_people_of_two_sets_are_not_shown_by_numbers_that_look_like_a_match(people, weights, tmp_path):
+    source = small_sets.folder(tmp_path / "source", people=2)
+    for person, name in (("1", "zoe"), ("2", "0001")):
+        (source / person).rename(tmp_path / name)
+        (tmp_path / name).rename(tmp_path / "source" / name)
+    other = embed_set(str(source), read_embedder(weights))
+    assert sorted(set(other.table["pid"])) == [1, 2]
+    page = page_of(search_sets(other, people), other, people, tmp_path)
+    assert "query<br>camera cam1, person zoe, zoe/cam1/0.png<" in page
+    assert "query<br>camera cam1, 0001/cam1/0.png<" in page
+    assert not re.search(r"person \d", page)
+    plain = type(other)(other.table.drop(columns=["person", "camera"]), other.features, other.notes)
+    assert "query<br>camera 1, zoe/cam1/0.png<" in page_of(search_sets(plain, people), plain, people, tmp_path)
+    assert "query<br>camera 1, person 2, zoe/cam1/0.png<" in page_of(search_sets(plain, plain), plain, plain, tmp_path)
+
+
+def test_names_are_kept_with_features_and_files_without_them_are_read(people, tmp_path):
+    path = write_embedded(people, tmp_path / "people.npz")
+    assert read_embedded(path).table["camera"].tolist() == people.table["camera"].tolist()
+    held = dict(np.load(path))
+    for wrong in (held["pid"], held["person"].astype("S"), held["person"][:, None], held["person"][1:]):
+        np.savez(path, **{**held, "person": wrong})
+        with pytest.raises(DataError, match=r"people\.npz: .*person"):
+            read_embedded(path)
+    np.savez(path, **{name: array for name, array in held.items() if name not in ("person", "camera")})
+    old = read_embedded(path)
+    assert {"person", "camera"}.isdisjoint(old.table)
+    assert search_sets(old, people, top=3, centre=True).equals(search_sets(people, people, top=3, centre=True))
+    assert "camera 1, person 1, 1/cam1/0.png<" in page_of(search_sets(old, old), old, old, tmp_path)
+
+
+def test_a_camera_with_one_picture_is_not_centred(people):
+    def without(rows):
+        kept = people.table.drop(index=rows)
+        return type(people)(kept.reset_index(drop=True), people.features[kept.index], people.notes)
+
+    second = people.table.index[people.table["camid"] == 2].tolist()
+    with pytest.raises(ConfigError, match=r"^--centre: camera cam2 of the gallery has one picture"):
+        search_sets(people, without(second[1:]), centre=True)
+    few = without(second[2:])
+    assert len(search_sets(few, few, top=2, centre=True)) == 2 * 14
+    search_sets(without(second[1:]), people, centre=True)  # its mean is that of the gallery
+    assert len(search_sets(without(second[1:]), without(second[1:]), top=1)) == 13
+
+
+def test_saved_embeddings_need_no_network(people, weights, tmp_path, capsys):
+    saved, out = write_embedded(people, tmp_path / "people.npz"), tmp_path / "found.html"
+    with pytest.raises(SystemExit) as end:
+        main(["search", str(saved), str(saved), "--out", str(out)])
+    assert end.value.code in (0, None)
+    assert capsys.readouterr().out.startswith(f"made {out}: 24 queries")
+    with pytest.raises(SystemExit) as end:
+        main(["search", str(saved), str(saved), "--out", str(out)])
+    assert capsys.readouterr().out.startswith(f"replaced {out}: 24 queries")
+    for names in ([saved, tmp_path / "people"], [people.table["path"][0], saved]):
+        with pytest.raises(SystemExit) as end:
+            main(["search", *map(str, names), "--out", str(out)])
+        assert end.value.code == 1
+        assert re.match(r"error: --weights: \S+ is to be embedded; give the file of a", capsys.readouterr().err[-200:])
+
+
+def test_a_folder_that_holds_only_the_query_is_refused(weights, tmp_path, capsys):
+    picture = small_sets.folder(tmp_path / "alone", people=1, cameras=1, pictures=1) / "1" / "cam1" / "0.png"
+    with pytest.raises(SystemExit) as end:
+        main(
+            ["search", str(picture), str(tmp_path / "alone"), "--weights", str(weights), "--out", f"{tmp_path}/a.html"]
+        )
+    assert end.value.code == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "error: alone: holds only the query; there is nothing else to find"
+    assert not (tmp_path / "a.html").exists()
