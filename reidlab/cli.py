@@ -432,11 +432,11 @@ def data_check(
 ) -> None:
     """Compare a data set with its manifest and say in one line what is there, or what is wrong."""
     from reidlab.data import catalogue
-    from reidlab.tools.common import takes_a_set
+    from reidlab.tools.common import own_place, takes_a_set
 
     _check_layout(layout)
     with takes_a_set(name):
-        report = catalogue.check(name, deep, quiet=not _err.is_terminal, layout=layout)
+        report = catalogue.check(own_place(name), deep, quiet=not _err.is_terminal, layout=layout)
     if report.ok:
         _say(report.line)
     _say(*(f"  {line}" for line in (*report.reading, *(report.notes if report.ok else ()))))

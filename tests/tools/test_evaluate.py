@@ -431,6 +431,8 @@ def test_a_registered_set_keeps_its_layout_by_whichever_path_it_is_reached(regis
     assert (embedded.notes["layout"], embedded.notes["folder"]) == ("folder_camera_person", str(registered))
     table, root = cli._read(name)  # the way of all other commands
     assert (root, table["camid"].nunique()) == (registered, 4)
+    main_ok(["data", "check", name])
+    assert "of 2 people by 4 cameras" in capsys.readouterr().out
 
 
 def test_what_is_no_folder_of_a_known_set_stays_what_it_is(registered):

@@ -59,7 +59,8 @@ def test_cameras_of_another_set_are_other_cameras(people, tmp_path, weights):
     with pytest.raises(ConfigError, match=r"^--centre: camera cam2 of the queries has one picture"):
         search_sets(one, people, centre=True)
     single = read_or_embed(str(tmp_path / "others" / "1" / "cam1" / "0.png"), read_embedder(weights))
-    with pytest.raises(ConfigError, match=r"^--centre: 0\.png is no picture of people, so .* put it into its camera's folder"):
+    words = r"^--centre: 0\.png is no picture of people, so .* put it into its camera's folder"
+    with pytest.raises(ConfigError, match=words):
         search_sets(single, people, centre=True)
     assert len(search_sets(single, people, top=3)) == 3
 
