@@ -210,10 +210,14 @@ def command(*words):
     [(3, 2, 3, True), (3, 1, 7, True), (5, 2, 2, True), (2, 1, 1, False)],
 )
 def test_small_sets_are_learnt_or_it_is_said_what_is_missing(tmp_path, capsys, people, cameras, each, works):
-    """Twenty pictures, three people and one camera work; two pictures are no two groups."""
+    """Twenty pictures, three people and one camera work; two pictures are no two groups.
+
+    The radius is one that holds for any start: by the rule, clusters of so few pictures hang on how a machine rounds.
+    """
     weights = save_weights(Recipe((32, 16)).network(2, 0), tmp_path / "start.safetensors")
     few = people_of(tmp_path, people, cameras, each)
     options = ["--start", weights, "--height", "32", "--rounds", "3", "--iterations", "2"]
+    options += ["--radius", "0.1"] if works else []
     status = command("learn", few, tmp_path / "out", *options)
     said = capsys.readouterr().err
     assert status == (0 if works else 1), said
