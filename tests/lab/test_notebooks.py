@@ -1,5 +1,7 @@
 """The repository's own chapters and profiles."""
 
+import re
+
 import pytest
 
 from reidlab.lab import codehash, profiles, runner
@@ -31,3 +33,10 @@ def test_a_profile_fits_the_chapters(name):
 def test_every_chapter_is_in_the_quick_profile():
     if CHAPTERS:
         assert list(profiles.load(PROJECT, "quick").chapters) == CHAPTERS
+
+
+def test_the_command_shown_for_real_pictures_is_what_the_standard_profile_measures():
+    (job,) = runner.plan(PROJECT, ["04_unsupervised"], "standard")
+    measured = f"--rounds {job.parameters['real_rounds']} --iterations {job.parameters['real_steps']['round']}"
+    for path in (PROJECT.root / "book" / "how_to_add_data.md", PROJECT.notebook("04_unsupervised")):
+        assert re.findall(r"--rounds \d+ --iterations \d+", path.read_text(encoding="utf-8")) == [measured], path
