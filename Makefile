@@ -49,7 +49,7 @@ lint: env  ## check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: env  ## mend style
+format: env  ## fix style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
