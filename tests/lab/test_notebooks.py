@@ -5,6 +5,7 @@ import re
 import pytest
 
 from reidlab.lab import codehash, profiles, runner
+from reidlab.lab.notebook import read_cells
 from reidlab.lab.project import Project
 from reidlab.lab.prose import check_notebook
 
@@ -23,6 +24,15 @@ def test_a_chapters_code_can_be_hashed(chapter):
     measuring = "reidlab.models.cost" if chapter == "05b_accounting_audit" else "reidlab.evaluation.retrieval"
     assert {"reidlab.lab.records", measuring} <= set(code.records.modules) <= set(code.modules)
     assert not any(name.startswith("reidlab.plots") for name in code.records.modules)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_builds_its_method_by_hand_and_has_exercises(chapter):
+    cells = read_cells(PROJECT.notebook(chapter))
+    headings = re.findall(r"^##+ (.*)$", "\n".join(cell.source for cell in cells if cell.kind == "markdown"), re.M)
+    assert any("by hand" in heading for heading in headings)
+    assert "Exercises" in headings
+    assert any("assert " in cell.source for cell in cells if cell.kind == "code")  # against the package
 
 
 @pytest.mark.parametrize("name", profiles.names(PROJECT))
