@@ -20,7 +20,7 @@ _COMMON = {"chapter", "profile", "key", "where", "protocol"}
 _NUMBER = {*_COMMON, "tolerance", "because", "implied"}
 RULE_FIELDS = {
     "exact": {*_NUMBER, "digits"},
-    "trend": {*_COMMON, "larger", "smaller", "paired_by", "min_seeds", "margin"},
+    "trend": {*_COMMON, "larger", "smaller", "paired_by", "min_seeds", "margin", "if_any"},
     "accuracy": _NUMBER,
 }
 _ALL_RULE_FIELDS = set().union(*RULE_FIELDS.values())

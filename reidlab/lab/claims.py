@@ -64,6 +64,9 @@ of a *trend* has two sides in place of ``where``, each a filter or a number::
 
       rule: {chapter: 1, key: rank1, larger: {loss: triplet}, smaller: {loss: softmax}, paired_by: seed, min_seeds: 5}
 
+Where a run may come upon nothing to compare, ``if_any`` says what it would have to come upon ("a world in which ...");
+a row without records then says that it needs that, and is no error in the claim.
+
 Its ``gain`` is by how much the larger side is ahead in print: names of claims with `` - `` or `` + `` between them. Of
 several data sets it is that whose protocol the rule uses.
 
@@ -133,6 +136,7 @@ class Rule:
     smaller: Mapping[str, Any] | float | None = None
     min_seeds: int = MIN_SEEDS
     margin: float = 0.0
+    if_any: str = ""
 
     def filters(self) -> list[Mapping[str, Any]]:
         """Return the filters that select this rule's records."""
@@ -345,7 +349,8 @@ def _trend(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     _check(pairs == "seed", f"{where}: paired_by: trends are paired by seed, found {shown(pairs)}")
     good = isinstance(seeds, int) and seeds >= MIN_SEEDS
     _check(good, f"{where}: min_seeds: expected {MIN_SEEDS} or more, found {shown(seeds)}; fewer carry no verdict")
-    return {**settings, "min_seeds": seeds, "margin": _number(row.get("margin", 0.0), f"{where}: margin")}
+    margin = _number(row.get("margin", 0.0), f"{where}: margin")
+    return {**settings, "min_seeds": seeds, "margin": margin, **_texts(row, ("if_any",), where)}
 
 
 def _number_to_meet(row: Mapping[str, Any], kind: str, printed: str | None, unit: str, where: str) -> dict[str, Any]:

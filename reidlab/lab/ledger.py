@@ -129,7 +129,8 @@ class Ledger:
         except ClaimError as error:
             # The page says nothing of folders of this machine.
             reason = str(error).removeprefix(f"{claim.file}: ")
-            row = Row(claim, "not run", f"needs records that fit its rule: {reason}")
+            missing = rule.if_any and not all(_select(table, rule.key, wanted) for wanted in rule.filters())
+            row = Row(claim, "not run", f"needs {rule.if_any if missing else f'records that fit its rule: {reason}'}")
         return replace(row, stale=stale, profile=rule.profile)
 
     def problems(self) -> list[str]:
@@ -160,7 +161,7 @@ class Ledger:
         return [
             f"{where}: no record of {rule.key!r} in profile {rule.profile} has {_show(wanted)}"
             for wanted in rule.filters()
-            if not _select(table, rule.key, wanted)
+            if not _select(table, rule.key, wanted) and not (rule.if_any and _known(table, wanted))
         ]
 
     def _recorded(self, chapter: str) -> set[str]:
@@ -319,6 +320,11 @@ def _select(table: _Records, key: str, where: Mapping[str, Any]) -> list[Mapping
     rest = [(name, value if value is not None else [None]) for name, value in where.items() if name not in one]
     fitting = [record for record in table.get(key, ()) if one.items() <= record.items()]
     return [record for record in fitting if all(record.get(name) in values for name, values in rest)]
+
+
+def _known(table: _Records, where: Mapping[str, Any]) -> bool:
+    """Return whether each value that a filter asks for occurs in a record, of whatever key: none is misspelt."""
+    return all(any(_select(table, key, {name: value}) for key in table) for name, value in where.items())
 
 
 def _found(table: _Records, key: str, where: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -752,6 +752,25 @@ def test_few_seeds_leave_no_infinite_interval_in_the_json(project):
     json.dumps(found, allow_nan=False)
 
 
+def test_what_a_run_may_not_come_upon_is_named_and_no_error(project):
+    """Its values must be known from other records, so that a misspelt one is still found."""
+    both = losses([0.6] * 5, [0.5] * 5)
+    write_run(project, [*both, {"key": "gain", "value": 0.1, "seed": 0, "dims": {"loss": "other"}}])
+    trend = row(TREND, rule={"key": "gain", "larger": {"loss": "triplet"}, "smaller": 0.0})
+    assert verdict(project, trend).why.startswith("needs records that fit its rule: no record has key gain")
+    (problem,) = Ledger(project).problems()
+    assert "no record of 'gain'" in problem
+    trend["rule"]["if_any"] = "a world in which they differ"
+    found = verdict(project, trend)
+    assert (found.name, found.why) == ("not run", "needs a world in which they differ")
+    assert Ledger(project).problems() == []
+    trend["rule"]["larger"] = {"loss": "tripelt"}
+    write_claims(project, trend)
+    assert "tripelt" in Ledger(project).problems()[0]
+    trend["rule"] |= {"key": "rank1", "larger": {"loss": "triplet"}, "smaller": {"loss": "softmax"}}
+    assert verdict(project, trend).name == "trend holds"
+
+
 def test_the_page_has_every_claim_and_hole_in_the_order_of_chapters(project):
     write_claims(project, row(what="a <b> & c"), row(TREND, id="t"))
     text = ledger_page(Ledger(project))
