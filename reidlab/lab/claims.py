@@ -64,8 +64,8 @@ of a *trend* has two sides in place of ``where``, each a filter or a number::
 
       rule: {chapter: 1, key: rank1, larger: {loss: triplet}, smaller: {loss: softmax}, paired_by: seed, min_seeds: 5}
 
-Where a run may come upon nothing to compare, ``if_any`` says what it would have to come upon ("a world in which ...");
-a row without records then says that it needs that, and is no error in the claim.
+Where a run may have nothing to compare, since it came upon nothing or its profile leaves a part out, ``if_any`` says
+what it would need ("a world in which ..."). A row without records then says so, and is no error in the claim.
 
 Its ``gain`` is by how much the larger side is ahead in print: names of claims with `` - `` or `` + `` between them. Of
 several data sets it is that whose protocol the rule uses.
